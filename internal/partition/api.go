@@ -1,0 +1,109 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// WorkerRef names one session of one worker. Sessions are numbered by dispatch
+// and never reused within a process.
+type WorkerRef struct {
+	Session uint64
+	ID      string // the worker's own name, for histories
+}
+
+// Dispatcher is what a partition needs of the worker pool. No method blocks.
+type Dispatcher interface {
+	// Assign reserves between 1 and want slots of one worker that serves the queue,
+	// picked by the queue's policy; key is the lane's key, empty where there is no
+	// order. When no worker has room ok is false, and the dispatcher calls
+	// Engine.Capacity(part, queue) once as soon as there is room again.
+	Assign(part int, queue *task.Queue, key string, want int) (w WorkerRef, slots int, ok bool)
+	// Release gives slots back: an outcome arrived, the lease ended, or the
+	// assignment was not used. Unknown sessions are ignored.
+	Release(session uint64, slots int)
+	// Send hands a lease to the worker. A session that is gone drops it:
+	// Engine.WorkerGone follows or went before.
+	Send(session uint64, lease *task.Lease)
+	// Answer tells the worker what became of its outcomes.
+	Answer(session uint64, v task.Verdict)
+}
+
+// SubmitResult says what became of one submitted task. With Err set it was
+// refused; with Duplicate set it was here already, in State.
+type SubmitResult struct {
+	ID        task.ID
+	Duplicate bool
+	State     task.State
+	Err       error
+}
+
+// TaskStatus is everything that is known of a task.
+type TaskStatus struct {
+	ID         task.ID
+	State      task.State
+	Queue      string
+	Key        string
+	CreatedAt  time.Time
+	FinishedAt time.Time
+	NextAt     time.Time
+	Attempts   int
+	Deliveries int
+	Worker     string
+	Result     []byte
+	Error      string
+	History    []Try
+	Task       *task.Task // where it is still kept
+}
+
+// Try is one failed attempt.
+type Try struct {
+	At     time.Time
+	Worker string
+	Error  string
+}
+
+// DeadLetter is a task that will not be tried again by itself.
+type DeadLetter struct {
+	Task       task.Task
+	Reason     string
+	DiedAt     time.Time
+	Attempts   int
+	Deliveries int
+	History    []Try
+}
+
+// QueueStats is what a queue holds and did, over the partitions of this node.
+type QueueStats struct {
+	BacklogTasks int64
+	BacklogBytes int64
+	Oldest       time.Time
+	Scheduled    int64
+	Parked       int64
+	Ready        int64
+	Running      int64
+	BlockedLanes int64
+	HaltedLanes  int64
+	Dead         int64
+	DoneTotal    int64
+	FailedTotal  int64
+	DeadTotal    int64
+}
+
+// Change is one row of the op log, as History returns it.
+type Change struct {
+	Seq     uint64
+	At      time.Time
+	Op      string // "put" or "delete"
+	Key     string
+	Name    string
+	Before  uint64
+	After   uint64
+	Value   []byte
+	TaskID  task.ID
+	Attempt int
+	Node    string
+	Worker  string
+	Hash    [32]byte
+}

@@ -1,0 +1,180 @@
+package task
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// Order says which tasks of a queue wait for each other.
+type Order string
+
+// OnDead says what a key does after one of its tasks became a dead letter.
+type OnDead string
+
+// The values of queue settings that are names.
+const (
+	OrderKey   Order  = "key"  // tasks of one key run one at a time, in order
+	OrderNone  Order  = "none" // no task waits for another
+	OnDeadSkip OnDead = "skip" // go on with the key's next task
+	OnDeadHalt OnDead = "halt" // the key waits for a person
+)
+
+// Policies of balance, as named in settings.
+const (
+	BalanceRoundRobin     = "round_robin"
+	BalanceLeastInflight  = "least_inflight"
+	BalanceConsistentHash = "consistent_hash"
+)
+
+// RetryPolicy says when a failed attempt is tried again: after the n-th failure
+// the delay is drawn uniformly from [0, min(Max, Base*Factor^(n-1))] (full
+// jitter, as in the AWS Architecture Blog, "Exponential Backoff And Jitter").
+type RetryPolicy struct {
+	Base        time.Duration // default 1 s
+	Factor      float64       // default 2, at least 1
+	Max         time.Duration // default 10 min
+	MaxAttempts int           // failures until the task is a dead letter; default 10
+}
+
+// Ceiling is the longest delay after the n-th failure, n counted from 1.
+func (p RetryPolicy) Ceiling(n int) time.Duration {
+	d := float64(p.Base) * math.Pow(p.Factor, float64(n-1))
+	if d > float64(p.Max) || math.IsNaN(d) || math.IsInf(d, 0) {
+		return p.Max
+	}
+	return time.Duration(d)
+}
+
+// Delay is the delay after the n-th failure for u, uniform in [0, 1).
+func (p RetryPolicy) Delay(n int, u float64) time.Duration {
+	return time.Duration(u * float64(p.Ceiling(n)))
+}
+
+// Validate reports the first field that is out of range.
+func (p RetryPolicy) Validate() error {
+	switch {
+	case p.Base < 0 || p.Base > 24*time.Hour:
+		return Errorf(CodeInvalidArgument, "retry.base %v is out of range: want 0 to 24h", p.Base).WithField("retry.base")
+	case p.Factor < 1 || p.Factor > 100 || math.IsNaN(p.Factor):
+		return Errorf(CodeInvalidArgument, "retry.factor %v is out of range: want 1 to 100", p.Factor).WithField("retry.factor")
+	case p.Max < p.Base || p.Max > 366*24*time.Hour:
+		return Errorf(CodeInvalidArgument, "retry.max %v is out of range: want retry.base to 8784h", p.Max).WithField("retry.max")
+	case p.MaxAttempts < 1 || p.MaxAttempts > 10000:
+		return Errorf(CodeInvalidArgument, "retry.max_attempts %d is out of range: want 1 to 10000", p.MaxAttempts).WithField("retry.max_attempts")
+	}
+	return nil
+}
+
+// Balance is a balancing policy and its parameters.
+type Balance struct {
+	Policy    string  `json:"policy"`     // default least_inflight
+	LoadBound float64 `json:"load_bound"` // consistent_hash: the most load over the mean, default 1.25
+	Overflow  string  `json:"overflow"`   // consistent_hash: next (default) or wait
+}
+
+// Queue is the configuration of one queue. The zero value of a field in a
+// change means "as it is"; DefaultQueue has every field set.
+type Queue struct {
+	Name            string
+	Order           Order
+	OnDead          OnDead
+	Balance         Balance
+	Retry           RetryPolicy
+	Timeout         time.Duration // per attempt, default 30 s
+	Batch           int           // most tasks of a key in one lease, default 256
+	MaxDeliveries   int           // hand-outs until a task that kills its workers is a dead letter, default 20
+	DedupeWindow    time.Duration // default 24 h
+	ResultTTL       time.Duration // how long a result is kept at least, default 24 h
+	MaxBacklogTasks int64         // default 100 million
+	MaxBacklogBytes int64         // default 64 GiB
+}
+
+// DefaultQueue returns the settings of a queue that nobody configured.
+func DefaultQueue(name string) Queue {
+	return Queue{
+		Name:            name,
+		Order:           OrderKey,
+		OnDead:          OnDeadSkip,
+		Balance:         Balance{Policy: BalanceLeastInflight, LoadBound: 1.25, Overflow: "next"},
+		Retry:           RetryPolicy{Base: time.Second, Factor: 2, Max: 10 * time.Minute, MaxAttempts: 10},
+		Timeout:         30 * time.Second,
+		Batch:           256,
+		MaxDeliveries:   20,
+		DedupeWindow:    24 * time.Hour,
+		ResultTTL:       24 * time.Hour,
+		MaxBacklogTasks: 100_000_000,
+		MaxBacklogBytes: 64 << 30,
+	}
+}
+
+// ValidateQueueName reports whether name can name a queue: 1 to 128 characters,
+// letters, digits, '.', '_' and '-', not beginning with '.' or '-'.
+func ValidateQueueName(name string) error {
+	if name == "" {
+		return Errorf(CodeInvalidArgument, "the queue has no name: set queue").WithField("queue")
+	}
+	if len(name) > MaxQueueName {
+		return Errorf(CodeInvalidArgument, "queue name has %d bytes; at most %d are allowed", len(name), MaxQueueName).WithField("queue")
+	}
+	for i, r := range name {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || i > 0 && strings.ContainsRune(".-", r)
+		if !ok {
+			return Errorf(CodeInvalidArgument, "queue name %q has %q at byte %d: want letters, digits, '_', and '.' or '-' not in front", name, r, i).WithField("queue")
+		}
+	}
+	return nil
+}
+
+// Validate reports the first setting that is out of range.
+func (q *Queue) Validate() error {
+	if err := ValidateQueueName(q.Name); err != nil {
+		return err
+	}
+	if q.Order != OrderKey && q.Order != OrderNone {
+		return Errorf(CodeInvalidArgument, "order %q is not known: want key or none", q.Order).WithField("order")
+	}
+	if q.OnDead != OnDeadSkip && q.OnDead != OnDeadHalt {
+		return Errorf(CodeInvalidArgument, "on_dead %q is not known: want skip or halt", q.OnDead).WithField("on_dead")
+	}
+	if err := q.Balance.Validate(); err != nil {
+		return err
+	}
+	if err := q.Retry.Validate(); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		field            string
+		got, least, most int64
+	}{
+		{"timeout (ms)", q.Timeout.Milliseconds(), 1, 24 * 3600 * 1000},
+		{"batch", int64(q.Batch), 1, 10_000},
+		{"max_deliveries", int64(q.MaxDeliveries), 1, 10_000},
+		{"dedupe_window (s)", int64(q.DedupeWindow.Seconds()), 60, 366 * 24 * 3600},
+		{"result_ttl (s)", int64(q.ResultTTL.Seconds()), 1, 366 * 24 * 3600},
+		{"max_backlog_tasks", q.MaxBacklogTasks, 1, math.MaxInt64},
+		{"max_backlog_bytes", q.MaxBacklogBytes, 1 << 20, math.MaxInt64},
+	} {
+		if c.got < c.least || c.got > c.most {
+			return Errorf(CodeInvalidArgument, "%s is %d: want %d to %d", c.field, c.got, c.least, c.most).WithField(c.field)
+		}
+	}
+	return nil
+}
+
+// Validate reports the first parameter that is out of range.
+func (b Balance) Validate() error {
+	switch b.Policy {
+	case BalanceRoundRobin, BalanceLeastInflight, BalanceConsistentHash:
+	default:
+		return Errorf(CodeInvalidArgument, "balance policy %q is not known: want %s, %s or %s",
+			b.Policy, BalanceRoundRobin, BalanceLeastInflight, BalanceConsistentHash).WithField("balance.policy")
+	}
+	if b.LoadBound < 1.01 || b.LoadBound > 100 {
+		return Errorf(CodeInvalidArgument, "balance load_bound %v is out of range: want 1.01 to 100", b.LoadBound).WithField("balance.load_bound")
+	}
+	if b.Overflow != "next" && b.Overflow != "wait" {
+		return Errorf(CodeInvalidArgument, "balance overflow %q is not known: want next or wait", b.Overflow).WithField("balance.overflow")
+	}
+	return nil
+}

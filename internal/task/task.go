@@ -1,0 +1,119 @@
+package task
+
+import (
+	"time"
+)
+
+// Limits of one task, in bytes. Queue settings may tighten them, never widen.
+const (
+	MaxQueueName = 128
+	MaxKey       = 512
+	MaxType      = 256
+	MaxPayload   = 1 << 20
+	MaxHeaders   = 16 << 10 // all header names and values together
+	MaxResult    = 256 << 10
+	MaxErrorText = 4 << 10
+	MaxEmits     = 1000 // follow-up tasks of one outcome
+	MaxWrites    = 1000 // record writes of one outcome
+)
+
+// Priority orders tasks of one queue where its settings say so.
+type Priority int8
+
+// The priorities; the zero value is normal.
+const (
+	PriorityLow    Priority = -1
+	PriorityNormal Priority = 0
+	PriorityHigh   Priority = 1
+)
+
+// Header is one name and value that travels with a task.
+type Header struct{ Name, Value string }
+
+// Task is one piece of work.
+type Task struct {
+	ID        ID
+	Queue     string
+	Key       string // the entity it is about; empty: no order
+	Type      string
+	Payload   []byte
+	Headers   []Header // sorted by name
+	Priority  Priority
+	RunAt     time.Time     // zero: as soon as possible
+	ExpiresAt time.Time     // zero: never
+	CreatedAt Timestamp     // stamped by the node that accepted it
+	Timeout   time.Duration // per attempt; zero: the queue's
+	Retry     *RetryPolicy  // nil: the queue's
+}
+
+// Size is the number of bytes that the task is counted as against limits.
+func (t *Task) Size() int {
+	n := 64 + len(t.Queue) + len(t.Key) + len(t.Type) + len(t.Payload)
+	for _, h := range t.Headers {
+		n += len(h.Name) + len(h.Value)
+	}
+	return n
+}
+
+// Validate reports the first limit that the task breaks, as an Error that
+// names the field.
+func (t *Task) Validate() error {
+	if err := ValidateQueueName(t.Queue); err != nil {
+		return err
+	}
+	headers := 0
+	for _, h := range t.Headers {
+		headers += len(h.Name) + len(h.Value)
+	}
+	for _, c := range []struct {
+		field     string
+		got, most int
+	}{
+		{"key", len(t.Key), MaxKey},
+		{"type", len(t.Type), MaxType},
+		{"payload", len(t.Payload), MaxPayload},
+		{"headers", headers, MaxHeaders},
+	} {
+		if c.got > c.most {
+			return Errorf(CodeTooLarge, "%s has %d bytes; at most %d are allowed", c.field, c.got, c.most).WithField(c.field)
+		}
+	}
+	if !t.RunAt.IsZero() && !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(t.RunAt) {
+		return Errorf(CodeInvalidArgument, "expires_at %s is not after run_at %s: the task could never run",
+			t.ExpiresAt.Format(time.RFC3339), t.RunAt.Format(time.RFC3339)).WithField("expires_at")
+	}
+	if t.Retry != nil {
+		return t.Retry.Validate()
+	}
+	return nil
+}
+
+// State is where a task is in its life.
+type State uint8
+
+// The states of model.md. StateUnknown is answered for an ID that is not known,
+// or not retained any more.
+const (
+	StateUnknown State = iota
+	StateQueued
+	StateScheduled
+	StateReady
+	StateRunning
+	StateDone
+	StateDead
+	StateCancelled
+	StateExpired
+)
+
+var stateNames = [...]string{"unknown", "queued", "scheduled", "ready", "running", "done", "dead", "cancelled", "expired"}
+
+// String returns the state in lower case, as it appears in JSON.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "unknown"
+}
+
+// Final reports whether a task in this state stays in it by itself.
+func (s State) Final() bool { return s >= StateDone }
