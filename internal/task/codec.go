@@ -260,5 +260,5 @@ func (r *Parser) Bytes() []byte {
 // String reads a length and as many bytes, without copying them.
 func (r *Parser) String() string {
 	b := r.Bytes()
-	return unsafe.String(unsafe.SliceData(b), len(b))
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // the input must not change, so sharing it as a string is sound
 }

@@ -26,17 +26,16 @@ const (
 	CodeStale                   // the lease or the epoch behind the request has ended
 )
 
-var codeNames = [...]string{
-	"unknown", "invalid_argument", "not_found", "already_exists", "conflict", "failed_precondition",
-	"resource_exhausted", "too_large", "unavailable", "unimplemented", "internal", "stale",
-}
-
 // String returns the code as it appears in JSON and logs, in snake case.
 func (c Code) String() string {
-	if int(c) < len(codeNames) {
-		return codeNames[c]
+	names := [...]string{
+		"unknown", "invalid_argument", "not_found", "already_exists", "conflict", "failed_precondition",
+		"resource_exhausted", "too_large", "unavailable", "unimplemented", "internal", "stale",
 	}
-	return "unknown"
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return names[CodeUnknown]
 }
 
 // Error is the one error type that reaches callers: a closed code, a message
@@ -77,8 +76,7 @@ func (e *Error) Unwrap() error { return e.Cause }
 // CodeOf returns the code of the first Error in err's chain, and CodeInternal
 // for any other error.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal

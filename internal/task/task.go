@@ -105,14 +105,13 @@ const (
 	StateExpired
 )
 
-var stateNames = [...]string{"unknown", "queued", "scheduled", "ready", "running", "done", "dead", "cancelled", "expired"}
-
 // String returns the state in lower case, as it appears in JSON.
 func (s State) String() string {
-	if int(s) < len(stateNames) {
-		return stateNames[s]
+	names := [...]string{"unknown", "queued", "scheduled", "ready", "running", "done", "dead", "cancelled", "expired"}
+	if int(s) < len(names) {
+		return names[s]
 	}
-	return "unknown"
+	return names[StateUnknown]
 }
 
 // Final reports whether a task in this state stays in it by itself.
