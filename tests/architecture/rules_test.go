@@ -1,0 +1,109 @@
+package architecture
+
+// layers lists every package of the tree, lowest layer first. A package imports
+// packages of lower layers only; packages of one layer do not know each other.
+// A package that is not listed fails the test: give it its place here.
+var layers = [][]string{
+	{"internal/clock", "internal/backoff", "internal/lifecycle", "api"},
+	{"internal/task", "api/fenfa/v1"},
+	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
+	{"internal/kv", "internal/ledger", "internal/store/codec", "internal/broker/brokertest", "internal/store/storetest"},
+	{"internal/broker/embedded", "internal/store/embedded", "internal/partition"},
+	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
+	{"internal/server"},
+	{"internal/node"},
+	{"fenfatest", "internal/bench", "internal/demo"},
+	{"cmd/fenfa"},
+	{"tests/architecture", "tests/robustness"},
+}
+
+// ban keeps an import, with all below it, to the packages that are there for it.
+type ban struct {
+	imported string   // import path of a library, or place in the tree
+	only     []string // places in the tree that may import it
+	tests    bool     // the ban holds for test files too
+	why      string
+}
+
+var bans = []ban{
+	{
+		imported: "github.com/cockroachdb/pebble/v2", only: []string{"internal/kv"}, tests: true,
+		why: "one package knows Pebble and its traps; everything else speaks of key spaces",
+	},
+	{
+		imported: "github.com/spf13/cobra", only: []string{"cmd/fenfa"}, tests: true,
+		why: "a flag is a matter of the command, a setting one of internal/config",
+	},
+	{
+		imported: "internal/broker/all", only: []string{"internal/node"}, tests: true,
+		why: "drivers are chosen in one place",
+	},
+	{
+		imported: "internal/store/all", only: []string{"internal/node"}, tests: true,
+		why: "drivers are chosen in one place",
+	},
+	{
+		imported: "internal/kv", only: []string{"internal/broker/embedded", "internal/store/embedded", "internal/node", "internal/bench"},
+		why: "the embedded engine is one choice among several; only its drivers and the node that opens it know it",
+	},
+	{
+		imported: "internal/broker/embedded", only: []string{"internal/broker/all", "internal/node"},
+		why: "the port is enough for everyone else",
+	},
+	{
+		imported: "internal/store/embedded", only: []string{"internal/store/all", "internal/node"},
+		why: "the port is enough for everyone else",
+	},
+	{
+		imported: "google.golang.org/grpc", only: []string{"", "api", "api/fenfa/v1", "internal/dispatch", "internal/server", "internal/node", "internal/bench", "internal/demo", "cmd/fenfa", "fenfatest"},
+		why: "transport ends at the server and at the SDK",
+	},
+	{
+		imported: "api/fenfa/v1", only: []string{"", "internal/dispatch", "internal/server", "internal/node", "internal/bench", "internal/demo", "cmd/fenfa", "fenfatest"},
+		why: "wire types end at the server and at the SDK",
+	},
+}
+
+// allowance closes a package: it imports the standard library and what is listed,
+// with all below that, and nothing else.
+type allowance struct {
+	importer string
+	may      []string
+	why      string
+}
+
+var allowances = []allowance{
+	{"internal/clock", nil, "a leaf stands on the standard library alone"},
+	{"internal/backoff", nil, "a leaf stands on the standard library alone"},
+	{"internal/lifecycle", nil, "a leaf stands on the standard library alone"},
+	{"internal/task", []string{"github.com/cespare/xxhash/v2"}, "the vocabulary depends on nothing of ours"},
+	{"internal/balance", []string{"internal/task", "github.com/cespare/xxhash/v2"}, "a picker is pure"},
+	{"internal/broker", []string{"internal/task"}, "a port names no driver and no vendor"},
+	{"internal/store", []string{"internal/task"}, "a port names no driver and no vendor"},
+	{"internal/ledger", []string{"internal/task", "internal/store", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
+	{
+		"internal/broker/embedded",
+		[]string{"internal/broker", "internal/kv", "internal/task", "internal/clock", "internal/backoff", "internal/lifecycle", "github.com/cespare/xxhash/v2"},
+		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
+	},
+	{
+		"internal/store/embedded",
+		[]string{"internal/store", "internal/store/codec", "internal/kv", "internal/task", "internal/clock", "internal/backoff", "internal/lifecycle"},
+		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
+	},
+	{
+		"",
+		[]string{"api", "google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto/googleapis/rpc"},
+		"users of the SDK get gRPC and the wire types, and no part of the server",
+	},
+}
+
+// Limits of length, in lines. Generated files have none.
+const (
+	maxFileLines     = 600
+	maxFunctionLines = 80
+)
+
+// long lists what may be longer, and why. The key is a file, or a file and a
+// function like "internal/x/y.go:Name".
+var long = map[string]string{}
