@@ -1,0 +1,100 @@
+package fenfa
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// Client talks to a fenfa node. It is safe for use by many goroutines, and meant
+// to be made once and shared: submits of all its users travel together.
+type Client struct {
+	addr string
+	cfg  dialConfig
+	conn *grpc.ClientConn
+
+	tasks   fenfav1.TaskServiceClient
+	records fenfav1.StateServiceClient
+	queues  fenfav1.QueueServiceClient
+	cluster fenfav1.ClusterServiceClient
+
+	batcher *batcher
+	closing sync.Once
+}
+
+// Dial makes a client of the node at addr, "host:port". It does not wait for the
+// connection, and does not fail when the node is not there: calls do.
+func Dial(addr string, opts ...DialOption) (*Client, error) {
+	cfg, err := newDialConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkAddr(addr); err != nil {
+		return nil, err
+	}
+	conn, err := cfg.connect(addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		addr:    addr,
+		cfg:     cfg,
+		conn:    conn,
+		tasks:   fenfav1.NewTaskServiceClient(conn),
+		records: fenfav1.NewStateServiceClient(conn),
+		queues:  fenfav1.NewQueueServiceClient(conn),
+		cluster: fenfav1.NewClusterServiceClient(conn),
+	}
+	c.batcher = newBatcher(c)
+	return c, nil
+}
+
+// Close ends the connection. Submits that still wait for their confirm end with
+// an error that says that their outcome is unknown. Workers have connections of
+// their own, and end with their context.
+func (c *Client) Close() error {
+	var err error
+	c.closing.Do(func() {
+		c.batcher.close()
+		if cause := c.conn.Close(); cause != nil {
+			err = fmt.Errorf("close connection to %s: %w", c.addr, cause)
+		}
+	})
+	return err
+}
+
+// await waits until there is a connection, the dial timeout is over or ctx ends.
+// It returns nothing: the call that follows finds out, and says why.
+func (c *Client) await(ctx context.Context, conn *grpc.ClientConn) {
+	state := conn.GetState()
+	if state == connectivity.Ready {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout)
+	defer cancel()
+	for state != connectivity.Ready && state != connectivity.Shutdown {
+		conn.Connect()
+		if !conn.WaitForStateChange(ctx, state) {
+			return
+		}
+		state = conn.GetState()
+	}
+}
+
+// call makes one unary call, and turns its error into an Error.
+func call[Req, Resp any](
+	ctx context.Context, c *Client, verb string,
+	method func(context.Context, *Req, ...grpc.CallOption) (*Resp, error), req *Req,
+) (*Resp, error) {
+	c.await(ctx, c.conn)
+	resp, err := method(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", verb, c.errorOf(ctx, err))
+	}
+	return resp, nil
+}

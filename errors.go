@@ -1,0 +1,126 @@
+package fenfa
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is the closed set of reasons for a refusal.
+type Code uint8
+
+// The codes. CodeUnknown marks what came from a node of a later version.
+const (
+	CodeUnknown            Code = iota
+	CodeInvalidArgument         // the request is wrong, and stays wrong when repeated
+	CodeNotFound                // no such queue, task, record or dead letter
+	CodeAlreadyExists           // the same task ID with different content
+	CodeConflict                // a version was not the expected one
+	CodeFailedPrecondition      // the request is fine, the state of things is not
+	CodeResourceExhausted       // a limit is reached; RetryAfter says when to come back
+	CodeTooLarge                // a size limit is exceeded
+	CodeUnavailable             // not now, or not from here; a repeat is safe
+	CodeUnimplemented           // a known operation that the node refuses
+	CodeInternal                // a failure inside; the message says of what
+	CodeStale                   // the lease behind the request has ended
+)
+
+// String returns the code in snake case, as it appears in JSON.
+func (c Code) String() string {
+	names := [...]string{
+		"unknown", "invalid_argument", "not_found", "already_exists", "conflict", "failed_precondition",
+		"resource_exhausted", "too_large", "unavailable", "unimplemented", "internal", "stale",
+	}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return names[CodeUnknown]
+}
+
+// Errors to compare with by errors.Is: each stands for every Error of its code.
+var (
+	ErrNotFound          = errors.New("not found")
+	ErrAlreadyExists     = errors.New("already exists")
+	ErrConflict          = errors.New("conflict")
+	ErrResourceExhausted = errors.New("resource exhausted")
+	ErrTooLarge          = errors.New("too large")
+	ErrUnavailable       = errors.New("unavailable")
+	ErrStale             = errors.New("stale")
+)
+
+// ErrUnknownOutcome marks the error of a Submit that was sent and not answered:
+// the task may be durable or not. Submitting the same Task again is safe, because
+// it keeps its ID.
+var ErrUnknownOutcome = errors.New("unknown outcome")
+
+// Error is the type of every error that a node answers or that the client finds
+// in a request: a closed code, a message for a person that says what was wrong
+// and what to do, and where it helps the field at fault and a delay.
+type Error struct {
+	Code       Code
+	Message    string
+	Field      string        // path of the field at fault, or empty
+	RetryAfter time.Duration // zero: a repeat does not help, or may come at once
+
+	cause   error
+	unknown bool
+}
+
+// errorf builds an Error; a %w verb sets the cause.
+func errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), cause: errors.Unwrap(err)}
+}
+
+func (e *Error) withField(field string) *Error {
+	e.Field = field
+	return e
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Is reports whether target stands for the error's code, or is
+// ErrUnknownOutcome and the outcome is unknown.
+func (e *Error) Is(target error) bool {
+	switch target { //nolint:errorlint // Compares with the sentinels themselves, as errors.Is asks.
+	case ErrNotFound:
+		return e.Code == CodeNotFound
+	case ErrAlreadyExists:
+		return e.Code == CodeAlreadyExists
+	case ErrConflict:
+		return e.Code == CodeConflict
+	case ErrResourceExhausted:
+		return e.Code == CodeResourceExhausted
+	case ErrTooLarge:
+		return e.Code == CodeTooLarge
+	case ErrUnavailable:
+		return e.Code == CodeUnavailable
+	case ErrStale:
+		return e.Code == CodeStale
+	case ErrUnknownOutcome:
+		return e.unknown
+	}
+	return false
+}
+
+// CodeOf returns the code of the first Error in err's chain, and CodeInternal
+// for any other error.
+func CodeOf(err error) Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// clip shortens what a caller brought before it goes into a message.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s… (%d bytes)", s[:most], len(s))
+}

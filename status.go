@@ -1,0 +1,103 @@
+package fenfa
+
+import (
+	"context"
+	"time"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// LifeState is where a task is in its life.
+type LifeState string
+
+// The states. StateUnknown is answered for an ID that the node does not know, or
+// does not keep any more.
+const (
+	StateUnknown   LifeState = "unknown"
+	StateQueued    LifeState = "queued"
+	StateScheduled LifeState = "scheduled"
+	StateReady     LifeState = "ready"
+	StateRunning   LifeState = "running"
+	StateDone      LifeState = "done"
+	StateDead      LifeState = "dead"
+	StateCancelled LifeState = "cancelled"
+	StateExpired   LifeState = "expired"
+)
+
+// Final reports whether a task in this state stays in it by itself.
+func (s LifeState) Final() bool {
+	return s == StateDone || s == StateDead || s == StateCancelled || s == StateExpired
+}
+
+// TaskStatus is everything that is known of a task.
+type TaskStatus struct {
+	ID         ID
+	State      LifeState
+	Queue      string
+	Key        string
+	CreatedAt  time.Time // zero times: not yet, or not known
+	FinishedAt time.Time
+	NextAt     time.Time // when it is due, if it waits for a time
+	Attempts   int       // how often a handler failed
+	Deliveries int       // how often it was handed to a worker
+	Worker     string    // the last that had it
+	Result     []byte
+	Error      string // the last error, or why it is dead
+	History    []Attempt
+	Task       *Task // the task itself where it is still kept, else nil
+}
+
+// DecodeResult reads the result into v, by the rule of Task.Decode.
+func (s *TaskStatus) DecodeResult(v any) error { return decode(s.Result, v) }
+
+// Task tells where a task is in its life. It fails with CodeNotFound for an ID
+// that is not known, or not kept any more.
+func (c *Client) Task(ctx context.Context, id ID) (*TaskStatus, error) {
+	resp, err := call(ctx, c, "get task", c.tasks.Get, &fenfav1.GetTaskRequest{Id: id.String()})
+	if err != nil {
+		return nil, err
+	}
+	w := resp.GetStatus()
+	s := &TaskStatus{
+		ID:         id,
+		State:      lifeStateOf(w.GetState()),
+		Queue:      w.GetQueue(),
+		Key:        w.GetKey(),
+		CreatedAt:  timeOf(w.GetCreatedAt()),
+		FinishedAt: timeOf(w.GetFinishedAt()),
+		NextAt:     timeOf(w.GetNextAt()),
+		Attempts:   int(w.GetAttempts()),
+		Deliveries: int(w.GetDeliveries()),
+		Worker:     w.GetWorker(),
+		Result:     w.GetResult(),
+		Error:      w.GetError(),
+		History:    attemptsOf(w.GetHistory()),
+	}
+	if w.GetTask() != nil {
+		s.Task = &Task{wire: w.GetTask(), ownID: true}
+	}
+	return s, nil
+}
+
+func lifeStateOf(w fenfav1.TaskState) LifeState {
+	switch w {
+	case fenfav1.TaskState_TASK_STATE_QUEUED:
+		return StateQueued
+	case fenfav1.TaskState_TASK_STATE_SCHEDULED:
+		return StateScheduled
+	case fenfav1.TaskState_TASK_STATE_READY:
+		return StateReady
+	case fenfav1.TaskState_TASK_STATE_RUNNING:
+		return StateRunning
+	case fenfav1.TaskState_TASK_STATE_DONE:
+		return StateDone
+	case fenfav1.TaskState_TASK_STATE_DEAD:
+		return StateDead
+	case fenfav1.TaskState_TASK_STATE_CANCELLED:
+		return StateCancelled
+	case fenfav1.TaskState_TASK_STATE_EXPIRED:
+		return StateExpired
+	case fenfav1.TaskState_TASK_STATE_UNSPECIFIED:
+	}
+	return StateUnknown
+}

@@ -1,0 +1,79 @@
+package fenfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// Delays between attempts to connect.
+const (
+	backoffBase = 50 * time.Millisecond
+	backoffMax  = 2 * time.Second
+)
+
+// errorOf turns the error of a call into an Error: the node's own words where it
+// said any, else what to do about a connection that is not there.
+func (c *Client) errorOf(ctx context.Context, err error) *Error {
+	st, ok := status.FromError(err)
+	if !ok {
+		return &Error{Code: CodeInternal, Message: err.Error(), cause: err}
+	}
+	for _, detail := range st.Details() {
+		if w, ok := detail.(*fenfav1.Error); ok {
+			return errorFromWire(w)
+		}
+	}
+	e := &Error{Code: codeOfStatus(st.Code()), Message: st.Message(), cause: err}
+	switch cause := context.Cause(ctx); {
+	case cause != nil:
+		e.Code = CodeUnavailable
+		e.Message = fmt.Sprintf("no answer from the node at %s: %v", c.addr, cause)
+		e.cause = errors.Join(cause, ctx.Err())
+	case st.Code() == codes.Unavailable:
+		e.Message = fmt.Sprintf("no connection to the node at %s: %s; is it running (fenfa serve) and is the address right?", c.addr, st.Message())
+	}
+	return e
+}
+
+func errorFromWire(w *fenfav1.Error) *Error {
+	return &Error{Code: codeFromWire(w.GetCode()), Message: w.GetMessage(), Field: w.GetField(), RetryAfter: w.GetRetryAfter().AsDuration()}
+}
+
+// codeFromWire relies on both sets having the same numbers, which a test holds.
+func codeFromWire(w fenfav1.Code) Code {
+	if w < 0 || w > fenfav1.Code(CodeStale) {
+		return CodeUnknown
+	}
+	return Code(w) //nolint:gosec // Checked above.
+}
+
+// codeOfStatus is for errors that did not come from the node itself.
+func codeOfStatus(c codes.Code) Code {
+	switch c {
+	case codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated, codes.PermissionDenied:
+		return CodeInvalidArgument
+	case codes.NotFound:
+		return CodeNotFound
+	case codes.AlreadyExists:
+		return CodeAlreadyExists
+	case codes.FailedPrecondition:
+		return CodeFailedPrecondition
+	case codes.ResourceExhausted:
+		return CodeTooLarge
+	case codes.Aborted:
+		return CodeConflict
+	case codes.Unavailable, codes.Canceled, codes.DeadlineExceeded:
+		return CodeUnavailable
+	case codes.Unimplemented:
+		return CodeUnimplemented
+	case codes.OK, codes.Unknown, codes.Internal, codes.DataLoss:
+	}
+	return CodeInternal
+}
