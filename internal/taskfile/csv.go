@@ -3,6 +3,7 @@ package taskfile
 import (
 	"errors"
 	"io"
+	"slices"
 )
 
 // A record with line breaks inside quotes has at most this many lines and bytes.
@@ -90,7 +91,7 @@ func (c *csvSource) record() (int, []string, error) {
 			return 0, nil, c.fault(first.number, err)
 		}
 		more = append(more, next)
-		text = append(append(text[:len(text):len(text)], '\n'), next.text...)
+		text = append(append(slices.Clip(text), '\n'), next.text...)
 	}
 }
 

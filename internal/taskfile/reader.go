@@ -143,11 +143,8 @@ func (r *Reader) field(row Row, name string) (string, error) {
 
 // AsRowError returns the RowError in err's chain, or nil.
 func AsRowError(err error) *RowError {
-	var bad *RowError
-	if errors.As(err, &bad) {
-		return bad
-	}
-	return nil
+	bad, _ := errors.AsType[*RowError](err)
+	return bad
 }
 
 // objectOf returns the JSON object that has the fields as strings under their
