@@ -13,11 +13,19 @@ type Batch struct {
 
 // NewBatch returns an empty batch.
 func (db *DB) NewBatch() *Batch {
-	return db.batches.Get().(*Batch)
+	b, _ := db.batches.Get().(*Batch) // The pool holds nothing else.
+	return b
 }
 
 // Set writes a value; key and value are copied.
 func (b *Batch) Set(key, value []byte) { must(b.pb.Set(key, value, nil)) }
+
+// SetInPlace adds a value whose bytes the caller writes itself, which saves a
+// copy: both slices must be filled before the batch is used again.
+func (b *Batch) SetInPlace(keySize, valueSize int) (key, value []byte) {
+	op := b.pb.SetDeferred(keySize, valueSize)
+	return op.Key, op.Value
+}
 
 // Delete removes a key; a missing one is no error.
 func (b *Batch) Delete(key []byte) { must(b.pb.Delete(key, nil)) }
@@ -25,7 +33,7 @@ func (b *Batch) Delete(key []byte) { must(b.pb.Delete(key, nil)) }
 // DeleteSized removes a key whose value has valueSize bytes, which lets the
 // engine find garbage sooner. A wrong size costs efficiency, not correctness.
 func (b *Batch) DeleteSized(key []byte, valueSize int) {
-	must(b.pb.DeleteSized(key, uint32(valueSize), nil)) //nolint:gosec // Values are far below 4 GiB.
+	must(b.pb.DeleteSized(key, uint32(valueSize), nil))
 }
 
 // DeleteRange removes all keys in [lo, hi). It is for few, large ranges: each

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -13,58 +14,62 @@ import (
 const (
 	maxInFlight    = 3       // merged batches that are written and not yet synced
 	maxMergedBytes = 4 << 20 // a merged batch closes when it reaches this
+	queueRetained  = 4096    // items of the idle queue whose memory is kept
 )
 
 // commitItem is one call of Commit; a nil batch is a mark in the order only.
 type commitItem struct {
 	batch *Batch
-	done  func(error)
+	size  int
+	done  func(error) // may be nil
 }
 
 // merged is what one write to the log carries.
 type merged struct {
-	pb    *pebble.Batch
-	items []commitItem
+	pb         *pebble.Batch
+	items      []commitItem
+	started    time.Time
+	completing bool // its callbacks run, or have run; under committer.mu
 }
 
 // committer is the queue between the callers and the log.
 type committer struct {
 	mu      sync.Mutex
-	wake    *sync.Cond // signals the commit loop
+	wake    sync.Cond // signals the commit loop that the queue has something
 	queue   []commitItem
-	bytes   int  // encoded size of the queue
-	closing bool // Commit refuses
-	pending int  // items taken in and not yet completed
+	bytes   int       // encoded size of the queue
+	active  []*merged // taken from the queue and not completed, in order
+	closing bool      // Commit refuses
 
 	free     chan *merged // idle merged batches
 	inFlight chan *merged // written, in order, to be synced
-	loops    sync.WaitGroup
+	ended    chan struct{}
 }
 
 // Commit queues the batch and returns at once. Batches become durable in the
 // order of the calls; done, which may be nil, runs on the completion goroutine,
 // in that order, when the batch is durable, or with ErrClosed or the failure. It
-// must not block. After Close it runs in a goroutine of its own.
+// must not block, and must not wait for a later commit. After Close or a failure it
+// runs on a goroutine of its own.
 func (db *DB) Commit(b *Batch, done func(error)) {
-	if done == nil {
-		done = func(error) {}
-	}
 	c := &db.commits
 	c.mu.Lock()
-	if err := db.refusal(); err != nil {
-		c.mu.Unlock()
-		b.release()
-		go done(err)
-		return
+	err := db.refusal()
+	if err == nil {
+		c.enqueue(commitItem{batch: b, size: b.Size(), done: done})
 	}
-	c.enqueue(commitItem{batch: b, done: done}, b.Size())
 	c.mu.Unlock()
+	if err != nil {
+		b.release()
+		if done != nil {
+			go done(err)
+		}
+	}
 }
 
-func (c *committer) enqueue(item commitItem, size int) {
+func (c *committer) enqueue(item commitItem) {
 	c.queue = append(c.queue, item)
-	c.bytes += size
-	c.pending++
+	c.bytes += item.size
 	if len(c.queue) == 1 {
 		c.wake.Signal()
 	}
@@ -82,41 +87,35 @@ func (db *DB) refusal() error {
 }
 
 // CommitWait commits the batch and waits until it is durable, or for ctx: then
-// whether it happens is not known.
+// it is not known whether it happens.
 func (db *DB) CommitWait(ctx context.Context, b *Batch) error {
-	return db.wait(ctx, func(done func(error)) { db.Commit(b, done) })
+	ch := make(chan error, 1)
+	db.Commit(b, func(err error) { ch <- err })
+	return await(ctx, ch)
 }
 
-// Barrier returns when everything that was visible at the call is durable.
+// Barrier returns when everything that was visible at the call is durable. It is
+// cheap when nothing is in flight.
 func (db *DB) Barrier(ctx context.Context) error {
 	c := &db.commits
+	ch := make(chan error, 1)
 	c.mu.Lock()
-	if err := db.refusal(); err != nil {
-		c.mu.Unlock()
+	err := db.refusal()
+	idle := len(c.queue) == 0 && len(c.active) == 0
+	if err == nil && !idle {
+		c.enqueue(commitItem{done: func(err error) { ch <- err }})
+	}
+	c.mu.Unlock()
+	if err != nil || idle {
 		return err
 	}
-	if c.pending == 0 {
-		c.mu.Unlock()
-		return nil
-	}
-	ch := make(chan error, 1)
-	c.enqueue(commitItem{done: func(err error) { ch <- err }}, 0)
-	c.mu.Unlock()
-	return db.await(ctx, ch)
+	return await(ctx, ch)
 }
 
-func (db *DB) wait(ctx context.Context, start func(done func(error))) error {
-	ch := make(chan error, 1)
-	start(func(err error) { ch <- err })
-	return db.await(ctx, ch)
-}
-
-func (db *DB) await(ctx context.Context, ch <-chan error) error {
+func await(ctx context.Context, ch <-chan error) error {
 	select {
 	case err := <-ch:
 		return err
-	case <-db.failed:
-		return *db.failure.Load()
 	case <-ctx.Done():
 		return fmt.Errorf("wait for commit: %w", context.Cause(ctx))
 	}
@@ -124,22 +123,29 @@ func (db *DB) await(ctx context.Context, ch <-chan error) error {
 
 func (db *DB) startCommits() {
 	c := &db.commits
-	c.wake = sync.NewCond(&c.mu)
+	c.wake.L = &c.mu
 	c.free = make(chan *merged, maxInFlight)
 	c.inFlight = make(chan *merged, maxInFlight)
+	c.ended = make(chan struct{})
 	for range maxInFlight {
 		c.free <- &merged{pb: db.pebble.NewBatchWithSize(64<<10, pebble.WithMaxRetainedSizeBytes(2*maxMergedBytes))}
 	}
-	c.loops.Add(2)
 	go db.commitLoop()
 	go db.completeLoop()
+}
+
+// stop lets the loops end when everything queued is done.
+func (c *committer) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing = true
+	c.wake.Broadcast()
 }
 
 // commitLoop merges what is queued and writes it to the log, until the queue is
 // closed and empty.
 func (db *DB) commitLoop() {
 	c := &db.commits
-	defer c.loops.Done()
 	defer close(c.inFlight)
 	for {
 		// The slot is taken before the queue is looked at, so that what arrives
@@ -148,22 +154,27 @@ func (db *DB) commitLoop() {
 		if !c.take(m) {
 			return
 		}
-		for _, item := range m.items {
-			if item.batch != nil && !item.batch.Empty() {
-				must(m.pb.Apply(item.batch.pb, nil))
+		m.started = db.cfg.Clock.Now()
+		for i := range m.items {
+			if b := m.items[i].batch; b != nil {
+				must(m.pb.Apply(b.pb, nil))
+				b.release()
+				m.items[i].batch = nil
 			}
 		}
 		if !m.pb.Empty() {
+			db.metrics.mergedBytes.Observe(float64(m.pb.Len()))
+			db.metrics.mergedBatches.Observe(float64(len(m.items)))
 			if err := db.pebble.ApplyNoSyncWait(m.pb, pebble.Sync); err != nil {
-				db.fail(fmt.Errorf("write to the log: %w", err))
-				return
+				db.failAndStand(fmt.Errorf("write to the log: %w", err))
 			}
 		}
 		c.inFlight <- m
 	}
 }
 
-// take waits for queued items and moves a batch's worth of them into m.
+// take waits for queued items and moves a batch's worth of them into m; false
+// means that there will be none.
 func (c *committer) take(m *merged) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -175,44 +186,81 @@ func (c *committer) take(m *merged) bool {
 	}
 	n, size := 0, 0
 	for n < len(c.queue) && size < maxMergedBytes {
-		if b := c.queue[n].batch; b != nil {
-			size += b.Size()
-		}
+		size += c.queue[n].size
 		n++
 	}
 	m.items = append(m.items[:0], c.queue[:n]...)
+	m.completing = false
+	c.active = append(c.active, m)
+	c.bytes -= size
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-	c.bytes -= size
+	if rest == 0 && cap(c.queue) > queueRetained {
+		c.queue = nil
+	}
 	return true
 }
 
 // completeLoop waits for the syncs in order and runs the callbacks.
 func (db *DB) completeLoop() {
 	c := &db.commits
-	defer c.loops.Done()
+	defer close(c.ended)
 	for m := range c.inFlight {
 		if !m.pb.Empty() {
 			if err := m.pb.SyncWait(); err != nil {
-				db.fail(fmt.Errorf("sync the log: %w", err))
-				return
+				db.failAndStand(fmt.Errorf("sync the log: %w", err))
 			}
 		}
-		if db.failure.Load() != nil {
+		if !db.mayComplete(m) {
 			return
 		}
 		for i := range m.items {
-			m.items[i].done(nil)
-			if b := m.items[i].batch; b != nil {
-				b.release()
+			if done := m.items[i].done; done != nil {
+				done(nil)
 			}
 		}
+		db.metrics.commit.Observe(db.cfg.Clock.Now().Sub(m.started).Seconds())
 		c.mu.Lock()
-		c.pending -= len(m.items)
+		c.active = append(c.active[:0], c.active[1:]...)
 		c.mu.Unlock()
 		clear(m.items)
 		m.pb.Reset()
 		c.free <- m
+	}
+}
+
+// mayComplete is the last gate before anything is confirmed: after a failure
+// nothing passes.
+func (db *DB) mayComplete(m *merged) bool {
+	db.commits.mu.Lock()
+	defer db.commits.mu.Unlock()
+	if db.failure.Load() != nil {
+		return false
+	}
+	m.completing = true
+	return true
+}
+
+// abandon answers everything that waits with the failure.
+func (c *committer) abandon(err error) {
+	c.mu.Lock()
+	var waiting []func(error)
+	for _, m := range c.active {
+		for i := range m.items {
+			if done := m.items[i].done; done != nil && !m.completing {
+				waiting = append(waiting, done)
+			}
+		}
+	}
+	for i := range c.queue {
+		if done := c.queue[i].done; done != nil {
+			waiting = append(waiting, done)
+		}
+	}
+	c.queue, c.bytes = nil, 0
+	c.mu.Unlock()
+	for _, done := range waiting {
+		done(err)
 	}
 }

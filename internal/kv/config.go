@@ -74,7 +74,7 @@ func (c Config) withDefaults() (Config, error) {
 		logger := c.Logger
 		c.Fatal = func(err error) {
 			logger.LogAttrs(context.Background(), slog.LevelError, "the disk failed; exiting", slog.Any("error", err))
-			os.Exit(ExitCode)
+			os.Exit(ExitCode) //nolint:revive // Going on after a failed fsync could lose what was confirmed.
 		}
 	}
 	return c, nil
