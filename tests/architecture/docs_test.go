@@ -1,0 +1,102 @@
+package architecture
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// pages returns every Markdown page of the tree and its text.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	found := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "bin"):
+			return filepath.SkipDir
+		case filepath.Ext(path) == ".md":
+			text, err := os.ReadFile(path)
+			found[path] = string(text)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func TestLinksBetweenPagesLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+	for page, text := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}
+
+func TestEveryPageUnderDocsIsInItsIndex(t *testing.T) {
+	for page := range pages(t) {
+		dir := filepath.Dir(page)
+		if !strings.Contains(filepath.ToSlash(page), "/docs/") || filepath.Base(page) == "README.md" {
+			continue
+		}
+		index, err := os.ReadFile(filepath.Join(dir, "README.md"))
+		if err != nil {
+			t.Errorf("%s has no index: %v", dir, err)
+			continue
+		}
+		if !strings.Contains(string(index), "("+filepath.Base(page)+")") {
+			t.Errorf("%s/README.md does not list %s", dir, filepath.Base(page))
+		}
+	}
+}
+
+func TestEveryDirectDependencyIsExplained(t *testing.T) {
+	gomod, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained, err := os.ReadFile(filepath.Join("..", "..", "docs", "dependencies.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := directDependencies(string(gomod))
+	if len(direct) == 0 {
+		t.Fatal("go.mod names no dependency")
+	}
+	for _, module := range direct {
+		if !strings.Contains(string(explained), "`"+module+"`") {
+			t.Errorf("docs/dependencies.md does not say why %s is here", module)
+		}
+	}
+}
+
+// directDependencies returns the modules that a go.mod requires itself.
+func directDependencies(gomod string) []string {
+	var direct []string
+	require := regexp.MustCompile(`(?m)^(?:require |\t)([^\s()]+) v[^\s]+$`)
+	for _, m := range require.FindAllStringSubmatch(gomod, -1) {
+		direct = append(direct, m[1])
+	}
+	return direct
+}
+
+func TestIndirectDependenciesNeedNoExplanation(t *testing.T) {
+	const gomod = "module x\n\nrequire (\n\texample.com/a v1.2.3\n\texample.com/b v1.0.0 // indirect\n)\n\nrequire example.com/c v0.1.0\n"
+	if got := strings.Join(directDependencies(gomod), " "); got != "example.com/a example.com/c" {
+		t.Errorf("direct dependencies are %q", got)
+	}
+}
