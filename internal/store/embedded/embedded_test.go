@@ -1,0 +1,49 @@
+package embedded_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/fenfa/fenfa/internal/kv"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/store/embedded"
+	"github.com/fenfa/fenfa/internal/store/storetest"
+)
+
+func openStore(t testing.TB, cfg kv.Config) (*kv.DB, *embedded.Store) {
+	t.Helper()
+	cfg.MemTableBytes, cfg.CacheBytes = 4<<20, 4<<20
+	db, err := kv.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := embedded.New(embedded.Config{DB: db})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db, s
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Harness {
+		t.Helper()
+		cfg := kv.Config{Dir: t.TempDir()}
+		db, s := openStore(t, cfg)
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Errorf("close engine: %v", err)
+			}
+		})
+		return storetest.Harness{Store: s, Reopen: func(t *testing.T) store.Store {
+			t.Helper()
+			if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db, s = openStore(t, cfg)
+			return s
+		}}
+	})
+}

@@ -1,0 +1,120 @@
+package embedded
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/store/codec"
+)
+
+// head is the current fence of one partition.
+type head struct {
+	part int
+
+	mu    sync.Mutex
+	known bool // fence is what the engine has, or will have when its queue is done
+	owned bool // was claimed since it is known
+	fence store.Fence
+}
+
+// head returns the partition's head, which may not be known yet.
+func (s *Store) head(part int) *head {
+	s.headsMu.Lock()
+	defer s.headsMu.Unlock()
+	h := s.heads[part]
+	if h == nil {
+		h = &head{part: part}
+		s.heads[part] = h
+	}
+	return h
+}
+
+// forget makes the next claim read the head back.
+func (h *head) forget() {
+	h.known, h.owned = false, false
+}
+
+// load makes the head known; h.mu is held.
+func (s *Store) load(ctx context.Context, h *head) error {
+	if h.known {
+		return nil
+	}
+	// What a failed commit left in the engine's queue must be visible first.
+	if err := s.db.Barrier(ctx); err != nil {
+		return err
+	}
+	value, ok, err := s.db.Get(appendFenceKey(nil, h.part))
+	if err != nil {
+		return err
+	}
+	fence := store.Fence{}
+	if ok {
+		if fence, err = codec.DecodeFence(value); err != nil {
+			return err
+		}
+	}
+	h.fence, h.known = fence, true
+	return nil
+}
+
+// Claim implements store.Store. The new epoch is durable when it returns.
+func (s *Store) Claim(ctx context.Context, part int, epoch uint64) (store.Fence, error) {
+	fence, err := s.claim(ctx, part, epoch)
+	if err != nil {
+		return store.Fence{}, fmt.Errorf("claim partition %d: %w", part, translate(err))
+	}
+	return fence, nil
+}
+
+func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence, error) {
+	if err := checkPartition(part); err != nil {
+		return store.Fence{}, err
+	}
+	if err := s.gate.enter(); err != nil {
+		return store.Fence{}, err
+	}
+	defer s.gate.leave()
+	if err := ctx.Err(); err != nil {
+		return store.Fence{}, err
+	}
+	h := s.head(part)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := s.load(ctx, h); err != nil {
+		return store.Fence{}, err
+	}
+	next := h.fence
+	next.Epoch = epoch
+	if epoch == 0 {
+		next.Epoch = h.fence.Epoch + 1
+	}
+	if next.Epoch <= h.fence.Epoch {
+		return store.Fence{}, fmt.Errorf("%w: epoch %d was asked for, %d is there", store.ErrFenced, epoch, h.fence.Epoch)
+	}
+	b := s.db.NewBatch()
+	b.Set(appendFenceKey(nil, part), codec.AppendFence(nil, next))
+	if err := s.db.CommitWait(context.WithoutCancel(ctx), b); err != nil {
+		h.forget()
+		return store.Fence{}, err
+	}
+	h.fence, h.owned = next, true
+	return next, nil
+}
+
+// check says why the batch may not follow the fence; h.mu is held.
+func (h *head) check(current store.Fence, b *store.Batch) error {
+	prev, next := &b.Prev, &b.Next
+	switch {
+	case !h.owned:
+		return fmt.Errorf("%w: partition %d must be claimed first", store.ErrFenced, h.part)
+	case prev.Epoch != current.Epoch || prev.Seq != current.Seq || prev.HLC != current.HLC:
+		return fmt.Errorf("%w: partition %d is at epoch %d, seq %d, hlc %d; the batch follows epoch %d, seq %d, hlc %d",
+			store.ErrFenced, h.part, current.Epoch, current.Seq, current.HLC, prev.Epoch, prev.Seq, prev.HLC)
+	case next.Epoch != prev.Epoch || next.Seq < prev.Seq || next.HLC <= prev.HLC:
+		return fmt.Errorf("partition %d: the batch's fence does not move forward: epoch %d to %d, seq %d to %d, hlc %d to %d",
+			h.part, prev.Epoch, next.Epoch, prev.Seq, next.Seq, prev.HLC, next.HLC)
+	}
+	return nil
+}
