@@ -37,12 +37,13 @@ func (t *Task) Append(b []byte) []byte {
 	return t.appendContent(b)
 }
 
-// Fingerprint is a 64-bit hash of what the submitter said: two submits under
-// one ID with different fingerprints are different tasks.
-func (t *Task) Fingerprint(scratch []byte) (fp uint64, grown []byte) {
-	scratch = t.appendContent(scratch[:0])
-	return xxhash.Sum64(scratch), scratch
-}
+// Fingerprint is a 64-bit hash of what the submitter said, taken from the stored
+// form: two submits under one ID with different fingerprints are different tasks.
+func Fingerprint(stored []byte) uint64 { return xxhash.Sum64(stored[contentAt:]) }
+
+// contentAt is where the submitter's content begins in the stored form: after
+// version, ID and timestamp.
+const contentAt = 1 + 16 + 8
 
 func (t *Task) appendContent(b []byte) []byte {
 	flags := t.flags()

@@ -178,3 +178,30 @@ func (b Balance) Validate() error {
 	}
 	return nil
 }
+
+// Merge takes over every field of change that is set.
+func (q *Queue) Merge(change Queue) {
+	set(&q.Order, change.Order)
+	set(&q.OnDead, change.OnDead)
+	set(&q.Balance.Policy, change.Balance.Policy)
+	set(&q.Balance.LoadBound, change.Balance.LoadBound)
+	set(&q.Balance.Overflow, change.Balance.Overflow)
+	set(&q.Retry.Base, change.Retry.Base)
+	set(&q.Retry.Factor, change.Retry.Factor)
+	set(&q.Retry.Max, change.Retry.Max)
+	set(&q.Retry.MaxAttempts, change.Retry.MaxAttempts)
+	set(&q.Timeout, change.Timeout)
+	set(&q.Batch, change.Batch)
+	set(&q.MaxDeliveries, change.MaxDeliveries)
+	set(&q.DedupeWindow, change.DedupeWindow)
+	set(&q.ResultTTL, change.ResultTTL)
+	set(&q.MaxBacklogTasks, change.MaxBacklogTasks)
+	set(&q.MaxBacklogBytes, change.MaxBacklogBytes)
+}
+
+func set[T comparable](field *T, value T) {
+	var zero T
+	if value != zero {
+		*field = value
+	}
+}

@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// ErrConflict says that a record was not at the version that the outcome
+// depends on.
+var ErrConflict = errors.New("a record was changed meanwhile")
+
+// Author is who changes records: a task's attempt under a lease, or, with a
+// zero token, a caller.
+type Author struct {
+	TaskID  task.ID
+	Attempt int
+	Worker  string
+	Token   uint64
+}
+
+// RecordKey addresses a record.
+type RecordKey struct{ Key, Name string }
+
+// Missing returns the records that an outcome of t reads or writes and that are
+// not in memory: load them before Apply.
+func (l *Ledger) Missing(t *task.Task, o *task.Outcome) []RecordKey {
+	var missing []RecordKey
+	look := func(key, name string) {
+		if key == "" {
+			key = t.Key
+		}
+		if l.local(key) && !l.KnowsRecord(key, name) {
+			missing = append(missing, RecordKey{key, name})
+		}
+	}
+	for i := range o.Writes {
+		look(o.Writes[i].Key, o.Writes[i].Name)
+	}
+	for i := range o.Reads {
+		look(o.Reads[i].Key, o.Reads[i].Name)
+	}
+	return missing
+}
+
+// Check says whether the outcome of t may take effect: an error that wraps
+// ErrConflict asks for another execution, any other one is final.
+func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
+	if len(o.Result) > task.MaxResult {
+		return task.Errorf(task.CodeTooLarge, "the result has %d bytes; at most %d are allowed", len(o.Result), task.MaxResult)
+	}
+	if len(o.Writes) > task.MaxWrites {
+		return task.Errorf(task.CodeTooLarge, "the outcome writes %d records; at most %d are allowed", len(o.Writes), task.MaxWrites)
+	}
+	if len(o.Emits) > task.MaxEmits {
+		return task.Errorf(task.CodeTooLarge, "the outcome emits %d tasks; at most %d are allowed", len(o.Emits), task.MaxEmits)
+	}
+	var conflict error
+	for i := range o.Reads {
+		r := &o.Reads[i]
+		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
+			return err
+		} else if err != nil {
+			conflict = err
+		}
+	}
+	for i := range o.Writes {
+		w := &o.Writes[i]
+		if err := task.ValidateRecord(l.keyOf(t, w.Key), w.Name, len(w.Value)); err != nil {
+			return err
+		}
+		if l.writtenBefore(t, o.Writes[:i], w) {
+			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)
+		}
+		if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
+			return err
+		} else if err != nil {
+			conflict = err
+		}
+	}
+	return conflict
+}
+
+func (l *Ledger) keyOf(t *task.Task, key string) string {
+	if key == "" {
+		return t.Key
+	}
+	return key
+}
+
+func (l *Ledger) local(key string) bool {
+	return task.PartitionOf(key, l.cfg.Partitions) == l.cfg.Part
+}
+
+func (l *Ledger) writtenBefore(t *task.Task, earlier []task.Write, w *task.Write) bool {
+	for i := range earlier {
+		if earlier[i].Name == w.Name && l.keyOf(t, earlier[i].Key) == l.keyOf(t, w.Key) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Ledger) checkVersion(t *task.Task, key, name string, expected uint64, chained bool, token uint64) error {
+	if t.Key == "" {
+		return task.Errorf(task.CodeFailedPrecondition, "record %q: a task without a key keeps no state; submit it with a key", name)
+	}
+	key = l.keyOf(t, key)
+	if !l.local(key) {
+		return task.Errorf(task.CodeUnimplemented,
+			"record %q of key %q is in another partition than the task's key %q: transactions across partitions are not supported yet; emit a task with that key instead",
+			name, key, t.Key)
+	}
+	var version, wrote uint64
+	if e := l.entities[key]; e != nil {
+		if r := e.records[name]; r != nil {
+			version, wrote = r.version, r.token
+		}
+	}
+	switch {
+	case chained && (wrote != token || token == 0):
+		return fmt.Errorf("record %q of key %q was written by another since: %w", name, key, ErrConflict)
+	case !chained && version != expected:
+		return fmt.Errorf("record %q of key %q has version %d, not %d: %w", name, key, version, expected, ErrConflict)
+	}
+	return nil
+}
+
+// Apply makes the writes and emits of a checked outcome part of the gathering
+// batch.
+func (l *Ledger) Apply(now time.Time, by Author, t *task.Task, o *task.Outcome) {
+	for i := range o.Writes {
+		w := &o.Writes[i]
+		l.write(now, by, l.keyOf(t, w.Key), w)
+	}
+}
+
+// Emit adds a follow-up task to the outbox and returns its row.
+func (l *Ledger) Emit(now time.Time, t *task.Task) *store.Outbox {
+	t.CreatedAt = l.Stamp(now)
+	row := &store.Outbox{Seq: uint64(t.CreatedAt), Body: t.Append(make([]byte, 0, t.Size()+64))}
+	l.Put(row)
+	l.bytes += len(row.Body)
+	return row
+}
+
+// Write changes one record outside of any task if its version is the expected
+// one, or whatever it is with any, and returns the version after it. The record
+// must be known.
+func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, error) {
+	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
+		return 0, err
+	}
+	if have := l.Record(w.Key, w.Name).Version; !anyVersion && have != w.Expected {
+		return 0, task.Errorf(task.CodeConflict, "record %q of key %q has version %d, not %d: read it again and decide anew", w.Name, w.Key, have, w.Expected)
+	}
+	return l.write(now, Author{}, w.Key, w), nil
+}
+
+func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint64 {
+	e := l.entity(key)
+	r := e.records[w.Name]
+	if r == nil {
+		r = &record{of: e, name: w.Name}
+		e.records[w.Name] = r
+		l.grow(e, len(w.Name)+entityOverhead)
+	}
+	if w.Delete && r.version == 0 {
+		return 0 // it is not there: no change, no op-log row
+	}
+	ts := l.Stamp(now)
+	l.head.Seq++
+	row := &store.OpLog{
+		Seq: l.head.Seq, HLC: ts, Op: store.OpPut, Key: key, Name: w.Name, Before: r.version, After: l.head.Seq,
+		Value: w.Value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker,
+	}
+	l.grow(e, len(w.Value)-len(r.value))
+	r.version, r.value = l.head.Seq, w.Value
+	if w.Delete {
+		row.Op, row.After, row.Value = store.OpDelete, 0, nil
+		r.version, r.value = 0, nil
+	}
+	r.updatedAt, r.taskID, r.token = ts, by.TaskID, by.Token
+	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
+	l.head.Chain = row.Hash
+	l.Put(row)
+	l.bytes += len(w.Value)
+	if r.touched != l.number {
+		r.touched = l.number
+		l.touched = append(l.touched, r)
+	}
+	e.dirty = l.number
+	return r.version
+}

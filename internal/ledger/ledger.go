@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// DefaultCacheBytes bounds the records that a ledger keeps in memory.
+const DefaultCacheBytes = 16 << 20
+
+// Config is what a ledger must know.
+type Config struct {
+	Part       int
+	Partitions int
+	Node       string
+	CacheBytes int // default DefaultCacheBytes
+}
+
+// Ledger is the state of one partition as its owner sees it.
+type Ledger struct {
+	cfg    Config
+	sealed store.Fence // head of the last sealed batch
+	head   store.Fence // head of everything accepted
+
+	batch    store.Batch
+	bytes    int
+	number   uint64 // of the batch that gathers, from 1
+	done     uint64 // highest number that is durable
+	inFlight bool
+	touched  []*record
+	scratch  []byte
+
+	entities map[string]*entity
+	recent   *list.List // of *entity, most recently used first
+	cached   int
+}
+
+// New returns the ledger of a partition that was just claimed with this fence.
+func New(cfg Config, fence store.Fence) *Ledger {
+	if cfg.CacheBytes == 0 {
+		cfg.CacheBytes = DefaultCacheBytes
+	}
+	return &Ledger{
+		cfg:      cfg,
+		sealed:   fence,
+		head:     fence,
+		number:   1,
+		entities: make(map[string]*entity),
+		recent:   list.New(),
+	}
+}
+
+// Epoch is the epoch under which the partition was claimed.
+func (l *Ledger) Epoch() uint64 { return l.head.Epoch }
+
+// Stamp returns the partition's next timestamp: unique, and after every earlier
+// one also across owners.
+func (l *Ledger) Stamp(now time.Time) task.Timestamp {
+	l.head.HLC = task.Next(l.head.HLC, now)
+	return l.head.HLC
+}
+
+// Put adds a row that is not a record to the batch.
+func (l *Ledger) Put(row store.Row) {
+	l.batch.Puts = append(l.batch.Puts, row)
+	l.bytes += rowOverhead
+}
+
+// Delete adds the removal of a row that is not a record to the batch. A row may
+// be put and deleted in different batches, not in one.
+func (l *Ledger) Delete(row store.Row) {
+	l.batch.Deletes = append(l.batch.Deletes, row)
+	l.bytes += rowOverhead
+}
+
+const rowOverhead = 64
+
+// Number is the number of the batch that gathers now: what was put until now is
+// durable when Durable says so of it.
+func (l *Ledger) Number() uint64 { return l.number }
+
+// Pending is the number of the batch whose durability everything accepted until
+// now waits for.
+func (l *Ledger) Pending() uint64 {
+	if l.gathered() {
+		return l.number
+	}
+	return l.number - 1
+}
+
+// Durable reports whether the batch with this number is durable.
+func (l *Ledger) Durable(number uint64) bool { return number <= l.done }
+
+// Bytes is roughly what the gathering batch holds.
+func (l *Ledger) Bytes() int { return l.bytes }
+
+func (l *Ledger) gathered() bool {
+	return len(l.batch.Puts)+len(l.batch.Deletes)+len(l.touched) > 0
+}
+
+// Seal closes the gathering batch and returns it, unless it is empty or another
+// one is in flight. The caller commits it and then calls Committed.
+func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
+	if l.inFlight || !l.gathered() {
+		return store.Batch{}, false
+	}
+	for _, r := range l.touched {
+		if r.version == 0 {
+			l.batch.Deletes = append(l.batch.Deletes, &store.Record{Key: r.of.key, Name: r.name})
+			continue
+		}
+		l.batch.Puts = append(l.batch.Puts, &store.Record{
+			Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID,
+		})
+	}
+	l.Stamp(now)
+	b := l.batch
+	b.Part, b.Prev, b.Next = l.cfg.Part, l.sealed, l.head
+	l.inFlight = true
+	l.number++
+	// The sealed batch keeps its slices: the next one is about as large.
+	l.batch = store.Batch{
+		Puts:    make([]store.Row, 0, len(b.Puts)+len(b.Puts)/4),
+		Deletes: make([]store.Row, 0, len(b.Deletes)+len(b.Deletes)/4),
+	}
+	l.touched = l.touched[:0]
+	l.bytes = 0
+	l.sealed = b.Next
+	return b, true
+}
+
+// Committed says that the batch in flight is durable. After a failed commit the
+// ledger must be dropped and the partition claimed anew.
+func (l *Ledger) Committed() {
+	l.inFlight = false
+	l.done = l.number - 1
+	l.evict()
+}

@@ -1,0 +1,411 @@
+package partition
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Bounds of what a core does by itself.
+const (
+	parkAfter     = 2 * time.Second        // a lane that stands still for longer gives its memory back
+	longBackoff   = 10 * time.Second       // a task without order that waits longer becomes a schedule row
+	leaseGrace    = time.Second            // beyond an attempt's timeout, before the lease is ended here
+	tickInterval  = 200 * time.Millisecond // between looks at deadlines and at stuck lanes
+	suspectAfter  = 3                      // deliveries after which a task is leased alone
+	maxLeaseBytes = 1 << 20                // of the tasks of one lease, unless one is larger
+	maxLeaseTasks = 512                    // of a lease without order
+	parkedPage    = 256
+	schedulePage  = 256
+	maxFromStore  = 4096    // tasks in memory that came from schedule and parked rows
+	maxBatchBytes = 4 << 20 // of a gathering batch; beyond, no new leases until it is committed
+)
+
+// env is what a core does to the world. No method blocks; results come back as
+// events.
+type env interface {
+	Dispatcher
+	// Settle tells the broker that tasks are done with.
+	Settle(queue string, positions []broker.Position)
+	// Credit gives room back to the queue's reader.
+	Credit(queue string, tasks, bytes int)
+	// Publish hands outbox rows to the broker; event published follows.
+	Publish(rows []*store.Outbox)
+	// LoadRecords reads one record, or with an empty name all of a key; event
+	// recordsLoaded follows.
+	LoadRecords(key, name string)
+	// LoadParked reads a page of a lane's parked rows after seq; event parkedLoaded
+	// follows.
+	LoadParked(queue, key string, after uint64)
+	// LoadSchedule reads a page of schedule rows after the given one; event
+	// scheduleLoaded follows.
+	LoadSchedule(due time.Time, seq uint64)
+}
+
+// coreConfig is what a core must know.
+type coreConfig struct {
+	Part       int
+	Partitions int
+	Node       string
+	Window     broker.Limit // tasks and bytes of one queue held in memory
+	// Repeats says that the broker may deliver one task under two positions.
+	Repeats bool
+	Seed    uint64
+}
+
+// core is the state machine of one owned partition.
+type core struct {
+	cfg coreConfig
+	env env
+	led *ledger.Ledger
+	rng *rand.Rand
+
+	queues map[string]*queue
+	order  []*queue // round in which queues are served
+	tasks  map[task.ID]*item
+	leases map[uint64]*lease
+	token  uint64
+	first  uint64 // before every token and every row number of this claim
+	recent recentIDs
+
+	gathering afterwards // waits for the batch that gathers
+	flying    afterwards // waits for the batch in flight
+	woken     []*lane    // to be looked at in the next step
+	alarms    alarms
+	lastTick  time.Time
+	draining  bool // nothing new is leased
+
+	loading   map[ledger.RecordKey][]func() // by record, name empty for all of a key
+	loadedAt  time.Time                     // when the last of them came
+	fromStore int
+	hungry    []*lane // lanes that wait for room to fetch parked rows
+	sched     scheduler
+	counts    *counters
+}
+
+// queue is one queue's part in this partition.
+type queue struct {
+	task.Queue
+	lanes   map[string]*lane
+	shared  *lane // tasks without order
+	ready   []*lane
+	starved bool // no worker has room; capacity follows
+	held    broker.Limit
+	freed   broker.Limit // to be given back to the reader
+	stats   QueueStats
+	metrics *queueMetrics
+}
+
+func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *counters) *core {
+	first := uint64(led.Stamp(now))
+	return &core{
+		cfg:     cfg,
+		env:     e,
+		led:     led,
+		rng:     rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Part))),
+		queues:  make(map[string]*queue),
+		tasks:   make(map[task.ID]*item),
+		leases:  make(map[uint64]*lease),
+		token:   first,
+		first:   first,
+		loading: make(map[ledger.RecordKey][]func()),
+		counts:  counts,
+		sched:   scheduler{due: true},
+		recent:  recentIDs{most: recentOf(cfg)},
+	}
+}
+
+// recentOf is how many ended tasks are remembered: what readers may have looked
+// up before they ended, and not handed in yet.
+func recentOf(cfg coreConfig) int {
+	if !cfg.Repeats {
+		return 0
+	}
+	return 4 * cfg.Window.Tasks
+}
+
+// configure adds a queue or changes its settings.
+func (c *core) configure(now time.Time, settings task.Queue) {
+	q := c.queues[settings.Name]
+	if q == nil {
+		q = &queue{Queue: settings, lanes: make(map[string]*lane), metrics: c.counts.queue(settings.Name)}
+		q.shared = &lane{q: q}
+		c.queues[settings.Name] = q
+		c.order = append(c.order, q)
+		return
+	}
+	q.Queue = settings
+	q.starved = false
+	if settings.OnDead == task.OnDeadSkip {
+		for _, l := range q.lanes {
+			if l.status == laneHalted {
+				l.status = laneIdle
+				c.wake(now, l)
+			}
+		}
+	}
+}
+
+// capacity says that a worker has room for the queue's tasks again.
+func (c *core) capacity(name string) {
+	if q := c.queues[name]; q != nil {
+		q.starved = false
+	}
+}
+
+// drainCore stops handing out tasks.
+func drainCore(c *core, _ time.Time) { c.draining = true }
+
+// restore takes what the store holds of lanes that wait there.
+func (c *core) restore(now time.Time, queue, key string, halted bool) {
+	q := c.queues[queue]
+	if q == nil {
+		return // the queue was removed
+	}
+	l := c.laneOf(q, key)
+	if halted {
+		l.status = laneHalted
+		return
+	}
+	l.tail = true
+	c.wake(now, l)
+}
+
+// laneOf returns the lane of a key, or the shared one where there is no order.
+func (c *core) laneOf(q *queue, key string) *lane {
+	if key == "" || q.Order == task.OrderNone {
+		return q.shared
+	}
+	l := q.lanes[key]
+	if l == nil {
+		l = &lane{q: q, key: key, ordered: true}
+		q.lanes[key] = l
+	}
+	return l
+}
+
+// delivered takes tasks from the broker, in its order.
+func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
+	q := c.queues[name]
+	for i := range arrivals {
+		a := &arrivals[i]
+		it := &a.item
+		q.held.Tasks++
+		q.held.Bytes += it.size
+		if a.known != nil || c.tasks[it.ID] != nil || c.recent.has(it.ID) {
+			c.counts.repeats.Inc()
+			c.settle(q, it.pos)
+			c.unhold(it, q)
+			continue
+		}
+		c.admit(now, q, it)
+	}
+}
+
+// admit puts a task that is not in memory yet where it belongs.
+func (c *core) admit(now time.Time, q *queue, it *item) {
+	c.tasks[it.ID] = it
+	l := c.laneOf(q, it.Key)
+	it.lane = l
+	if it.origin == inBroker && it.attempts == 0 && it.RunAt.After(now) {
+		c.reschedule(now, it, it.RunAt)
+		return
+	}
+	if !l.ordered && it.notBefore.After(now) {
+		it.state = task.StateScheduled
+		c.alarms.add(alarm{at: it.notBefore, item: it})
+		return
+	}
+	if l.tail {
+		c.park(now, it)
+		c.forget(it)
+		c.wake(now, l)
+		return
+	}
+	it.state = task.StateReady
+	l.pushBack(it)
+	c.wake(now, l)
+}
+
+// forget drops a task from memory.
+func (c *core) forget(it *item) {
+	delete(c.tasks, it.ID)
+	if it.origin == inBroker {
+		c.unhold(it, it.lane.q)
+		return
+	}
+	c.fromStore--
+}
+
+func (c *core) unhold(it *item, q *queue) {
+	q.held.Tasks--
+	q.held.Bytes -= it.size
+	q.freed.Tasks++
+	q.freed.Bytes += it.size
+}
+
+// afterDurable calls answer when everything accepted until now is durable.
+func (c *core) afterDurable(answer func()) {
+	if !c.waitsForCommit() {
+		answer()
+		return
+	}
+	c.gathering.answers = append(c.gathering.answers, answer)
+}
+
+// settle tells the broker, once the gathering batch is durable, that it can
+// forget a task.
+func (c *core) settle(q *queue, pos broker.Position) {
+	c.gathering.settle(q, pos)
+}
+
+// wake looks at a lane whose circumstances changed.
+func (c *core) wake(now time.Time, l *lane) {
+	if l.status != laneIdle {
+		return
+	}
+	if l.items.len() == 0 {
+		switch {
+		case l.tail:
+			c.fetch(l)
+		case l.ordered && l.q.lanes[l.key] == l:
+			delete(l.q.lanes, l.key)
+		}
+		return
+	}
+	if l.tail && l.items.len() < parkedPage/4 {
+		c.fetch(l)
+	}
+	if l.ordered {
+		if at := l.items.at(0).notBefore; at.After(now) {
+			c.block(now, l, at)
+			return
+		}
+		if !c.led.Ready(l.key) {
+			l.status = laneLoading
+			c.load(ledger.RecordKey{Key: l.key}, func() { c.loaded(l) })
+			return
+		}
+		if !c.led.Clean(l.key) {
+			l.status = laneSettling
+			c.gathering.lanes = append(c.gathering.lanes, l)
+			return
+		}
+	}
+	l.status = laneReady
+	l.q.ready = append(l.q.ready, l)
+}
+
+func (c *core) loaded(l *lane) {
+	l.status = laneIdle
+	c.woken = append(c.woken, l)
+}
+
+// block makes a lane wait for a time.
+func (c *core) block(now time.Time, l *lane, until time.Time) {
+	l.status = laneBlocked
+	l.until = until
+	c.alarms.add(alarm{at: until, lane: l})
+	if l.stuck(now) {
+		c.evict(now, l)
+	}
+}
+
+// step carries out what became possible: leases, room for readers, rows to read.
+// The runtime calls it after each round of events.
+func (c *core) step(now time.Time) {
+	for len(c.woken) > 0 {
+		woken := c.woken
+		c.woken = nil
+		for _, l := range woken {
+			c.wake(now, l)
+		}
+	}
+	for _, q := range c.order {
+		if !c.draining {
+			c.serve(now, q)
+		}
+	}
+	if n := len(c.order); n > 1 { // another queue is first next time
+		first := c.order[0]
+		copy(c.order, c.order[1:])
+		c.order[n-1] = first
+	}
+	c.feed()
+	if !c.waitsForCommit() {
+		c.release(now, &c.gathering) // it waits for nothing: no batch gathers
+	}
+	for _, q := range c.order {
+		if q.freed.Tasks > 0 {
+			c.env.Credit(q.Name, q.freed.Tasks, q.freed.Bytes)
+			q.freed = broker.Limit{}
+		}
+	}
+}
+
+// waitsForCommit reports whether something accepted is not durable yet.
+func (c *core) waitsForCommit() bool { return !c.led.Durable(c.led.Pending()) }
+
+// seal returns the next batch to commit, if there is one and none is in flight.
+func (c *core) seal(now time.Time) (store.Batch, bool) {
+	b, ok := c.led.Seal(now)
+	if ok {
+		c.flying, c.gathering = c.gathering, afterwards{}
+	}
+	return b, ok
+}
+
+// committed says that the batch in flight is durable.
+func (c *core) committed(now time.Time) {
+	c.led.Committed()
+	done := c.flying
+	c.flying = afterwards{}
+	c.release(now, &done)
+}
+
+// nextAlarm is when tick must be called, or zero.
+func (c *core) nextAlarm(now time.Time) time.Time {
+	at := c.alarms.next()
+	if len(c.leases) > 0 || c.crowded() {
+		if t := c.lastTick.Add(tickInterval); at.IsZero() || t.Before(at) {
+			at = t
+		}
+		if at.Before(now) {
+			at = now
+		}
+	}
+	return at
+}
+
+// tick is called when time passes.
+func (c *core) tick(now time.Time) {
+	for {
+		a, ok := c.alarms.due(now)
+		if !ok {
+			break
+		}
+		switch {
+		case a.lane != nil && a.lane.status == laneBlocked && a.lane.until.Equal(a.at):
+			a.lane.status = laneIdle
+			c.wake(now, a.lane)
+		case a.item != nil && c.tasks[a.item.ID] == a.item && a.item.state == task.StateScheduled:
+			a.item.state = task.StateReady
+			a.item.lane.pushBack(a.item)
+			c.wake(now, a.item.lane)
+		case a.lane == nil && a.item == nil:
+			c.sched.due = true
+		}
+	}
+	if now.Sub(c.lastTick) < tickInterval {
+		return
+	}
+	c.lastTick = now
+	c.endOverdue(now)
+	if c.crowded() {
+		c.makeRoom(now)
+	}
+}

@@ -1,0 +1,22 @@
+// Package partition is the heart: it takes tasks from the broker in order, hands
+// them to workers under leases, and commits what they answer.
+//
+// core is a deterministic state machine without goroutines, locks, clocks or
+// I/O: events are method calls that carry the time, effects are calls of the
+// small env interface and the batches that the ledger seals. runtime feeds one
+// core from a mailbox in one goroutine and carries its effects out. Engine runs
+// all partitions of a node, keeps the queues' settings, and is what the server
+// and the worker pool call.
+//
+// Invariants:
+//   - A lane of one key has at most one lease out, and the next one goes out only
+//     after the outcomes of the last are durable.
+//   - Whatever the answer to a worker, producer or reader depends on is durable
+//     before the answer is sent.
+//   - A task is settled with the broker only after its mark, or the row that it
+//     moved to, is durable.
+//   - Tokens of a partition only grow, also from owner to owner; an outcome whose
+//     token is not that of an open lease changes nothing.
+//   - After a failed commit nothing in memory is used any more: the partition is
+//     claimed anew.
+package partition

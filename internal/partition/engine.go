@@ -1,0 +1,200 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Config is what an Engine needs.
+type Config struct {
+	Partitions int // default task.DefaultPartitions
+	Broker     broker.Broker
+	Store      store.Store
+	Dispatch   Dispatcher
+	Clock      clock.Clock // default clock.System
+	Logger     *slog.Logger
+	Node       string
+	Registerer prometheus.Registerer
+	// Window is what is held in memory of one queue in one partition; default 4096
+	// tasks and 4 MiB.
+	Window broker.Limit
+}
+
+// Engine runs the partitions of a node and keeps the settings of its queues. All
+// methods may be called concurrently.
+type Engine struct {
+	cfg       Config
+	counts    *counters
+	committer *committer
+	owners    []*owner
+	group     sync.WaitGroup
+	stop      context.CancelFunc
+	hlc       atomic.Uint64
+	draining  atomic.Bool
+
+	configuring sync.Mutex // held while settings change
+	queues      atomic.Pointer[map[string]*registered]
+}
+
+// New returns an engine that is not started.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Broker == nil || cfg.Store == nil || cfg.Dispatch == nil {
+		return nil, errors.New("partition engine: broker, store and dispatch are needed")
+	}
+	if cfg.Partitions == 0 {
+		cfg.Partitions = task.DefaultPartitions
+	}
+	if cfg.Partitions < 1 || cfg.Partitions > 4096 {
+		return nil, fmt.Errorf("partition engine: %d partitions: want 1 to 4096", cfg.Partitions)
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registerer == nil {
+		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.Window == (broker.Limit{}) {
+		cfg.Window = broker.Limit{Tasks: 4096, Bytes: 4 << 20}
+	}
+	e := &Engine{cfg: cfg, counts: newCounters(cfg.Registerer), committer: newCommitter(cfg.Store)}
+	e.queues.Store(&map[string]*registered{})
+	for part := range cfg.Partitions {
+		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part)})
+	}
+	return e, nil
+}
+
+// Start loads the queues and claims all partitions. It returns when they run; ctx
+// bounds the start only.
+func (e *Engine) Start(ctx context.Context) error {
+	if err := e.loadQueues(ctx); err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop = stop
+	e.group.Go(func() { e.committer.run(run) })
+	claimed := make(chan struct{}, len(e.owners))
+	for _, o := range e.owners {
+		e.group.Go(func() {
+			var once sync.Once
+			o.run(run, func() { once.Do(func() { claimed <- struct{}{} }) })
+		})
+	}
+	for range e.owners {
+		select {
+		case <-claimed:
+		case <-ctx.Done():
+			return fmt.Errorf("claim partitions: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Drain stops taking submits and handing out tasks, lets leases finish until ctx
+// ends, and stops. What is not finished then is handed out again by the next
+// owner.
+func (e *Engine) Drain(ctx context.Context) error {
+	if e.stop == nil {
+		return nil
+	}
+	e.draining.Store(true)
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		for _, o := range e.owners {
+			own := o.current()
+			if own == nil || !own.mail.post(drainCore) {
+				continue
+			}
+			select {
+			case <-own.gone:
+			case <-ctx.Done():
+			}
+		}
+	}()
+	<-drained
+	e.stop()
+	e.group.Wait()
+	return nil
+}
+
+// Problems says why the node is not ready; none: it is.
+func (e *Engine) Problems() []string {
+	var problems []string
+	if e.draining.Load() {
+		problems = append(problems, "the node is draining")
+	}
+	for _, o := range e.owners {
+		if o.current() == nil {
+			problems = append(problems, fmt.Sprintf("partition %d is not owned", o.part))
+		}
+	}
+	return problems
+}
+
+// Outcomes takes what a worker says of tasks [first, first+len(outcomes)) of a
+// lease. The answer goes to the dispatcher once it is durable.
+func (e *Engine) Outcomes(w WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome) {
+	stale := ref.Partition < 0 || ref.Partition >= len(e.owners)
+	if !stale {
+		stale = !e.owners[ref.Partition].post(func(c *core, now time.Time) { c.outcomes(now, w, ref, first, outcomes) })
+	}
+	if stale {
+		e.cfg.Dispatch.Answer(w.Session, task.Verdict{LeaseRef: ref, Kind: task.VerdictStale, First: first, Count: len(outcomes)})
+	}
+}
+
+// Capacity says that there is room again for tasks of a queue.
+func (e *Engine) Capacity(part int, queue string) {
+	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue) })
+}
+
+// WorkerGone says that a worker's session was lost: its leases end.
+func (e *Engine) WorkerGone(session uint64) {
+	for _, o := range e.owners {
+		o.post(func(c *core, now time.Time) { c.workerGone(now, session) })
+	}
+}
+
+// of returns the owner of a key's partition.
+func (e *Engine) of(key string) *owner {
+	return e.owners[task.PartitionOf(key, e.cfg.Partitions)]
+}
+
+// ask runs f in the core of a partition and waits for the answer that f gives.
+func ask[T any](ctx context.Context, o *owner, f func(c *core, now time.Time, answer func(T))) (T, error) {
+	var none T
+	own := o.current()
+	reply := make(chan T, 1)
+	if own == nil || !own.mail.post(func(c *core, now time.Time) { f(c, now, func(v T) { reply <- v }) }) {
+		return none, task.Errorf(task.CodeUnavailable, "partition %d is not served at the moment: try again", o.part).WithRetryAfter(reclaimMax)
+	}
+	select {
+	case v := <-reply:
+		return v, nil
+	case <-own.gone:
+		select {
+		case v := <-reply:
+			return v, nil
+		default:
+		}
+		return none, task.Errorf(task.CodeUnavailable, "partition %d stopped before it answered: whether the change happened is unknown", o.part)
+	case <-ctx.Done():
+		return none, task.Errorf(task.CodeUnavailable, "partition %d did not answer in time: %w", o.part, ctx.Err())
+	}
+}

@@ -1,0 +1,144 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// feeder reads one queue's log and hands the tasks to the core, as long as the
+// window has room.
+type feeder struct {
+	own    *ownership
+	queue  string
+	reader broker.Reader
+
+	mu   sync.Mutex
+	room broker.Limit
+	wake chan struct{}
+}
+
+func newFeeder(own *ownership, queue string, reader broker.Reader) *feeder {
+	return &feeder{own: own, queue: queue, reader: reader, room: own.e.cfg.Window, wake: make(chan struct{}, 1)}
+}
+
+// credit gives room back.
+func (f *feeder) credit(tasks, bytes int) {
+	f.mu.Lock()
+	f.room.Tasks += tasks
+	f.room.Bytes += bytes
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns what may be read now. It waits until a quarter of the window is
+// free, so that a full window is not refilled in crumbs.
+func (f *feeder) wait(ctx context.Context) (broker.Limit, error) {
+	window := f.own.e.cfg.Window
+	for {
+		f.mu.Lock()
+		room := f.room
+		f.mu.Unlock()
+		if room.Tasks >= window.Tasks/4 && room.Bytes >= window.Bytes/4 {
+			return room, nil
+		}
+		select {
+		case <-ctx.Done():
+			return broker.Limit{}, ctx.Err()
+		case <-f.wake:
+		}
+	}
+}
+
+func (f *feeder) run(ctx context.Context) {
+	for {
+		limit, err := f.wait(ctx)
+		if err != nil {
+			return
+		}
+		deliveries, err := f.reader.Next(ctx, limit)
+		if err == nil {
+			err = f.hand(ctx, deliveries)
+		}
+		if err != nil {
+			f.own.fail(fmt.Errorf("read queue %s: %w", f.queue, err))
+			return
+		}
+	}
+}
+
+// hand decodes what was read, looks up what is known of tasks that may have been
+// here before, and posts it.
+func (f *feeder) hand(ctx context.Context, deliveries []broker.Delivery) error {
+	arrivals := make([]arrival, 0, len(deliveries))
+	var repeated []int
+	bytes := 0
+	for i := range deliveries {
+		d := &deliveries[i]
+		t, err := task.Decode(d.Body)
+		if err != nil {
+			// It stays in the log: nothing is lost, and a person can look at it.
+			f.own.log.Error("task in the log cannot be read", "queue", f.queue, "position", d.Position, "error", err)
+			f.own.e.counts.corrupt.Inc()
+			continue
+		}
+		it := newItem(t, d.Body)
+		it.pos = d.Position
+		bytes += it.size
+		if !d.Fresh {
+			repeated = append(repeated, len(arrivals))
+		}
+		arrivals = append(arrivals, arrival{item: it})
+	}
+	if len(repeated) > 0 {
+		if err := f.own.lookUp(ctx, arrivals, repeated); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	f.room.Tasks -= len(arrivals)
+	f.room.Bytes -= bytes
+	f.mu.Unlock()
+	f.own.mail.post(func(c *core, now time.Time) { c.delivered(now, f.queue, arrivals) })
+	return nil
+}
+
+func (f *feeder) close() {
+	// The context of the ownership has ended; closing a reader does not wait.
+	if err := f.reader.Close(context.Background()); err != nil && !errors.Is(err, broker.ErrClosed) {
+		f.own.log.Warn("reader did not close", "queue", f.queue, "error", err)
+	}
+}
+
+// lookUp attaches what the store knows of some arrivals: marks and attempts.
+func (own *ownership) lookUp(ctx context.Context, arrivals []arrival, which []int) error {
+	keys := make([]store.Row, 0, 2*len(which))
+	for _, i := range which {
+		keys = append(keys, &store.Dedup{ID: arrivals[i].item.ID})
+	}
+	for _, i := range which {
+		keys = append(keys, &store.Attempt{ID: arrivals[i].item.ID})
+	}
+	rows, err := own.e.cfg.Store.Get(ctx, own.part, keys)
+	if err != nil {
+		return fmt.Errorf("look up tasks: %w", err)
+	}
+	for n, i := range which {
+		if mark, ok := rows[n].(*store.Dedup); ok && mark != nil {
+			arrivals[i].known = mark
+		}
+		if attempt, ok := rows[len(which)+n].(*store.Attempt); ok && attempt != nil {
+			arrivals[i].item.attach(attempt)
+		}
+	}
+	return nil
+}

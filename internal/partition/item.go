@@ -1,0 +1,74 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// origin says where a task is kept durably until it is finished.
+type origin uint8
+
+const (
+	inBroker   origin = iota // in the broker's log, at item.pos
+	inSchedule               // in a schedule row
+	inParked                 // in a parked row
+)
+
+// item is a task in memory.
+type item struct {
+	task.Task
+	body       []byte // stored form; the task's strings share it
+	origin     origin
+	pos        broker.Position
+	seq        uint64    // of its schedule or parked row
+	due        time.Time // of its schedule row
+	attempts   int
+	deliveries int
+	tries      []store.Try
+	attempted  bool // an attempt row exists, or is in a batch
+	notBefore  time.Time
+	size       int
+	state      task.State
+	lane       *lane
+}
+
+// itemOverhead is about what an item costs in memory beyond its body.
+const itemOverhead = 400
+
+// keptTries bounds the history of a task.
+const keptTries = 20
+
+// Arrival is a task on its way from the broker or the store into the core, with
+// what the store knows of it.
+type arrival struct {
+	item  item
+	known *store.Dedup // its mark, if it has one
+}
+
+func newItem(t task.Task, body []byte) item {
+	return item{Task: t, body: body, size: len(body) + itemOverhead}
+}
+
+func (it *item) attach(row *store.Attempt) {
+	it.attempts = row.Attempts
+	it.deliveries = row.Deliveries
+	it.tries = row.Tries
+	it.notBefore = row.NextAt
+	it.attempted = true
+}
+
+func (it *item) attemptRow() *store.Attempt {
+	return &store.Attempt{
+		ID: it.ID, Attempts: it.attempts, Deliveries: it.deliveries, NextAt: it.notBefore, Tries: it.tries,
+	}
+}
+
+func (it *item) note(try store.Try) {
+	if len(it.tries) >= keptTries {
+		it.tries = append([]store.Try(nil), it.tries[1:]...)
+	}
+	it.tries = append(it.tries, try)
+}

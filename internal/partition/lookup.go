@@ -1,0 +1,322 @@
+package partition
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// historyScan bounds how many op-log rows one call of History looks at.
+const historyScan = 20_000
+
+// TaskStatus tells where a task is, from what the owner has in memory, else from
+// the store, else from the broker.
+func (e *Engine) TaskStatus(ctx context.Context, id task.ID) (TaskStatus, error) {
+	located, found, err := e.locate(ctx, id)
+	if err != nil {
+		return TaskStatus{}, err
+	}
+	owners := e.owners
+	if found {
+		owners = e.owners[located.Partition : located.Partition+1]
+	}
+	for _, o := range owners {
+		st, ok, err := e.statusIn(ctx, o, id)
+		if err != nil {
+			return TaskStatus{}, err
+		}
+		if ok {
+			return st, nil
+		}
+	}
+	if found && !located.Settled {
+		return TaskStatus{ID: id, State: task.StateQueued, Queue: located.Queue, CreatedAt: located.PublishedAt}, nil
+	}
+	return TaskStatus{}, task.Errorf(task.CodeNotFound, "task %s is not known: it was never submitted, or it ended longer ago than its queue keeps results", id).WithField("id")
+}
+
+func (e *Engine) locate(ctx context.Context, id task.ID) (broker.Located, bool, error) {
+	locator, ok := e.cfg.Broker.(broker.Locator)
+	if !ok {
+		return broker.Located{}, false, nil
+	}
+	located, found, err := locator.Locate(ctx, id)
+	if err != nil {
+		return broker.Located{}, false, fmt.Errorf("locate task %s: %w", id, err)
+	}
+	return located, found && located.Partition < len(e.owners), nil
+}
+
+func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus, bool, error) {
+	type reply struct {
+		st TaskStatus
+		ok bool
+	}
+	r, err := ask(ctx, o, func(c *core, _ time.Time, answer func(reply)) {
+		st, ok := c.status(id)
+		if ok {
+			answer(reply{st, true})
+			return
+		}
+		c.afterDurable(func() { answer(reply{}) }) // then its mark can be read
+	})
+	if err != nil || r.ok {
+		return r.st, r.ok, err
+	}
+	rows, err := e.cfg.Store.Get(ctx, o.part, []store.Row{&store.Dedup{ID: id}, &store.Attempt{ID: id}})
+	if err != nil {
+		return TaskStatus{}, false, fmt.Errorf("read mark of task %s: %w", id, err)
+	}
+	mark, ok := rows[0].(*store.Dedup)
+	if !ok || mark == nil {
+		return TaskStatus{}, false, nil
+	}
+	st := TaskStatus{
+		ID: id, State: mark.State, Queue: mark.Queue, Key: mark.Key, CreatedAt: mark.CreatedAt.Time(), FinishedAt: mark.FinishedAt.Time(),
+		NextAt: mark.Due, Attempts: mark.Attempts, Deliveries: mark.Deliveries, Worker: mark.Worker, Result: mark.Result, Error: mark.Error,
+	}
+	if attempt, ok := rows[1].(*store.Attempt); ok && attempt != nil {
+		st.NextAt, st.Attempts, st.Deliveries, st.History = attempt.NextAt, attempt.Attempts, attempt.Deliveries, exportTries(attempt.Tries)
+	}
+	if mark.State == task.StateDead {
+		if dead, err := e.deadOf(ctx, o.part, mark); err == nil {
+			st.History, st.Task = dead.History, &dead.Task
+		}
+	}
+	return st, true, nil
+}
+
+func (e *Engine) deadOf(ctx context.Context, part int, mark *store.Dedup) (DeadLetter, error) {
+	rows, err := e.cfg.Store.Get(ctx, part, []store.Row{&store.Dead{Queue: mark.Queue, Seq: mark.Ref}})
+	if err != nil {
+		return DeadLetter{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	row, ok := rows[0].(*store.Dead)
+	if !ok || row == nil {
+		return DeadLetter{}, task.Errorf(task.CodeNotFound, "the dead letter of task %s is not kept any more", mark.ID)
+	}
+	return exportDead(row)
+}
+
+func exportDead(row *store.Dead) (DeadLetter, error) {
+	t, err := task.Decode(row.Body)
+	if err != nil {
+		return DeadLetter{}, fmt.Errorf("read dead letter %d of queue %s: %w", row.Seq, row.Queue, err)
+	}
+	return DeadLetter{
+		Task: t, Reason: row.Reason, DiedAt: row.DiedAt.Time(), Attempts: row.Attempts, Deliveries: row.Deliveries,
+		History: exportTries(row.Tries),
+	}, nil
+}
+
+// DeadLetter returns one dead letter by its task's ID.
+func (e *Engine) DeadLetter(ctx context.Context, id task.ID) (DeadLetter, error) {
+	for _, o := range e.owners {
+		rows, err := e.cfg.Store.Get(ctx, o.part, []store.Row{&store.Dedup{ID: id}})
+		if err != nil {
+			return DeadLetter{}, fmt.Errorf("read mark of task %s: %w", id, err)
+		}
+		if mark, ok := rows[0].(*store.Dedup); ok && mark != nil {
+			if mark.State != task.StateDead {
+				break
+			}
+			return e.deadOf(ctx, o.part, mark)
+		}
+	}
+	return DeadLetter{}, task.Errorf(task.CodeNotFound, "task %s is not a dead letter: see `fenfa task get %s`", id, id).WithField("id")
+}
+
+// DeadLetters lists dead letters of a queue, oldest first within each partition,
+// and returns the token of the next page, empty after the last.
+func (e *Engine) DeadLetters(ctx context.Context, queue string, limit int, pageToken string) ([]DeadLetter, string, error) {
+	if _, ok := e.Queue(queue); !ok {
+		return nil, "", e.unknownQueue(queue)
+	}
+	part, rest, err := e.parsePage(pageToken)
+	if err != nil {
+		return nil, "", err
+	}
+	after, err := strconv.ParseUint(rest, 10, 64)
+	if err != nil && rest != "" {
+		return nil, "", badPage(pageToken)
+	}
+	var found []DeadLetter
+	for ; part < len(e.owners); part, after = part+1, 0 {
+		rows, err := e.cfg.Store.Load(ctx, store.Scan{
+			Part: part, Table: store.TableDead, From: &store.Dead{Queue: queue, Seq: after + 1},
+			To: &store.Dead{Queue: queue, Seq: math.MaxUint64}, Limit: limit - len(found), Bytes: 4 << 20,
+		})
+		if err != nil {
+			return nil, "", fmt.Errorf("list dead letters: %w", err)
+		}
+		for _, row := range rows {
+			r, ok := row.(*store.Dead)
+			if !ok {
+				continue
+			}
+			dead, err := exportDead(r)
+			if err != nil {
+				return nil, "", err
+			}
+			found = append(found, dead)
+			after = r.Seq
+		}
+		if len(rows) > 0 && (len(found) >= limit || len(rows) == limit) {
+			return found, pageOf(part, strconv.FormatUint(after, 10)), nil
+		}
+	}
+	return found, "", nil
+}
+
+// GetRecord returns a record as it is now, durably.
+func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, error) {
+	if err := task.ValidateRecord(key, name, 0); err != nil {
+		return task.Record{}, err
+	}
+	r, err := ask(ctx, e.of(key), func(c *core, _ time.Time, answer func(task.Record)) { c.getRecord(key, name, answer) })
+	if err == nil && r.Version == 0 {
+		err = task.Errorf(task.CodeNotFound, "key %q has no record %q", key, name)
+	}
+	return r, err
+}
+
+// PutRecord writes or deletes a record if its version is the expected one, or
+// whatever it is with anyVersion. It returns the version after the write, 0 after
+// a delete.
+func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (uint64, error) {
+	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
+		return 0, err
+	}
+	type reply struct {
+		version uint64
+		err     error
+	}
+	r, err := ask(ctx, e.of(w.Key), func(c *core, now time.Time, answer func(reply)) {
+		c.putRecord(now, &w, anyVersion, func(version uint64, err error) { answer(reply{version, err}) })
+	})
+	if err != nil {
+		return 0, err
+	}
+	return r.version, r.err
+}
+
+// ScanRecords lists records whose key has the prefix, and whose name is the given
+// one if it is not empty, partition by partition, and returns the token of the
+// next page, empty after the last.
+func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error) {
+	part, rest, err := e.parsePage(pageToken)
+	if err != nil {
+		return nil, "", err
+	}
+	from := &store.Record{Key: prefix}
+	if rest != "" {
+		place := task.NewParser([]byte(rest))
+		key, last := place.String(), place.String()
+		if place.End() != nil {
+			return nil, "", badPage(pageToken)
+		}
+		from = &store.Record{Key: key, Name: last + "\x00"}
+	}
+	var found []task.Record
+	for ; part < len(e.owners); part, from = part+1, (&store.Record{Key: prefix}) {
+		for {
+			rows, err := e.cfg.Store.Load(ctx, store.Scan{Part: part, Table: store.TableRecord, From: from, Limit: limit, Bytes: 4 << 20})
+			if err != nil {
+				return nil, "", fmt.Errorf("scan records: %w", err)
+			}
+			ended := len(rows) == 0
+			for _, row := range rows {
+				r, ok := row.(*store.Record)
+				if !ok || !strings.HasPrefix(r.Key, prefix) {
+					ended = true
+					break
+				}
+				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
+				if name != "" && r.Name != name {
+					continue
+				}
+				found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID})
+				if len(found) == limit {
+					return found, pageOf(part, string(task.AppendBytes(task.AppendBytes(nil, r.Key), r.Name))), nil
+				}
+			}
+			if ended {
+				break
+			}
+		}
+	}
+	return found, "", nil
+}
+
+// History lists changes of a key's records, or of one of them, oldest first, from
+// the op log after the given number. It returns the number after which the next
+// page begins, 0 after the last; a page may be empty and not be the last.
+func (e *Engine) History(ctx context.Context, key, name string, after uint64, limit int) ([]Change, uint64, error) {
+	if key == "" || len(key) > task.MaxKey {
+		return nil, 0, task.Errorf(task.CodeInvalidArgument, "a key has 1 to %d bytes, this one has %d", task.MaxKey, len(key)).WithField("key")
+	}
+	part := task.PartitionOf(key, e.cfg.Partitions)
+	var found []Change
+	for looked := 0; looked < historyScan; {
+		rows, err := e.cfg.Store.Load(ctx, store.Scan{
+			Part: part, Table: store.TableOpLog, From: &store.OpLog{Seq: after + 1}, Limit: scanPage, Bytes: 4 << 20,
+		})
+		if err != nil {
+			return nil, 0, fmt.Errorf("read op log: %w", err)
+		}
+		if len(rows) == 0 {
+			return found, 0, nil
+		}
+		looked += len(rows)
+		for _, row := range rows {
+			r, ok := row.(*store.OpLog)
+			if !ok {
+				continue
+			}
+			after = r.Seq
+			if r.Key != key || name != "" && r.Name != name {
+				continue
+			}
+			found = append(found, exportChange(r))
+			if len(found) == limit {
+				return found, after, nil
+			}
+		}
+	}
+	return found, after, nil
+}
+
+func exportChange(r *store.OpLog) Change {
+	return Change{
+		Seq: r.Seq, At: r.HLC.Time(), Op: r.Op.String(), Key: r.Key, Name: r.Name, Before: r.Before, After: r.After, Value: r.Value,
+		TaskID: r.TaskID, Attempt: r.Attempt, Node: r.Node, Worker: r.Worker, Hash: r.Hash,
+	}
+}
+
+// pageOf makes the token of the page that begins after the given place.
+func pageOf(part int, rest string) string { return strconv.Itoa(part) + ":" + hex.EncodeToString([]byte(rest)) }
+
+func (e *Engine) parsePage(token string) (part int, rest string, err error) {
+	if token == "" {
+		return 0, "", nil
+	}
+	head, tail, ok := strings.Cut(token, ":")
+	part, err = strconv.Atoi(head)
+	decoded, hexErr := hex.DecodeString(tail)
+	if !ok || err != nil || hexErr != nil || part < 0 || part >= len(e.owners) {
+		return 0, "", badPage(token)
+	}
+	return part, string(decoded), nil
+}
+
+func badPage(token string) error {
+	return task.Errorf(task.CodeInvalidArgument, "page token %q is not one that this API gave: begin without one", token).WithField("page_token")
+}

@@ -1,0 +1,79 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// counters are the metrics of all partitions of a node.
+type counters struct {
+	submitted   *prometheus.CounterVec // by queue and result
+	ended       *prometheus.CounterVec // by queue and state
+	failures    *prometheus.CounterVec // by queue
+	start       *prometheus.HistogramVec
+	commit      prometheus.Histogram
+	conflicts   prometheus.Counter
+	stale       prometheus.Counter
+	repeats     prometheus.Counter
+	swept       prometheus.Counter
+	claims      prometheus.Counter
+	outboxRetry prometheus.Counter
+	corrupt     prometheus.Counter
+}
+
+func newCounters(reg prometheus.Registerer) *counters {
+	c := &counters{
+		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fenfa_submit_tasks_total", Help: "Submitted tasks by what became of the submit: accepted, duplicate or refused.",
+		}, []string{"queue", "result"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fenfa_task_ended_total", Help: "Tasks that ended, by state: done, dead, cancelled or expired.",
+		}, []string{"queue", "state"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fenfa_task_failed_attempts_total", Help: "Attempts that failed, timeouts included.",
+		}, []string{"queue"}),
+		start: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "fenfa_task_start_latency_seconds", Help: "From the acceptance of a task to its first hand-out to a worker.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
+		}, []string{"queue"}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fenfa_partition_commit_seconds", Help: "From the sealing of a partition's batch to its durability.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+		conflicts:   prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_ledger_conflicts_total", Help: "Outcomes that met a changed record and were run again."}),
+		stale:       prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_lease_stale_outcomes_total", Help: "Outcomes that came after their lease had ended."}),
+		repeats:     prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_dedup_hits_total", Help: "Deliveries of tasks that had ended or moved already."}),
+		swept:       prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_dedup_expired_rows_total", Help: "Marks removed after their window."}),
+		claims:      prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_partition_claims_total", Help: "Claims of partitions, one at start and one after each failure."}),
+		outboxRetry: prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_outbox_retries_total", Help: "Publishes of follow-up tasks that were tried again."}),
+		corrupt:     prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
+	}
+	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt)
+	return c
+}
+
+// queueMetrics are the metrics of one queue, looked up once.
+type queueMetrics struct {
+	ended  [task.StateExpired + 1]prometheus.Counter
+	failed prometheus.Counter
+	start  prometheus.Observer
+}
+
+func (c *counters) queue(name string) *queueMetrics {
+	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name)}
+	for _, s := range []task.State{task.StateDone, task.StateDead, task.StateCancelled, task.StateExpired} {
+		m.ended[s] = c.ended.WithLabelValues(name, s.String())
+	}
+	return m
+}
+
+func (m *queueMetrics) started(now time.Time, it *item) {
+	if it.deliveries == 1 && it.RunAt.IsZero() {
+		m.start.Observe(now.Sub(it.CreatedAt.Time()).Seconds())
+	}
+}
+
+func (m *queueMetrics) finished(s task.State) { m.ended[s].Inc() }

@@ -1,0 +1,322 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+func sortLeases(leases []*lease) {
+	slices.SortFunc(leases, func(a, b *lease) int {
+		if a.ref.Token < b.ref.Token {
+			return -1
+		}
+		return 1
+	})
+}
+
+// outcomes takes what a worker says of tasks [first, first+len(outs)) of a lease.
+func (c *core) outcomes(now time.Time, w WorkerRef, ref task.LeaseRef, first int, outs []task.Outcome) {
+	ls := c.leases[ref.Token]
+	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || first < 0 || first+len(outs) > len(ls.items) {
+		c.counts.stale.Add(float64(len(outs)))
+		c.env.Answer(w.Session, task.Verdict{LeaseRef: ref, Kind: task.VerdictStale, First: first, Count: len(outs)})
+		return
+	}
+	if !ls.lane.ordered {
+		c.scattered(now, ls, first, outs)
+		return
+	}
+	if ls.waiting {
+		ls.stash = append(ls.stash, stashed{first, outs})
+		return
+	}
+	c.chain(now, ls, first, outs)
+}
+
+// chain takes outcomes of an ordered lease: a prefix at a time.
+func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
+	if first != ls.next {
+		return // they ran over a task that conflicted, and will come again
+	}
+	for i := range outs {
+		it, o := ls.items[ls.next], &outs[i]
+		if o.Kind != task.OutcomeDone {
+			c.endChain(now, ls, it, o)
+			return
+		}
+		if missing := c.led.Missing(&it.Task, o); len(missing) > 0 {
+			c.awaitRecords(ls, missing, stashed{ls.next, outs[i:]})
+			return
+		}
+		if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
+			c.conflict(ls, ls.next)
+			return
+		} else if err != nil {
+			c.refuse(now, ls, ls.next, err)
+			return
+		}
+		c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
+		ls.items[ls.next] = nil
+		ls.next++
+		ls.open--
+		c.complete(now, it, ls, o)
+	}
+	if ls.open == 0 {
+		c.close(ls)
+		return
+	}
+	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
+}
+
+// check says whether a done outcome may take effect, follow-up tasks included.
+func (c *core) check(it *item, o *task.Outcome, token uint64) error {
+	for i := range o.Emits {
+		e := &o.Emits[i]
+		if err := e.Validate(); err != nil {
+			return fmt.Errorf("emitted task %d: %w", i, err)
+		}
+		if c.queues[e.Queue] == nil {
+			return task.Errorf(task.CodeNotFound, "emitted task %d: there is no queue %q", i, e.Queue)
+		}
+	}
+	return c.led.Check(&it.Task, o, token)
+}
+
+// endChain takes an outcome that is not done: the lease ends with it.
+func (c *core) endChain(now time.Time, ls *lease, it *item, o *task.Outcome) {
+	c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
+	ls.items[ls.next] = nil
+	ls.open--
+	c.close(ls)
+	c.failed(now, it, ls.worker, o)
+}
+
+// scattered takes outcomes of a lease without order: each stands for itself.
+func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcome) {
+	freed := 0
+	for i := range outs {
+		index, o := first+i, &outs[i]
+		it := ls.items[index]
+		if it == nil {
+			continue // a repeat
+		}
+		if o.Kind == task.OutcomeDone {
+			if missing := c.led.Missing(&it.Task, o); len(missing) > 0 {
+				single := stashed{index, outs[i : i+1]}
+				c.loadAll(missing, func() {
+					if c.leases[ls.ref.Token] == ls {
+						c.scattered(c.loadedAt, ls, single.first, single.outcomes)
+					}
+				})
+				continue
+			}
+			if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
+				c.conflict(ls, index)
+				continue
+			} else if err != nil {
+				ls.items[index] = nil
+				c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, err))
+				c.bury(now, it, ls.worker, "the outcome was refused: "+err.Error())
+				ls.open--
+				freed++
+				continue
+			}
+		}
+		ls.items[index] = nil
+		ls.open--
+		freed++
+		c.gathering.committed(ls.worker.Session, ls.ref, index)
+		if o.Kind == task.OutcomeDone {
+			c.complete(now, it, ls, o)
+		} else {
+			c.failed(now, it, ls.worker, o)
+		}
+	}
+	if freed > 0 {
+		c.env.Release(ls.worker.Session, freed)
+	}
+	if ls.open == 0 {
+		delete(c.leases, ls.ref.Token)
+	}
+}
+
+// awaitRecords stashes outcomes until the records they touch are in memory.
+func (c *core) awaitRecords(ls *lease, missing []ledger.RecordKey, s stashed) {
+	ls.waiting = true
+	ls.stash = append(ls.stash, s)
+	c.loadAll(missing, func() {
+		if c.leases[ls.ref.Token] != ls {
+			return
+		}
+		ls.waiting = false
+		waiting := ls.stash
+		ls.stash = nil
+		for _, s := range waiting {
+			c.outcomes(c.loadedAt, ls.worker, ls.ref, s.first, s.outcomes)
+		}
+	})
+}
+
+// conflict asks the worker to run a task of its lease again over what the
+// records are now.
+func (c *core) conflict(ls *lease, index int) {
+	c.counts.conflicts.Inc()
+	v := task.Verdict{LeaseRef: ls.ref, Kind: task.VerdictConflict, First: index, Count: 1}
+	if ls.lane.ordered {
+		v.Count = len(ls.items) - index
+	}
+	v.Records, v.Complete = c.led.Travel(ls.items[index].Key)
+	c.gathering.verdicts = append(c.gathering.verdicts, verdictFor{ls.worker.Session, v})
+}
+
+// refuse ends an ordered lease whose outcome can never take effect: the task
+// becomes a dead letter that says why.
+func (c *core) refuse(now time.Time, ls *lease, index int, cause error) {
+	it := ls.items[index]
+	c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, cause))
+	ls.items[index] = nil
+	ls.open--
+	c.close(ls)
+	c.bury(now, it, ls.worker, "the outcome was refused: "+cause.Error())
+}
+
+func refusal(ls *lease, index int, cause error) verdictFor {
+	return verdictFor{ls.worker.Session, task.Verdict{
+		LeaseRef: ls.ref, Kind: task.VerdictRefused, First: index, Count: 1, Error: cause.Error(),
+	}}
+}
+
+// complete makes a checked, done outcome take effect with the gathering batch.
+func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome) {
+	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token}
+	c.led.Apply(now, by, &it.Task, o)
+	for i := range o.Emits {
+		if o.Emits[i].ID.IsZero() {
+			o.Emits[i].ID = task.DeriveID("emit", it.ID.String(), strconv.Itoa(i))
+		}
+		c.gathering.outbox = append(c.gathering.outbox, c.led.Emit(now, &o.Emits[i]))
+	}
+	c.finish(now, it, ending{state: task.StateDone, worker: ls.worker.ID, result: o.Result})
+}
+
+// failed takes an outcome that asks for another attempt, or for none.
+func (c *core) failed(now time.Time, it *item, w WorkerRef, o *task.Outcome) {
+	text := clipError(o.Error)
+	if o.Kind == task.OutcomeDead {
+		it.attempts++
+		it.note(store.Try{At: c.led.Stamp(now), Worker: w.ID, Error: text})
+		c.bury(now, it, w, text)
+		return
+	}
+	c.fail(now, it, w, text, o.RetryAfter)
+}
+
+// fail counts a failed attempt: the task waits for its next one, or is dead.
+// after is the handler's own delay; negative asks for the policy's.
+func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after time.Duration) {
+	q := it.lane.q
+	policy := q.Retry
+	if it.Retry != nil {
+		policy = *it.Retry
+	}
+	it.attempts++
+	q.stats.FailedTotal++
+	q.metrics.failed.Inc()
+	it.note(store.Try{At: c.led.Stamp(now), Worker: w.ID, Error: text})
+	if it.attempts >= policy.MaxAttempts {
+		c.bury(now, it, w, text)
+		return
+	}
+	if after < 0 {
+		after = policy.Delay(it.attempts, c.rng.Float64())
+	}
+	it.notBefore = now.Add(after)
+	it.attempted = true
+	if it.lane.ordered {
+		c.led.Put(it.attemptRow())
+		it.state = task.StateScheduled
+		it.lane.pushFront(it)
+		return
+	}
+	if after > longBackoff {
+		c.reschedule(now, it, it.notBefore)
+		return
+	}
+	c.led.Put(it.attemptRow())
+	it.state = task.StateScheduled
+	c.alarms.add(alarm{at: it.notBefore, item: it})
+}
+
+// ending is how a task finished.
+type ending struct {
+	state  task.State
+	worker string
+	result []byte
+	err    string
+	ref    uint64 // of the dead letter
+}
+
+// finish leaves the mark of a task that ended and forgets it.
+func (c *core) finish(now time.Time, it *item, end ending) {
+	q := it.lane.q
+	at := c.led.Stamp(now)
+	c.led.Put(&store.Dedup{
+		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
+		Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
+		Expires: now.Add(max(q.DedupeWindow, q.ResultTTL)),
+	})
+	c.leave(it)
+	c.recent.add(it.ID)
+	c.forget(it)
+	if end.state == task.StateDone {
+		q.stats.DoneTotal++
+	}
+	q.metrics.finished(end.state)
+}
+
+// leave removes a task from where it is kept durably, with the gathering batch.
+func (c *core) leave(it *item) {
+	if it.attempted {
+		c.led.Delete(&store.Attempt{ID: it.ID})
+	}
+	switch it.origin {
+	case inBroker:
+		c.settle(it.lane.q, it.pos)
+	case inSchedule:
+		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
+		it.lane.q.stats.Scheduled--
+	case inParked:
+		c.led.Delete(&store.Parked{Queue: it.lane.q.Name, Key: it.Key, Seq: it.seq})
+		it.lane.q.stats.Parked--
+	}
+}
+
+// bury makes a task a dead letter.
+func (c *core) bury(now time.Time, it *item, w WorkerRef, reason string) {
+	q := it.lane.q
+	seq := uint64(c.led.Stamp(now))
+	c.led.Put(&store.Dead{
+		Queue: q.Name, Seq: seq, Body: it.body, Reason: reason, DiedAt: task.Timestamp(seq),
+		Attempts: it.attempts, Deliveries: it.deliveries, Tries: it.tries,
+	})
+	q.stats.Dead++
+	q.stats.DeadTotal++
+	if it.lane.ordered && q.OnDead == task.OnDeadHalt {
+		it.lane.halt = true
+	}
+	c.finish(now, it, ending{state: task.StateDead, worker: w.ID, err: reason, ref: seq})
+}
+
+func clipError(text string) string {
+	if len(text) <= task.MaxErrorText {
+		return text
+	}
+	return text[:task.MaxErrorText-3] + "..."
+}

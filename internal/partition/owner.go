@@ -1,0 +1,273 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Delays between claims of a partition that failed.
+const (
+	reclaimBase = 50 * time.Millisecond
+	reclaimMax  = 2 * time.Second
+)
+
+// owner runs one partition: it claims it, feeds its core from a mailbox, carries
+// the core's effects out, and claims it anew after a failure.
+type owner struct {
+	e    *Engine
+	part int
+	log  *slog.Logger
+
+	mu  sync.Mutex
+	own *ownership // nil while the partition is not claimed
+}
+
+// ownership is one claim of the partition, from its claim to its end.
+type ownership struct {
+	Dispatcher
+	e     *Engine
+	part  int
+	log   *slog.Logger
+	mail  *mailbox
+	core  *core
+	gone  chan struct{} // closed when the ownership has ended
+	group sync.WaitGroup
+	// start runs f in a goroutine that ends with the ownership.
+	start func(f func(context.Context))
+
+	jobs    *jobs // reads of records
+	rows    *jobs // reads of schedule and parked rows, and of expired marks
+	outbox  *jobs // publishes
+	feeders map[string]*feeder
+	failed  error
+	timer   clock.Timer
+	armed   time.Time
+}
+
+// run owns the partition until ctx ends or it is drained.
+func (o *owner) run(ctx context.Context, claimed func()) {
+	delay := reclaimBase
+	for {
+		err := o.once(ctx, func() {
+			claimed()
+			delay = reclaimBase
+		})
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		o.log.Error("partition stopped, claiming it anew", "error", err, "delay", delay)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		delay = min(2*delay, reclaimMax)
+	}
+}
+
+// once claims the partition and serves it; nil says that it was drained.
+func (o *owner) once(ctx context.Context, claimed func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	own, err := o.claim(ctx, cancel)
+	if err != nil {
+		return fmt.Errorf("claim partition %d: %w", o.part, err)
+	}
+	o.mu.Lock()
+	o.own = own
+	o.mu.Unlock()
+	claimed()
+	err = own.loop(ctx)
+	o.mu.Lock()
+	o.own = nil
+	o.mu.Unlock()
+	own.mail.close()
+	cancel()
+	own.end()
+	own.core.abandon()
+	close(own.gone)
+	return err
+}
+
+// end stops what the ownership started, and waits for it. Its context has ended.
+func (own *ownership) end() {
+	if own.timer != nil {
+		own.timer.Stop()
+	}
+	own.group.Wait()
+	for _, f := range own.feeders {
+		f.close()
+	}
+}
+
+// current returns the ownership that serves now, or nil.
+func (o *owner) current() *ownership {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.own
+}
+
+// post tells the core something, and reports false if nobody owns the partition.
+func (o *owner) post(ev event) bool {
+	own := o.current()
+	return own != nil && own.mail.post(ev)
+}
+
+// claim raises the epoch and loads what the store holds of the partition.
+// cancel ends ctx.
+func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownership, error) {
+	e := o.e
+	fence, err := e.cfg.Store.Claim(ctx, o.part, 0)
+	if err != nil {
+		return nil, err
+	}
+	e.counts.claims.Inc()
+	now := e.cfg.Clock.Now()
+	led := ledger.New(ledger.Config{Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node}, fence)
+	own := &ownership{
+		Dispatcher: e.cfg.Dispatch,
+		e:          e,
+		part:       o.part,
+		log:        o.log,
+		mail:       newMailbox(),
+		gone:       make(chan struct{}),
+		jobs:       newJobs(),
+		rows:       newJobs(),
+		outbox:     newJobs(),
+		feeders:    make(map[string]*feeder),
+	}
+	own.core = newCore(coreConfig{
+		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
+		Repeats: !e.cfg.Broker.Capabilities().DedupesPublish, Seed: uint64(now.UnixNano()),
+	}, own, led, now, e.counts)
+	own.start = func(f func(context.Context)) { own.group.Go(func() { f(ctx) }) }
+	for _, j := range []*jobs{own.jobs, own.rows, own.outbox} {
+		own.start(func(ctx context.Context) { j.run(ctx, own.fail) })
+	}
+	if err := own.restore(ctx, now); err != nil {
+		cancel()
+		own.end()
+		return nil, err
+	}
+	return own, nil
+}
+
+// loop feeds the core until ctx ends, the partition is drained or something
+// failed.
+func (own *ownership) loop(ctx context.Context) error {
+	var events []event
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-own.mail.wake:
+		}
+		events = own.mail.take(events)
+		now := own.e.cfg.Clock.Now()
+		for _, ev := range events {
+			ev(own.core, now)
+			if own.failed != nil {
+				return own.failed
+			}
+		}
+		if at := own.core.nextAlarm(now); !at.IsZero() && !at.After(now) {
+			own.core.tick(now)
+		}
+		own.core.step(now)
+		own.commit(now)
+		own.core.step(now)
+		if own.core.draining && len(own.core.leases) == 0 && !own.core.waitsForCommit() {
+			return nil
+		}
+		own.arm(now)
+	}
+}
+
+// commit hands in the batch that gathered, unless one is in flight.
+func (own *ownership) commit(now time.Time) {
+	b, ok := own.core.seal(now)
+	if !ok {
+		return
+	}
+	own.e.committer.submit(b, func(err error) {
+		own.mail.post(func(c *core, later time.Time) {
+			if err != nil {
+				own.failed = fmt.Errorf("commit: %w", err)
+				return
+			}
+			own.e.counts.commit.Observe(later.Sub(now).Seconds())
+			c.committed(later)
+		})
+	})
+}
+
+// arm makes the loop wake up for the core's next alarm.
+func (own *ownership) arm(now time.Time) {
+	at := own.core.nextAlarm(now)
+	if at.IsZero() || at.Equal(own.armed) && own.timer != nil {
+		return
+	}
+	if own.timer != nil {
+		own.timer.Stop()
+	}
+	own.armed = at
+	own.timer = own.e.cfg.Clock.AfterFunc(max(at.Sub(now), time.Millisecond), own.mail.poke)
+}
+
+// fail ends the ownership: memory can not be trusted any more.
+func (own *ownership) fail(err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	own.mail.post(func(*core, time.Time) { own.failed = err })
+}
+
+// Settle implements env.
+func (own *ownership) Settle(queue string, positions []broker.Position) {
+	f := own.feeders[queue]
+	if f == nil {
+		return
+	}
+	// Settle does not wait, so there is nothing to cancel.
+	if err := f.reader.Settle(context.Background(), positions...); err != nil {
+		own.fail(fmt.Errorf("settle tasks of queue %s: %w", queue, err))
+	}
+}
+
+// Credit implements env.
+func (own *ownership) Credit(queue string, tasks, bytes int) {
+	if f := own.feeders[queue]; f != nil {
+		f.credit(tasks, bytes)
+	}
+}
+
+// Publish implements env.
+func (own *ownership) Publish(rows []*store.Outbox) {
+	own.outbox.add(func(ctx context.Context) error { return own.publish(ctx, rows) })
+}
+
+// serveQueue adds a queue, or changes its settings.
+func (own *ownership) serveQueue(ctx context.Context, now time.Time, q task.Queue) error {
+	own.core.configure(now, q)
+	if own.feeders[q.Name] != nil {
+		return nil
+	}
+	reader, err := own.e.cfg.Broker.Open(ctx, q.Name, own.part, own.core.led.Epoch())
+	if err != nil {
+		return fmt.Errorf("open queue %s: %w", q.Name, err)
+	}
+	f := newFeeder(own, q.Name, reader)
+	own.feeders[q.Name] = f
+	own.start(f.run)
+	return nil
+}

@@ -1,0 +1,165 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// getRecord answers with a record once everything that it shows is durable.
+func (c *core) getRecord(key, name string, answer func(task.Record)) {
+	c.withRecord(key, name, func() {
+		r := c.led.Record(key, name)
+		if c.led.Clean(key) {
+			answer(r)
+			return
+		}
+		c.afterDurable(func() { answer(r) })
+	})
+}
+
+// putRecord writes a record outside of any task and answers once that is durable.
+func (c *core) putRecord(now time.Time, w *task.Write, anyVersion bool, answer func(uint64, error)) {
+	c.withRecord(w.Key, w.Name, func() {
+		version, err := c.led.Write(now, w, anyVersion)
+		if err != nil {
+			answer(0, err)
+			return
+		}
+		c.afterDurable(func() { answer(version, nil) })
+	})
+}
+
+func (c *core) withRecord(key, name string, then func()) {
+	if c.led.KnowsRecord(key, name) {
+		then()
+		return
+	}
+	c.load(ledger.RecordKey{Key: key, Name: name}, then)
+}
+
+// status tells what memory holds of a task.
+func (c *core) status(id task.ID) (TaskStatus, bool) {
+	it := c.tasks[id]
+	if it == nil {
+		return TaskStatus{}, false
+	}
+	t := it.Task
+	st := TaskStatus{
+		ID: id, State: it.state, Queue: it.Queue, Key: it.Key, CreatedAt: it.CreatedAt.Time(), NextAt: it.notBefore,
+		Attempts: it.attempts, Deliveries: it.deliveries, History: exportTries(it.tries), Task: &t,
+	}
+	if st.State == task.StateReady && it.notBefore.After(c.lastTick) {
+		st.State = task.StateScheduled
+	}
+	if st.State == task.StateRunning {
+		st.Worker = c.workerOf(it)
+		st.NextAt = time.Time{}
+	}
+	if n := len(it.tries); n > 0 {
+		st.Error = it.tries[n-1].Error
+	}
+	return st, true
+}
+
+func (c *core) workerOf(it *item) string {
+	for _, ls := range c.leases {
+		for _, held := range ls.items {
+			if held == it {
+				return ls.worker.ID
+			}
+		}
+	}
+	return ""
+}
+
+func exportTries(tries []store.Try) []Try {
+	out := make([]Try, len(tries))
+	for i, t := range tries {
+		out[i] = Try{At: t.At.Time(), Worker: t.Worker, Error: t.Error}
+	}
+	return out
+}
+
+// stats counts what the queue holds in memory and did.
+func (c *core) stats(name string) QueueStats {
+	q := c.queues[name]
+	if q == nil {
+		return QueueStats{}
+	}
+	s := q.stats
+	count := func(l *lane) {
+		switch l.status {
+		case laneBlocked:
+			s.BlockedLanes++
+		case laneHalted:
+			s.HaltedLanes++
+		case laneIdle, laneReady, laneLeased, laneSettling, laneLoading:
+			s.Ready += int64(l.items.len())
+		}
+	}
+	count(q.shared)
+	for _, l := range q.lanes {
+		count(l)
+	}
+	for _, ls := range c.leases {
+		if ls.lane.q == q {
+			s.Running += int64(ls.open)
+		}
+	}
+	return s
+}
+
+// counted adds what the store held of a queue when the partition was claimed.
+func (c *core) counted(queue string, scheduled, parked, dead int64) {
+	if q := c.queues[queue]; q != nil {
+		q.stats.Scheduled += scheduled
+		q.stats.Parked += parked
+		q.stats.Dead += dead
+	}
+}
+
+// published says that the broker has these follow-up tasks: their outbox rows go.
+func (c *core) published(rows []*store.Outbox) {
+	for _, row := range rows {
+		c.led.Delete(&store.Outbox{Seq: row.Seq})
+	}
+}
+
+// emitRefused keeps a follow-up task that the broker will never take as a dead
+// letter that says why.
+func (c *core) emitRefused(now time.Time, row *store.Outbox, t task.Task, cause error) {
+	seq := uint64(c.led.Stamp(now))
+	c.led.Put(&store.Dead{
+		Queue: t.Queue, Seq: seq, Body: row.Body, DiedAt: task.Timestamp(seq),
+		Reason: "the broker refused this follow-up task: " + cause.Error(),
+	})
+	c.led.Delete(&store.Outbox{Seq: row.Seq})
+	if q := c.queues[t.Queue]; q != nil {
+		q.stats.Dead++
+		q.stats.DeadTotal++
+	}
+}
+
+// sweep removes expired marks.
+func (c *core) sweep(expired []store.Row) {
+	for _, row := range expired {
+		c.led.Delete(row)
+		c.counts.swept.Inc()
+	}
+}
+
+// abandon gives the workers' slots back before the core is dropped.
+func (c *core) abandon() {
+	for _, ls := range c.leases {
+		slots := ls.open
+		if ls.lane.ordered {
+			slots = 1
+		}
+		if slots > 0 {
+			c.env.Release(ls.worker.Session, slots)
+		}
+	}
+}

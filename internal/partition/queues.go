@@ -1,0 +1,222 @@
+package partition
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// metaQueue prefixes the names under which settings are kept.
+const metaQueue = "queue/"
+
+// registered is a queue as the engine knows it; it is replaced, never changed.
+type registered struct {
+	settings task.Queue
+	version  uint64
+	accepted prometheus.Counter
+	repeated prometheus.Counter
+	refused  prometheus.Counter
+}
+
+func (e *Engine) register(q task.Queue, version uint64) *registered {
+	return &registered{
+		settings: q,
+		version:  version,
+		accepted: e.counts.submitted.WithLabelValues(q.Name, "accepted"),
+		repeated: e.counts.submitted.WithLabelValues(q.Name, "duplicate"),
+		refused:  e.counts.submitted.WithLabelValues(q.Name, "refused"),
+	}
+}
+
+// Queue returns the settings of a queue.
+func (e *Engine) Queue(name string) (task.Queue, bool) {
+	r := (*e.queues.Load())[name]
+	if r == nil {
+		return task.Queue{}, false
+	}
+	return r.settings, true
+}
+
+// Queues returns the settings of all queues, by name.
+func (e *Engine) Queues() []task.Queue {
+	all := *e.queues.Load()
+	queues := make([]task.Queue, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		queues = append(queues, all[name].settings)
+	}
+	return queues
+}
+
+func (e *Engine) loadQueues(ctx context.Context) error {
+	entries, err := e.cfg.Store.Meta().List(ctx, metaQueue)
+	if err != nil {
+		return fmt.Errorf("load queues: %w", err)
+	}
+	all := make(map[string]*registered, len(entries))
+	for _, entry := range entries {
+		q := task.DefaultQueue(strings.TrimPrefix(entry.Name, metaQueue))
+		if err := json.Unmarshal(entry.Value, &q); err != nil {
+			return fmt.Errorf("load queue %s: %w", entry.Name, err)
+		}
+		if err := e.declare(ctx, q); err != nil {
+			return err
+		}
+		all[q.Name] = e.register(q, entry.Version)
+	}
+	e.queues.Store(&all)
+	return nil
+}
+
+func (e *Engine) declare(ctx context.Context, q task.Queue) error {
+	err := e.cfg.Broker.Declare(ctx, broker.Declaration{
+		Queue: q.Name, Partitions: e.cfg.Partitions, MaxTasks: q.MaxBacklogTasks, MaxBytes: q.MaxBacklogBytes, DedupeWindow: q.DedupeWindow,
+	})
+	if err != nil {
+		return fmt.Errorf("declare queue %s: %w", q.Name, err)
+	}
+	return nil
+}
+
+// ConfigureQueue creates a queue or changes its settings; zero fields stay as
+// they are. It returns the settings as they are now, in force on all partitions.
+func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now task.Queue, created bool, err error) {
+	if err := task.ValidateQueueName(change.Name); err != nil {
+		return task.Queue{}, false, err
+	}
+	e.configuring.Lock()
+	defer e.configuring.Unlock()
+	all := *e.queues.Load()
+	old := all[change.Name]
+	q := task.DefaultQueue(change.Name)
+	version := uint64(0)
+	if old != nil {
+		q, version = old.settings, old.version
+	}
+	if old != nil && change.Order != "" && change.Order != q.Order {
+		return task.Queue{}, false, task.Errorf(task.CodeFailedPrecondition,
+			"the order of queue %q is %s and cannot be changed while it exists: create another queue", q.Name, q.Order).WithField("order")
+	}
+	q.Merge(change)
+	if err := q.Validate(); err != nil {
+		return task.Queue{}, false, err
+	}
+	value, err := json.Marshal(q)
+	if err != nil {
+		return task.Queue{}, false, fmt.Errorf("encode queue %s: %w", q.Name, err)
+	}
+	if version, err = e.cfg.Store.Meta().Put(ctx, metaQueue+q.Name, value, version); err != nil {
+		if errors.Is(err, store.ErrVersion) {
+			return task.Queue{}, false, task.Errorf(task.CodeConflict, "queue %q was changed by another node: try again", q.Name)
+		}
+		return task.Queue{}, false, fmt.Errorf("store queue %s: %w", q.Name, err)
+	}
+	if err := e.declare(ctx, q); err != nil {
+		return task.Queue{}, false, err
+	}
+	next := maps.Clone(all)
+	next[q.Name] = e.register(q, version)
+	e.queues.Store(&next)
+	for _, o := range e.owners {
+		_, err := ask(ctx, o, func(c *core, at time.Time, answer func(struct{})) {
+			o.applySettings(ctx, at, q)
+			answer(struct{}{})
+		})
+		if err != nil && task.CodeOf(err) != task.CodeUnavailable {
+			return task.Queue{}, false, err
+		}
+	}
+	return q, old == nil, nil
+}
+
+// applySettings runs in the goroutine of the partition's core.
+func (o *owner) applySettings(ctx context.Context, now time.Time, q task.Queue) {
+	if own := o.current(); own != nil {
+		if err := own.serveQueue(ctx, now, q); err != nil {
+			own.failed = err
+		}
+	}
+}
+
+// unknownQueue says that a queue does not exist, and which one was meant.
+func (e *Engine) unknownQueue(name string) error {
+	best, distance := "", 3
+	for other := range *e.queues.Load() {
+		if d := editDistance(name, other, distance); d < distance {
+			best, distance = other, d
+		}
+	}
+	hint := fmt.Sprintf("create it with `fenfa queue set %s`", name)
+	if best != "" {
+		hint = fmt.Sprintf("did you mean %q? Else %s", best, hint)
+	}
+	return task.Errorf(task.CodeNotFound, "there is no queue %q: %s", name, hint).WithField("queue")
+}
+
+// editDistance is the Levenshtein distance of a and b, or most if it is not less.
+func editDistance(a, b string, most int) int {
+	if d := len(a) - len(b); d >= most || -d >= most {
+		return most
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return min(row[len(b)], most)
+}
+
+// QueueStats counts what a queue holds and did, over all partitions.
+func (e *Engine) QueueStats(ctx context.Context, name string) (QueueStats, error) {
+	if _, ok := e.Queue(name); !ok {
+		return QueueStats{}, e.unknownQueue(name)
+	}
+	var sum QueueStats
+	for _, o := range e.owners {
+		s, err := ask(ctx, o, func(c *core, _ time.Time, answer func(QueueStats)) { answer(c.stats(name)) })
+		if err != nil {
+			return QueueStats{}, err
+		}
+		sum.add(s)
+	}
+	backlog, err := e.cfg.Broker.Backlog(ctx, name)
+	if err != nil {
+		return QueueStats{}, fmt.Errorf("read backlog of queue %s: %w", name, err)
+	}
+	sum.BacklogTasks, sum.BacklogBytes, sum.Oldest = backlog.Tasks, backlog.Bytes, backlog.Oldest
+	return sum, nil
+}
+
+func (s *QueueStats) add(o QueueStats) {
+	s.Scheduled += o.Scheduled
+	s.Parked += o.Parked
+	s.Ready += o.Ready
+	s.Running += o.Running
+	s.BlockedLanes += o.BlockedLanes
+	s.HaltedLanes += o.HaltedLanes
+	s.Dead += o.Dead
+	s.DoneTotal += o.DoneTotal
+	s.FailedTotal += o.FailedTotal
+	s.DeadTotal += o.DeadTotal
+}

@@ -1,0 +1,100 @@
+package partition
+
+import (
+	"context"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Pace of the removal of expired marks.
+const (
+	sweepInterval = time.Second
+	sweepPage     = 512
+)
+
+// sweeper walks over the marks in small steps. Version 7 ids sort by time, so
+// their expired marks lie together at the front: that is looked at every time,
+// while a second cursor goes slowly around over all others.
+type sweeper struct {
+	own  *ownership
+	slow task.ID
+}
+
+// firstTimed is before every version 7 id of this decade and after most others.
+func firstTimed() task.ID { return task.ID{0x01, 0x80} }
+
+// sweep removes expired marks until ctx ends.
+func (own *ownership) sweep(ctx context.Context) {
+	s := sweeper{own: own}
+	tick := make(chan struct{}, 1)
+	for {
+		timer := own.e.cfg.Clock.AfterFunc(sweepInterval, func() { tick <- struct{}{} })
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-tick:
+		}
+		if err := s.pass(ctx); err != nil {
+			own.fail(err)
+			return
+		}
+	}
+}
+
+// pass removes what is expired at the front, then looks at one page elsewhere.
+func (s *sweeper) pass(ctx context.Context) error {
+	for front := firstTimed(); ; {
+		next, expired, err := s.page(ctx, front)
+		if err != nil {
+			return err
+		}
+		if expired < sweepPage/2 {
+			break
+		}
+		front = next
+	}
+	next, _, err := s.page(ctx, s.slow)
+	s.slow = next
+	return err
+}
+
+// page looks at one page of marks and returns where the next one begins; zero
+// after the last.
+func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired int, err error) {
+	rows, err := s.own.e.cfg.Store.Load(ctx, store.Scan{
+		Part: s.own.part, Table: store.TableDedup, From: &store.Dedup{ID: from}, Limit: sweepPage, Bytes: maxLeaseBytes,
+	})
+	if err != nil || len(rows) == 0 {
+		return task.ID{}, 0, err
+	}
+	now := s.own.e.cfg.Clock.Now()
+	var gone []store.Row
+	for _, row := range rows {
+		mark, ok := row.(*store.Dedup)
+		if !ok {
+			continue
+		}
+		next = after(mark.ID)
+		if !mark.Expires.IsZero() && now.After(mark.Expires) {
+			gone = append(gone, &store.Dedup{ID: mark.ID})
+		}
+	}
+	if len(gone) > 0 {
+		s.own.mail.post(func(c *core, _ time.Time) { c.sweep(gone) })
+	}
+	return next, len(gone), nil
+}
+
+// after is the ID that follows id; the last one is followed by zero.
+func after(id task.ID) task.ID {
+	for i := len(id) - 1; i >= 0; i-- {
+		id[i]++
+		if id[i] != 0 {
+			break
+		}
+	}
+	return id
+}

@@ -1,0 +1,212 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// scheduler knows when the next schedule row is due and how far they were read.
+type scheduler struct {
+	next     time.Time // of the earliest alarm set; zero: none
+	due      bool      // rows may be due now
+	fetching bool
+	readDue  time.Time // last row that was read
+	readSeq  uint64
+}
+
+// reschedule moves a task into a schedule row and out of memory.
+func (c *core) reschedule(now time.Time, it *item, due time.Time) {
+	q := it.lane.q
+	due = due.Truncate(time.Microsecond)
+	if !due.After(c.sched.readDue) {
+		due = c.sched.readDue.Add(time.Microsecond) // a clock went back: it must still be read
+	}
+	seq := uint64(c.led.Stamp(now))
+	c.led.Put(&store.Schedule{Due: due, Seq: seq, Body: it.body})
+	c.led.Put(c.waitingMark(it, task.StateScheduled, seq, due))
+	if it.attempted {
+		c.led.Put(it.attemptRow())
+	}
+	q.stats.Scheduled++
+	c.leaveFor(it, inSchedule, seq)
+	c.forget(it)
+	if c.sched.next.IsZero() || due.Before(c.sched.next) {
+		c.sched.next = due
+		c.alarms.add(alarm{at: due})
+	}
+}
+
+// waitingMark is the mark of a task that waits in the store: a repeat from the
+// broker must not make two of it.
+func (c *core) waitingMark(it *item, state task.State, ref uint64, due time.Time) *store.Dedup {
+	return &store.Dedup{
+		ID: it.ID, State: state, Queue: it.lane.q.Name, Key: it.Key, Ref: ref, Due: due, CreatedAt: it.CreatedAt,
+		Attempts: it.attempts, Deliveries: it.deliveries,
+	}
+}
+
+// leaveFor removes a task from where it is kept, with the batch that keeps it
+// elsewhere from now on.
+func (c *core) leaveFor(it *item, to origin, seq uint64) {
+	q := it.lane.q
+	switch it.origin {
+	case inBroker:
+		c.settle(q, it.pos)
+		c.unhold(it, q)
+		c.fromStore++
+	case inSchedule:
+		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
+		q.stats.Scheduled--
+	case inParked:
+		c.led.Delete(&store.Parked{Queue: q.Name, Key: it.Key, Seq: it.seq})
+		q.stats.Parked--
+	}
+	it.origin, it.seq = to, seq
+}
+
+// park moves a task into a parked row of its lane.
+func (c *core) park(now time.Time, it *item) {
+	if it.origin == inParked {
+		return
+	}
+	l := it.lane
+	seq := uint64(c.led.Stamp(now))
+	c.led.Put(&store.Parked{Queue: l.q.Name, Key: it.Key, Seq: seq, Body: it.body})
+	c.led.Put(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
+	l.q.stats.Parked++
+	c.leaveFor(it, inParked, seq)
+	l.tail = true
+	l.parkedSeq = seq
+	l.parkedIn = c.led.Number()
+}
+
+// evict moves all tasks of a lane that stands still into parked rows, in their
+// order, and those that are not leased out of memory.
+func (c *core) evict(now time.Time, l *lane) {
+	if !l.ordered || l.items.len() == 0 {
+		return
+	}
+	if l.lease != nil {
+		for _, it := range l.lease.items {
+			if it != nil {
+				c.park(now, it)
+			}
+		}
+	}
+	for i := range l.items.len() {
+		c.park(now, l.items.at(i))
+	}
+	l.lastRow = l.items.at(0).seq - 1
+	for l.items.len() > 0 {
+		c.forget(l.popBack())
+	}
+	l.tail = true
+}
+
+// fetch reads the next parked rows of a lane.
+func (c *core) fetch(l *lane) {
+	if l.fetching {
+		return
+	}
+	if c.fromStore >= maxFromStore {
+		c.hungry = append(c.hungry, l)
+		l.fetching = true
+		return
+	}
+	l.fetching = true
+	l.fetchSeq = l.parkedSeq
+	read := func() { c.env.LoadParked(l.q.Name, l.key, l.lastRow) }
+	if c.led.Durable(l.parkedIn) {
+		read()
+		return
+	}
+	c.gathering.answers = append(c.gathering.answers, read)
+}
+
+// parkedLoaded takes a page of a lane's parked rows; more says that others follow.
+func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival, more bool) {
+	l := c.queues[queue].lanes[key]
+	if l == nil {
+		return
+	}
+	l.fetching = false
+	for i := range arrivals {
+		it := &arrivals[i].item
+		if it.seq <= l.lastRow || c.tasks[it.ID] != nil {
+			continue
+		}
+		it.origin = inParked
+		it.state = task.StateReady
+		l.lastRow = it.seq
+		c.fromStore++
+		c.tasks[it.ID] = it
+		l.pushBack(it)
+	}
+	if !more && l.parkedSeq == l.fetchSeq {
+		l.tail = false
+	}
+	c.wake(now, l)
+}
+
+// feed reads rows from the store while there is room for their tasks.
+func (c *core) feed() {
+	for len(c.hungry) > 0 && c.fromStore < maxFromStore {
+		l := c.hungry[0]
+		c.hungry = c.hungry[1:]
+		l.fetching = false
+		c.fetch(l)
+	}
+	if c.sched.due && !c.sched.fetching && c.fromStore < maxFromStore {
+		c.sched.fetching = true
+		c.sched.due = false
+		c.sched.next = time.Time{}
+		c.afterDurable(func() { c.env.LoadSchedule(c.sched.readDue, c.sched.readSeq) })
+	}
+}
+
+// scheduleLoaded takes the next schedule rows, in the order of their times.
+func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
+	c.sched.fetching = false
+	for i := range arrivals {
+		it := &arrivals[i].item
+		if it.due.After(now) {
+			if c.sched.next.IsZero() || it.due.Before(c.sched.next) {
+				c.sched.next = it.due
+				c.alarms.add(alarm{at: it.due})
+			}
+			return
+		}
+		c.sched.readDue, c.sched.readSeq = it.due, it.seq
+		q := c.queues[it.Queue]
+		if q == nil || c.tasks[it.ID] != nil {
+			continue
+		}
+		it.origin = inSchedule
+		c.fromStore++
+		c.admit(now, q, it)
+	}
+	c.sched.due = c.sched.due || more
+}
+
+// crowded reports whether a queue's window is nearly full.
+func (c *core) crowded() bool {
+	for _, q := range c.order {
+		if q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 {
+			return true
+		}
+	}
+	return false
+}
+
+// makeRoom moves what stands still out of memory, so that the window moves on.
+func (c *core) makeRoom(now time.Time) {
+	for _, q := range c.order {
+		for _, l := range q.lanes {
+			if l.items.len() > 0 && l.stuck(now) {
+				c.evict(now, l)
+			}
+		}
+	}
+}
