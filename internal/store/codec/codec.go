@@ -64,8 +64,8 @@ func unknownRow(r store.Row) error {
 	return fmt.Errorf("encode row: type %T has no stored form", r)
 }
 
-// Decode reads a row of the table back. The row shares key and value, which
-// must not change afterwards.
+// Decode reads a row of the table back. The row shares value, which must not
+// change afterwards.
 func Decode(table store.Table, key, value []byte) (store.Row, error) {
 	d := decoder{key: keyParser{rest: key}, value: task.NewParser(value)}
 	if v := d.value.Byte(); !d.value.Failed() && v != version {

@@ -16,15 +16,15 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-func encode(t testing.TB, r store.Row) (key, value []byte) {
-	t.Helper()
+func encode(tb testing.TB, r store.Row) (key, value []byte) {
+	tb.Helper()
 	key, err := codec.AppendKey(nil, r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	value, err = codec.AppendValue(nil, r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key, value
 }

@@ -12,5 +12,5 @@
 //
 // # Concurrency
 //
-// Pure functions. A decoded row shares the memory that it was decoded from.
+// Pure functions. A decoded row shares the value that it was decoded from.
 package codec

@@ -18,7 +18,7 @@ import (
 
 // update rewrites the fixtures of the current version. Data directories are
 // full of these bytes: a changed fixture means a new format version.
-var update = flag.Bool("update", false, "rewrite the golden files") //nolint:gochecknoglobals // Flags of tests are variables.
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // goldenRows has every field set, and one row of each kind with none.
 func goldenRows() map[string]store.Row {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
-	"unsafe"
 
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -94,7 +93,6 @@ func (p *keyParser) id() (id task.ID) {
 	return id
 }
 
-// string shares the key's memory where nothing was escaped.
 func (p *keyParser) string() string {
 	var unescaped []byte
 	for {
@@ -109,10 +107,7 @@ func (p *keyParser) string() string {
 		case zero:
 			unescaped = append(append(unescaped, part...), 0)
 		case terminator:
-			if unescaped != nil {
-				part = append(unescaped, part...)
-			}
-			return unsafe.String(unsafe.SliceData(part), len(part))
+			return string(append(unescaped, part...))
 		default:
 			p.fail()
 			return ""

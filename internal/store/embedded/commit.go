@@ -38,7 +38,10 @@ func (s *Store) Commit(ctx context.Context, batches []store.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	c := s.commits.Get().(*commit) //nolint:forcetypeassert // The pool makes nothing else.
+	c, ok := s.commits.Get().(*commit)
+	if !ok {
+		c = &commit{s: s, done: make(chan error, 1)}
+	}
 	defer c.recycle()
 	return c.run(batches)
 }

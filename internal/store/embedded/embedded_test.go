@@ -10,16 +10,16 @@ import (
 	"github.com/fenfa/fenfa/internal/store/storetest"
 )
 
-func openStore(t testing.TB, cfg kv.Config) (*kv.DB, *embedded.Store) {
-	t.Helper()
+func openStore(tb testing.TB, cfg kv.Config) (*kv.DB, *embedded.Store) {
+	tb.Helper()
 	cfg.MemTableBytes, cfg.CacheBytes = 4<<20, 4<<20
 	db, err := kv.Open(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := embedded.New(embedded.Config{DB: db})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return db, s
 }

@@ -85,13 +85,9 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	if err := s.load(ctx, h); err != nil {
 		return store.Fence{}, err
 	}
-	next := h.fence
-	next.Epoch = epoch
-	if epoch == 0 {
-		next.Epoch = h.fence.Epoch + 1
-	}
-	if next.Epoch <= h.fence.Epoch {
-		return store.Fence{}, fmt.Errorf("%w: epoch %d was asked for, %d is there", store.ErrFenced, epoch, h.fence.Epoch)
+	next, err := h.fence.Claimed(epoch)
+	if err != nil {
+		return store.Fence{}, err
 	}
 	b := s.db.NewBatch()
 	b.Set(appendFenceKey(nil, part), codec.AppendFence(nil, next))
@@ -103,18 +99,10 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	return next, nil
 }
 
-// check says why the batch may not follow the fence; h.mu is held.
+// check says why the batch may not follow the fence current; h.mu is held.
 func (h *head) check(current store.Fence, b *store.Batch) error {
-	prev, next := &b.Prev, &b.Next
-	switch {
-	case !h.owned:
+	if !h.owned {
 		return fmt.Errorf("%w: partition %d must be claimed first", store.ErrFenced, h.part)
-	case prev.Epoch != current.Epoch || prev.Seq != current.Seq || prev.HLC != current.HLC:
-		return fmt.Errorf("%w: partition %d is at epoch %d, seq %d, hlc %d; the batch follows epoch %d, seq %d, hlc %d",
-			store.ErrFenced, h.part, current.Epoch, current.Seq, current.HLC, prev.Epoch, prev.Seq, prev.HLC)
-	case next.Epoch != prev.Epoch || next.Seq < prev.Seq || next.HLC <= prev.HLC:
-		return fmt.Errorf("partition %d: the batch's fence does not move forward: epoch %d to %d, seq %d to %d, hlc %d to %d",
-			h.part, prev.Epoch, next.Epoch, prev.Seq, next.Seq, prev.HLC, next.HLC)
 	}
-	return nil
+	return current.Admit(b)
 }

@@ -99,12 +99,10 @@ func (s *Store) read(scan store.Scan, lo, hi []byte) (rows []store.Row, err erro
 // decode returns the row that the iterator stands on, in memory of its own, and
 // the size of its value.
 func decode(table store.Table, it *kv.Iter) (store.Row, int, error) {
-	key, value := it.Key()[tablePrefix:], it.Value()
+	value := bytes.Clone(it.Value())
 	if err := it.Error(); err != nil {
 		return nil, 0, err
 	}
-	own := make([]byte, 0, len(key)+len(value))
-	own = append(append(own, key...), value...)
-	r, err := codec.Decode(table, own[:len(key):len(key)], own[len(key):])
+	r, err := codec.Decode(table, it.Key()[tablePrefix:], value)
 	return r, len(value), err
 }

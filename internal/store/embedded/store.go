@@ -37,7 +37,6 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{db: cfg.DB, heads: map[int]*head{}}
 	s.meta.s = s
-	s.commits.New = func() any { return &commit{s: s, done: make(chan error, 1)} }
 	return s, nil
 }
 
