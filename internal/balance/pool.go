@@ -42,6 +42,9 @@ type ticket struct {
 // Len is the number of workers.
 func (p *Pool) Len() int { return len(p.workers) }
 
+// InFlight is the number of slots taken of all its workers.
+func (p *Pool) InFlight() int { return p.inFlight }
+
 // Add puts the worker at the end of the pool.
 func (p *Pool) Add(w *Worker) {
 	p.workers = append(p.workers, w)

@@ -1,0 +1,225 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Engine is what dispatch calls. No method may block for long or call back into
+// the Dispatcher before it returns.
+type Engine interface {
+	// Outcomes takes outcomes of tasks [first, first+len(outcomes)) of a lease.
+	Outcomes(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome)
+	// Capacity says that a slot is held for the partition, which had no success with
+	// Assign before.
+	Capacity(part int, queue string)
+	// WorkerGone says that a session has ended, and its leases with it.
+	WorkerGone(session uint64)
+}
+
+// Config is what a Dispatcher needs. Zero durations and sizes mean the default.
+type Config struct {
+	Clock      clock.Clock           // default: the machine's
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // default: no metrics
+
+	HeartbeatInterval time.Duration // how often workers should be heard; default 500 ms
+	SuspectAfter      time.Duration // silence after which a worker gets nothing new; default 1.5 s
+	DeadAfter         time.Duration // silence after which its session ends; default 3 s
+	AwayFor           time.Duration // how long a worker whose stream broke may stay away; default 1 s
+	MaxBuffered       int           // bytes that wait for one worker before it gets nothing new; default 8 MiB
+}
+
+// The detector looks at all sessions once a round, and trusts its own clock only
+// while a round is not later than maxLag.
+const (
+	round  = 100 * time.Millisecond
+	maxLag = 250 * time.Millisecond
+)
+
+func (c *Config) setDefaults() {
+	if c.Clock == nil {
+		c.Clock = clock.System{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		is    time.Duration
+	}{
+		{&c.HeartbeatInterval, 500 * time.Millisecond},
+		{&c.SuspectAfter, 1500 * time.Millisecond},
+		{&c.DeadAfter, 3 * time.Second},
+		{&c.AwayFor, time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.is
+		}
+	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = 8 << 20
+	}
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.HeartbeatInterval < 0 || c.AwayFor < 0 || c.MaxBuffered < 0:
+		return errors.New("dispatch: a duration or size is negative")
+	case c.SuspectAfter < 2*c.HeartbeatInterval:
+		return errors.New("dispatch: a worker would be suspect before it missed a heartbeat: raise the suspect time to twice the interval")
+	case c.DeadAfter <= c.SuspectAfter:
+		return errors.New("dispatch: a worker would be dead before it is suspect")
+	}
+	return nil
+}
+
+// Dispatcher implements partition.Dispatcher over the sessions of workers. All
+// methods may be called concurrently.
+type Dispatcher struct {
+	cfg     Config
+	engine  Engine // set by Start, before any session exists
+	metrics *metrics
+	started time.Time // base of the times that sessions keep
+
+	// live holds all sessions that have not ended, by number. It is replaced, never
+	// changed, under mu, so that Send and Answer read it without a lock.
+	live atomic.Pointer[map[uint64]*Session]
+
+	mu       sync.Mutex
+	byWorker map[string]*Session
+	queues   map[string]*queue
+	last     uint64 // number of the newest session
+	round    uint64 // number of the detector's round
+	draining bool
+	running  bool
+	closed   bool
+
+	detector detector
+}
+
+// New returns a Dispatcher that has no sessions and takes none before Start.
+func New(cfg Config) (*Dispatcher, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{
+		cfg:      cfg,
+		started:  cfg.Clock.Now(),
+		byWorker: map[string]*Session{},
+		queues:   map[string]*queue{},
+	}
+	d.live.Store(&map[uint64]*Session{})
+	d.metrics = newMetrics(d)
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(d.metrics); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// Start lets workers register, and begins to watch them.
+func (d *Dispatcher) Start(e Engine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.engine = e
+	d.running = true
+	d.detector.arm(d)
+}
+
+// HeartbeatInterval is how often a worker should be heard.
+func (d *Dispatcher) HeartbeatInterval() time.Duration { return d.cfg.HeartbeatInterval }
+
+// Drain asks all workers to finish and go elsewhere, and gives out nothing new
+// from now on. Outcomes and answers flow as before.
+func (d *Dispatcher) Drain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.draining = true
+	for _, q := range d.queues {
+		q.forgetAll()
+	}
+	var nobody calls // nobody waits any more
+	for _, s := range *d.live.Load() {
+		s.draining = true
+		d.leavePools(s, &nobody)
+		s.refresh()
+		s.out.askDrain()
+	}
+}
+
+// Close ends all sessions and waits for the detector.
+func (d *Dispatcher) Close(ctx context.Context) error {
+	d.mu.Lock()
+	d.closed = true
+	ended := make([]*Session, 0, len(*d.live.Load()))
+	var calls calls
+	for _, q := range d.queues {
+		q.forgetAll()
+	}
+	for _, s := range *d.live.Load() {
+		d.end(s, ErrStopped, &calls)
+		ended = append(ended, s)
+	}
+	done := d.detector.stop()
+	d.mu.Unlock()
+	d.deliver(&calls)
+	d.cfg.Logger.Debug("workers disconnected", "sessions", len(ended))
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// session finds a session that has not ended.
+func (d *Dispatcher) session(number uint64) *Session { return (*d.live.Load())[number] }
+
+// addLive and dropLive replace the map of live sessions. The caller holds mu.
+func (d *Dispatcher) addLive(s *Session) {
+	m := maps.Clone(*d.live.Load())
+	m[s.ref.Session] = s
+	d.live.Store(&m)
+}
+
+func (d *Dispatcher) dropLive(s *Session) {
+	m := maps.Clone(*d.live.Load())
+	delete(m, s.ref.Session)
+	d.live.Store(&m)
+}
+
+// calls collects what the engine must be told once the lock is released. The
+// arrays spare an allocation in the usual case.
+type calls struct {
+	capacity []wake
+	gone     []uint64
+}
+
+type wake struct {
+	part  int
+	queue string
+}
+
+// deliver tells the engine. The caller holds no lock.
+func (d *Dispatcher) deliver(c *calls) {
+	for _, number := range c.gone {
+		d.engine.WorkerGone(number)
+	}
+	for _, w := range c.capacity {
+		d.engine.Capacity(w.part, w.queue)
+	}
+}

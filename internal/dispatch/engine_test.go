@@ -1,0 +1,251 @@
+package dispatch
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// call is one call of the engine, as its fake remembers it.
+type call struct {
+	what    string // "outcomes", "capacity" or "gone"
+	session uint64
+	part    int
+	queue   string
+	ref     task.LeaseRef
+	n       int
+}
+
+// fakeEngine remembers what it was told.
+type fakeEngine struct {
+	mu       sync.Mutex
+	calls    []call
+	capacity func(part int, queue string) // optional, called without the lock
+}
+
+func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, _ int, outcomes []task.Outcome) {
+	e.add(call{what: "outcomes", session: w.Session, ref: ref, n: len(outcomes)})
+}
+
+func (e *fakeEngine) Capacity(part int, queue string) {
+	e.add(call{what: "capacity", part: part, queue: queue})
+	if e.capacity != nil {
+		e.capacity(part, queue)
+	}
+}
+
+func (e *fakeEngine) WorkerGone(session uint64) { e.add(call{what: "gone", session: session}) }
+
+func (e *fakeEngine) add(c call) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, c)
+}
+
+// take returns what was called since the last take.
+func (e *fakeEngine) take() []call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	calls := e.calls
+	e.calls = nil
+	return calls
+}
+
+// woken is the partitions that were woken since the last take.
+func (e *fakeEngine) woken() []int {
+	var parts []int
+	for _, c := range e.take() {
+		if c.what == "capacity" {
+			parts = append(parts, c.part)
+		}
+	}
+	return parts
+}
+
+// manualClock moves when it is told to. Functions that are due run in Advance.
+type manualClock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers []*manualTimer
+}
+
+type manualTimer struct {
+	clock *manualClock
+	at    time.Time
+	f     func()
+}
+
+func newManualClock() *manualClock { return &manualClock{now: time.Unix(1_700_000_000, 0)} }
+
+func (c *manualClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *manualClock) AfterFunc(d time.Duration, f func()) clock.Timer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &manualTimer{clock: c, at: c.now.Add(d), f: f}
+	c.timers = append(c.timers, t)
+	return t
+}
+
+func (t *manualTimer) Stop() bool {
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	i := slices.Index(t.clock.timers, t)
+	if i >= 0 {
+		t.clock.timers = slices.Delete(t.clock.timers, i, i+1)
+	}
+	return i >= 0
+}
+
+// Advance moves in steps of a detector's round, as a healthy machine does.
+func (c *manualClock) Advance(d time.Duration) {
+	for ; d > 0; d -= round {
+		c.Jump(min(d, round))
+	}
+}
+
+// Jump moves at once, as a machine does that was frozen.
+func (c *manualClock) Jump(d time.Duration) {
+	c.mu.Lock()
+	c.now = c.now.Add(d)
+	var due []*manualTimer
+	c.timers = slices.DeleteFunc(c.timers, func(t *manualTimer) bool {
+		if t.at.After(c.now) {
+			return false
+		}
+		due = append(due, t)
+		return true
+	})
+	c.mu.Unlock()
+	for _, t := range due {
+		t.f()
+	}
+}
+
+// bench is a dispatcher with a fake engine and a clock that tests move.
+type bench struct {
+	*Dispatcher
+	t      testing.TB
+	engine *fakeEngine
+	clock  *manualClock
+}
+
+func newBench(tb testing.TB, change ...func(*Config)) *bench {
+	tb.Helper()
+	b := &bench{t: tb, engine: &fakeEngine{}, clock: newManualClock()}
+	cfg := Config{Clock: b.clock}
+	for _, f := range change {
+		f(&cfg)
+	}
+	d, err := New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b.Dispatcher = d
+	d.Start(b.engine)
+	tb.Cleanup(func() {
+		if err := d.Close(tb.Context()); err != nil && tb.Context().Err() == nil {
+			tb.Error(err)
+		}
+	})
+	return b
+}
+
+// worker registers one that serves the queues "q" unless others are named.
+func (b *bench) worker(id string, slots int, queues ...string) *Session {
+	b.t.Helper()
+	if len(queues) == 0 {
+		queues = []string{"q"}
+	}
+	s, err := b.Register(Hello{WorkerID: id, Queues: queues, Slots: slots})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+func settings(name string, change ...func(*task.Queue)) *task.Queue {
+	q := task.DefaultQueue(name)
+	for _, f := range change {
+		f(&q)
+	}
+	return &q
+}
+
+// assign asks for one slot and returns the session, or 0.
+func (b *bench) assign(part int, q *task.Queue, key string) uint64 {
+	w, _, ok := b.Assign(part, q, key, 1)
+	if !ok {
+		return 0
+	}
+	return w.Session
+}
+
+// check asserts the invariants of the package.
+func (b *bench) check() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	held := map[*Session]int{}
+	for _, q := range b.queues {
+		waiters := 0
+		for part := range q.places {
+			switch p := q.places[part]; p.state {
+			case waiting:
+				waiters++
+				b.checkWaiter(q, part, p)
+			case woken:
+				held[p.session]++
+				if p.session.ended {
+					b.t.Errorf("a slot of ended session %d is held", p.session.ref.Session)
+				}
+			case idle:
+			}
+		}
+		if waiters != len(q.waiting) {
+			b.t.Errorf("queue %s: %d partitions wait, the line has %d", q.name, waiters, len(q.waiting))
+		}
+		if q.pool.Len() != len(q.members) {
+			b.t.Errorf("queue %s: pool of %d for %d members", q.name, q.pool.Len(), len(q.members))
+		}
+	}
+	for _, q := range b.queues {
+		inFlight := 0
+		for _, s := range q.members {
+			inFlight += s.worker.InFlight
+		}
+		if q.pool.InFlight() != inFlight {
+			b.t.Errorf("queue %s: the pool has %d in flight, its members %d", q.name, q.pool.InFlight(), inFlight)
+		}
+	}
+	for _, s := range *b.live.Load() {
+		if s.held != held[s] {
+			b.t.Errorf("session %d holds %d slots, counted %d", s.ref.Session, s.held, held[s])
+		}
+		if s.worker.InFlight < 0 || s.worker.InFlight+s.held > s.hello.Slots {
+			b.t.Errorf("session %d has %d in flight and %d held of %d slots", s.ref.Session, s.worker.InFlight, s.held, s.hello.Slots)
+		}
+	}
+}
+
+func (b *bench) checkWaiter(q *queue, part int, p place) {
+	b.t.Helper()
+	for _, s := range q.members {
+		if s.worker.Free > 0 && (p.session == nil || p.session == s) {
+			b.t.Errorf("queue %s: partition %d waits while session %d has %d free slots", q.name, part, s.ref.Session, s.worker.Free)
+		}
+	}
+}

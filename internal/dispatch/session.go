@@ -1,0 +1,194 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/balance"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Reasons for which a session ends, as Next returns them.
+var (
+	ErrLeft     = errors.New("the worker left")
+	ErrReplaced = errors.New("a newer session of the same worker replaced this one")
+	ErrSilent   = errors.New("the worker was silent for too long")
+	ErrAway     = errors.New("the worker's stream broke and it did not come back")
+	ErrStopped  = errors.New("the node stopped")
+)
+
+// Session is one worker's time with this node. Methods may be called
+// concurrently, except Next, which belongs to one goroutine.
+type Session struct {
+	d     *Dispatcher
+	ref   partition.WorkerRef
+	hello Hello
+	since time.Time
+	out   *outgoing
+
+	// heard is when the worker was last heard, in nanoseconds since the dispatcher
+	// started. suspect says that it gets nothing new because of silence; it is
+	// written under mu and read without.
+	heard   atomic.Int64
+	suspect atomic.Bool
+	done    atomic.Int64
+	failed  atomic.Int64
+
+	// Under Dispatcher.mu:
+	worker   balance.Worker
+	held     int // slots that are held for woken partitions
+	queues   []*queue
+	turn     int   // queue that is served first when a slot comes free
+	lostAt   int64 // when the stream broke, as heard; 0: it did not
+	draining bool
+	choked   bool // too many bytes wait for the worker
+	ended    bool
+}
+
+// Register begins a session. A session that the same worker has already ends
+// first, and its leases with it.
+func (d *Dispatcher) Register(h Hello) (*Session, error) {
+	if err := h.normalize(); err != nil {
+		return nil, err
+	}
+	s := &Session{d: d, hello: h, out: newOutgoing(d.cfg.MaxBuffered)}
+	s.worker = balance.Worker{Hash: balance.HashID(h.WorkerID), Weight: h.Weight, Free: h.Slots}
+	s.since = d.cfg.Clock.Now()
+	s.heard.Store(int64(s.since.Sub(d.started)))
+
+	var calls calls
+	d.mu.Lock()
+	if !d.running || d.draining || d.closed {
+		d.mu.Unlock()
+		return nil, task.Errorf(task.CodeUnavailable, "this node takes no workers now: it is starting or draining").WithRetryAfter(time.Second)
+	}
+	if old := d.byWorker[h.WorkerID]; old != nil {
+		d.end(old, ErrReplaced, &calls)
+	}
+	d.last++
+	s.ref = partition.WorkerRef{Session: d.last, ID: h.WorkerID}
+	d.byWorker[h.WorkerID] = s
+	d.addLive(s)
+	d.joinPools(s, &calls)
+	d.mu.Unlock()
+
+	d.cfg.Logger.Info("worker connected", "worker", h.WorkerID, "session", s.ref.Session, "slots", h.Slots, "queues", h.Queues, "address", h.Address)
+	d.deliver(&calls)
+	return s, nil
+}
+
+// Ref names the session.
+func (s *Session) Ref() partition.WorkerRef { return s.ref }
+
+// Heard counts any message of the worker as a sign of life.
+func (s *Session) Heard() {
+	s.heard.Store(int64(s.d.cfg.Clock.Now().Sub(s.d.started)))
+	if s.suspect.Load() {
+		s.d.change(s, func() {
+			if s.lostAt == 0 {
+				s.suspect.Store(false)
+			}
+		})
+	}
+}
+
+// Outcomes hands the worker's outcomes to the engine, which owns the slice from
+// now on. Those of a session that has ended change nothing.
+func (s *Session) Outcomes(ref task.LeaseRef, first int, outcomes []task.Outcome) {
+	failed := 0
+	for i := range outcomes {
+		if outcomes[i].Kind != task.OutcomeDone {
+			failed++
+		}
+	}
+	s.failed.Add(int64(failed))
+	s.done.Add(int64(len(outcomes) - failed))
+	if s.d.session(s.ref.Session) != s {
+		return
+	}
+	s.d.engine.Outcomes(s.ref, ref, first, outcomes)
+}
+
+// Next waits for something to send to the worker and puts it into b, whose
+// former contents it drops. It fails when the session has ended, or with ctx.
+func (s *Session) Next(ctx context.Context, b *Batch) error {
+	wasFull, err := s.out.next(ctx, b)
+	if wasFull {
+		s.d.change(s, func() { s.choked = s.out.full() })
+	}
+	return err
+}
+
+// Drain takes the worker out of all queues: it gets nothing new, and may finish
+// what it has.
+func (s *Session) Drain() {
+	var calls calls
+	s.d.mu.Lock()
+	s.draining = true
+	s.d.leavePools(s, &calls)
+	s.refresh()
+	s.d.mu.Unlock()
+	s.d.deliver(&calls)
+}
+
+// Leave ends the session at the worker's own wish.
+func (s *Session) Leave() { s.finish(ErrLeft) }
+
+// Lost says that the worker's stream broke. It gets nothing new, and its session
+// ends unless the worker registers again within a moment.
+func (s *Session) Lost() {
+	s.d.change(s, func() {
+		s.suspect.Store(true)
+		s.lostAt = max(1, int64(s.d.cfg.Clock.Now().Sub(s.d.started)))
+	})
+}
+
+func (s *Session) finish(reason error) {
+	var calls calls
+	s.d.mu.Lock()
+	s.d.end(s, reason, &calls)
+	s.d.mu.Unlock()
+	s.d.deliver(&calls)
+}
+
+// change applies f to a live session and gives out what became free by it.
+func (d *Dispatcher) change(s *Session, f func()) {
+	var calls calls
+	d.mu.Lock()
+	if !s.ended {
+		f()
+		s.refresh()
+		d.offer(s, &calls)
+	}
+	d.mu.Unlock()
+	d.deliver(&calls)
+}
+
+// refresh computes how many slots may be taken now. The caller holds mu.
+func (s *Session) refresh() {
+	s.worker.Free = 0
+	if !s.ended && !s.draining && !s.choked && !s.suspect.Load() {
+		s.worker.Free = s.hello.Slots - s.worker.InFlight - s.held
+	}
+}
+
+// end ends the session, once. The caller holds mu and delivers the calls.
+func (d *Dispatcher) end(s *Session, reason error, c *calls) {
+	if s.ended {
+		return
+	}
+	s.ended = true
+	d.leavePools(s, c)
+	d.dropLive(s)
+	if d.byWorker[s.ref.ID] == s {
+		delete(d.byWorker, s.ref.ID)
+	}
+	s.out.close(reason)
+	s.refresh()
+	c.gone = append(c.gone, s.ref.Session)
+	d.metrics.ended(reason)
+	d.cfg.Logger.Info("worker gone", "worker", s.ref.ID, "session", s.ref.Session, "reason", reason.Error(), "in_flight", s.worker.InFlight)
+}
