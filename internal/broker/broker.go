@@ -20,6 +20,9 @@ var (
 	ErrFull      = errors.New("the queue's backlog is full")
 	ErrNoQueue   = errors.New("the queue was not declared")
 	ErrClosed    = errors.New("the broker is closed")
+	// ErrFenced ends a reader whose place another one took, and refuses one with a
+	// lower epoch.
+	ErrFenced = errors.New("another reader took over")
 )
 
 // Message is a task on its way into the log. The broker does not look into
