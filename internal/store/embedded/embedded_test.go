@@ -12,7 +12,10 @@ import (
 
 func openStore(tb testing.TB, cfg kv.Config) (*kv.DB, *embedded.Store) {
 	tb.Helper()
-	cfg.MemTableBytes, cfg.CacheBytes = 4<<20, 4<<20
+	if cfg.MemTableBytes == 0 {
+		cfg.MemTableBytes = 4 << 20
+	}
+	cfg.CacheBytes = 4 << 20
 	db, err := kv.Open(cfg)
 	if err != nil {
 		tb.Fatal(err)
