@@ -63,7 +63,8 @@ type Error struct {
 	RetryAfter time.Duration // zero: a repeat does not help, or may come at once
 
 	cause   error
-	unknown bool
+	unknown bool // sent and not answered
+	unsent  bool // given up before it was sent
 }
 
 // errorf builds an Error; a %w verb sets the cause.

@@ -1,6 +1,19 @@
 package fenfa
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// maxErrorText bounds what an outcome says about an error, in bytes.
+const maxErrorText = 4 << 10
 
 // Reject marks err as final: a handler that returns it makes its task a dead
 // letter at once, without further attempts. Reject(nil) is nil.
@@ -23,7 +36,10 @@ func RetryAfter(d time.Duration, err error) error {
 
 type rejectError struct{ err error }
 
+// Error implements error.
 func (e *rejectError) Error() string { return e.err.Error() }
+
+// Unwrap returns the marked error.
 func (e *rejectError) Unwrap() error { return e.err }
 
 type retryError struct {
@@ -31,5 +47,50 @@ type retryError struct {
 	err   error
 }
 
+// Error implements error.
 func (e *retryError) Error() string { return e.err.Error() }
+
+// Unwrap returns the marked error.
 func (e *retryError) Unwrap() error { return e.err }
+
+// failedOutcome is the outcome of a failed attempt.
+func failedOutcome(err error) *fenfav1.Outcome {
+	o := &fenfav1.Outcome{Kind: fenfav1.OutcomeKind_OUTCOME_KIND_RETRY, Error: errorText(err)}
+	var reject *rejectError
+	var retry *retryError
+	switch {
+	case errors.As(err, &reject):
+		o.Kind = fenfav1.OutcomeKind_OUTCOME_KIND_DEAD
+	case errors.As(err, &retry):
+		o.RetryAfter = durationpb.New(retry.after)
+	}
+	return o
+}
+
+// errorText makes an error's text fit to travel.
+func errorText(err error) string {
+	text := strings.ToValidUTF8(err.Error(), "\ufffd")
+	if len(text) > maxErrorText {
+		const mark = " …"
+		text = strings.ToValidUTF8(text[:maxErrorText-len(mark)], "") + mark
+	}
+	return text
+}
+
+// panicError describes a handler's panic with the first lines of its stack: those
+// from where it happened.
+func panicError(value any) error {
+	const most = 2 << 10
+	stack := string(debug.Stack())
+	if _, below, ok := strings.Cut(stack, "\npanic("); ok {
+		if _, frames, ok := strings.Cut(below, "\n"); ok {
+			if _, frames, ok = strings.Cut(frames, "\n"); ok {
+				stack = frames
+			}
+		}
+	}
+	if len(stack) > most {
+		stack = stack[:strings.LastIndexByte(stack[:most], '\n')+1]
+	}
+	return fmt.Errorf("the handler panicked: %v\n%s", value, stack)
+}

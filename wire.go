@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -21,6 +22,13 @@ const (
 // errorOf turns the error of a call into an Error: the node's own words where it
 // said any, else what to do about a connection that is not there.
 func (c *Client) errorOf(ctx context.Context, err error) *Error {
+	if errors.Is(err, io.EOF) {
+		return &Error{Code: CodeUnavailable, Message: fmt.Sprintf("the node at %s ended the stream", c.addr), cause: err}
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
 	st, ok := status.FromError(err)
 	if !ok {
 		return &Error{Code: CodeInternal, Message: err.Error(), cause: err}

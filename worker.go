@@ -2,8 +2,15 @@ package fenfa
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"math"
+	"os"
 	"runtime"
+	"slices"
 	"time"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
 // HandlerFunc works on one task. What it wrote, emitted and returned through the
@@ -36,12 +43,24 @@ type workerConfig struct {
 	onEvent      func(Event)
 }
 
+// Limits of a worker.
+const (
+	maxConcurrency = 100_000
+	// handlersPerCPU suits handlers that mostly wait for others.
+	handlersPerCPU = 16
+	// stopTimeout is how long a handler may take to return after its context ended
+	// with the drain timeout.
+	stopTimeout = 5 * time.Second
+	// clientName tells the node who speaks.
+	clientName = "fenfa-go/0.1"
+)
+
 // Concurrency sets how many handlers run at the same time; tasks of one key run
-// one after another. Default 16 for each CPU.
+// one after another. 1 to 100,000; default 16 for each CPU.
 func Concurrency(n int) WorkerOption { return func(c *workerConfig) { c.concurrency = n } }
 
-// WorkerID names the worker. Two workers that run at the same time must not have
-// one name. Default: host name, process id and a random part.
+// WorkerID names the worker. A worker that connects takes the place of one with
+// the same name. Default: host name, process id and a random part.
 func WorkerID(id string) WorkerOption { return func(c *workerConfig) { c.id = id } }
 
 // Weight sets the worker's share of the load relative to others. Default 1.
@@ -58,36 +77,12 @@ func DrainTimeout(d time.Duration) WorkerOption {
 	return func(c *workerConfig) { c.drainTimeout = d }
 }
 
-// OnEvent sets a function that hears what happens in the worker. It is called
-// from several goroutines and must return at once.
-func OnEvent(hear func(Event)) WorkerOption { return func(c *workerConfig) { c.onEvent = hear } }
-
-// EventKind is what happened in a worker.
-type EventKind string
-
-// The kinds of event.
-const (
-	EventConnected    EventKind = "connected"    // the node said welcome
-	EventDisconnected EventKind = "disconnected" // Err says why; the worker reconnects
-	EventFinished     EventKind = "finished"     // an attempt ended; Err is what the handler returned
-	EventConflict     EventKind = "conflict"     // a version had changed: the task runs again
-	EventLeaseLost    EventKind = "lease_lost"   // the node took the lease back; its outcomes change nothing
-	EventDraining     EventKind = "draining"     // nothing new is taken
-)
-
-// Event is something that happened in a worker.
-type Event struct {
-	Kind   EventKind
-	Node   string
-	Queue  string
-	TaskID ID
-	Err    error
-}
-
-// Worker makes a worker; Handle gives it something to do and Run starts it.
+// Worker makes a worker; Handle gives it something to do and Run starts it. It
+// has a connection of its own.
 func (c *Client) Worker(opts ...WorkerOption) *Worker {
 	cfg := workerConfig{
-		concurrency:  16 * runtime.GOMAXPROCS(0),
+		id:           defaultWorkerID(),
+		concurrency:  handlersPerCPU * runtime.GOMAXPROCS(0),
 		weight:       1,
 		drainTimeout: 25 * time.Second,
 	}
@@ -97,6 +92,17 @@ func (c *Client) Worker(opts ...WorkerOption) *Worker {
 	return &Worker{client: c, cfg: cfg, handlers: make(map[string]HandlerFunc)}
 }
 
+func defaultWorkerID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:6])
+}
+
+// ID returns the worker's name.
+func (w *Worker) ID() string { return w.cfg.id }
+
 // Handle makes h the handler of the named queue's tasks. It must not be called
 // while Run runs.
 func (w *Worker) Handle(queue string, h HandlerFunc) { w.handlers[queue] = h }
@@ -104,7 +110,69 @@ func (w *Worker) Handle(queue string, h HandlerFunc) { w.handlers[queue] = h }
 // Run works until ctx ends. It reconnects by itself; when ctx ends it takes
 // nothing new, finishes what it has, and returns nil when all of that is
 // confirmed. It fails when the node refuses the worker, and when the drain timeout
-// is over before everything is finished.
+// is over before everything is finished: the node then hands the rest to others.
+// Handlers' contexts carry the values of ctx.
 func (w *Worker) Run(ctx context.Context) error {
-	panic("soon")
+	if err := w.check(); err != nil {
+		return err
+	}
+	conn, err := w.client.cfg.connect(w.client.addr)
+	if err != nil {
+		return err
+	}
+	pool := newPool(w.cfg.concurrency)
+	err = w.work(ctx, fenfav1.NewWorkerServiceClient(conn), conn, pool)
+	if cause := conn.Close(); cause != nil && err == nil {
+		err = fmt.Errorf("close connection of worker %s: %w", w.cfg.id, cause)
+	}
+	if n := pool.close(stopTimeout); n > 0 && err == nil {
+		err = fmt.Errorf("stop worker %s: %d handlers did not return within %v of the end of their context", w.cfg.id, n, stopTimeout)
+	}
+	return err
+}
+
+func (w *Worker) check() error {
+	switch {
+	case len(w.handlers) == 0:
+		return errorf(CodeInvalidArgument, "the worker has nothing to do: call Handle before Run").withField("queues")
+	case w.cfg.id == "":
+		return errorf(CodeInvalidArgument, "the worker's id is empty").withField("worker_id")
+	case w.cfg.concurrency < 1 || w.cfg.concurrency > maxConcurrency:
+		return errorf(CodeInvalidArgument, "concurrency %d is out of range: want 1 to %d", w.cfg.concurrency, maxConcurrency).withField("slots")
+	case !(w.cfg.weight > 0) || math.IsInf(w.cfg.weight, 0):
+		return errorf(CodeInvalidArgument, "weight %v: want more than 0", w.cfg.weight).withField("weight")
+	case w.cfg.drainTimeout < 0:
+		return errorf(CodeInvalidArgument, "drain timeout %v: want 0 or more", w.cfg.drainTimeout).withField("drain_timeout")
+	}
+	for queue, h := range w.handlers {
+		if h == nil {
+			return errorf(CodeInvalidArgument, "the handler of queue %q is nil", clip(queue, 64)).withField("queues")
+		}
+	}
+	return nil
+}
+
+// handler returns the handler of a queue.
+func (w *Worker) handler(queue string) HandlerFunc {
+	if h := w.handlers[queue]; h != nil {
+		return h
+	}
+	return func(context.Context, *Task) error {
+		return errorf(CodeUnimplemented, "worker %s has no handler for queue %q", w.cfg.id, queue)
+	}
+}
+
+func (w *Worker) queues() []string {
+	queues := make([]string, 0, len(w.handlers))
+	for queue := range w.handlers {
+		queues = append(queues, queue)
+	}
+	slices.Sort(queues)
+	return queues
+}
+
+func (w *Worker) emit(e Event) {
+	if w.cfg.onEvent != nil {
+		w.cfg.onEvent(e)
+	}
 }

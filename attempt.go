@@ -1,0 +1,74 @@
+package fenfa
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// attemptContext is a handler's context: it ends at the attempt's deadline, when
+// the lease is lost and when the handler has returned. Contexts of the standard
+// library cost more than a short handler, so the real one is made only when
+// somebody asks for Done; everything that hangs below it then hangs below the
+// real one.
+type attemptContext struct {
+	lease    *lease
+	deadline time.Time
+
+	mu    sync.Mutex
+	real  context.Context //nolint:containedctx // This is a context itself.
+	stop  context.CancelFunc
+	ended bool
+}
+
+var _ context.Context = (*attemptContext)(nil)
+
+// Deadline implements context.Context.
+func (c *attemptContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// Done implements context.Context.
+func (c *attemptContext) Done() <-chan struct{} { return c.materialize().Done() }
+
+// Err implements context.Context.
+func (c *attemptContext) Err() error {
+	c.mu.Lock()
+	alive := c.real == nil && !c.ended && !c.lease.lost.Load() && time.Now().Before(c.deadline)
+	c.mu.Unlock()
+	if alive {
+		return nil
+	}
+	return c.materialize().Err()
+}
+
+// Value implements context.Context.
+func (c *attemptContext) Value(key any) any {
+	c.mu.Lock()
+	real := c.real
+	c.mu.Unlock()
+	if real == nil {
+		return c.lease.session.ctx.Value(key)
+	}
+	return real.Value(key)
+}
+
+func (c *attemptContext) materialize() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.real == nil {
+		c.real, c.stop = context.WithDeadline(c.lease.context(), c.deadline)
+		if c.ended {
+			c.stop()
+		}
+	}
+	return c.real
+}
+
+// end is called when the handler has returned.
+func (c *attemptContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.stop != nil {
+		c.stop()
+	}
+}

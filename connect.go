@@ -1,0 +1,115 @@
+package fenfa
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// work keeps a session with the node until ctx ends or the node refuses the
+// worker for good.
+func (w *Worker) work(ctx context.Context, service fenfav1.WorkerServiceClient, conn *grpc.ClientConn, pool *pool) error {
+	for failures := 0; ctx.Err() == nil; {
+		started := time.Now()
+		s, welcome, err := w.connect(ctx, service, conn, pool)
+		if err == nil {
+			w.client.cfg.logger.InfoContext(ctx, "worker connected", "worker", w.cfg.id, "node", s.node, "addr", w.client.addr)
+			w.emit(Event{Kind: EventConnected, Node: s.node})
+			err = s.run(ctx, welcome)
+			if ctx.Err() != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // There was no session, so there is nothing to finish.
+		}
+		if time.Since(started) > backoffMax {
+			failures = 0
+		}
+		failures++
+		if err := w.disconnected(ctx, err, failures); err != nil {
+			return err
+		}
+		pause(ctx, backoffDelay(failures))
+	}
+	return nil
+}
+
+// disconnected tells what happened, and returns an error that a repeat would
+// only meet again.
+func (w *Worker) disconnected(ctx context.Context, err error, failures int) error {
+	if err == nil { // The node dismissed the worker, and everything is confirmed.
+		w.emit(Event{Kind: EventDisconnected})
+		return nil
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		e = w.client.errorOf(ctx, err)
+	}
+	w.client.cfg.logger.WarnContext(ctx, "worker disconnected",
+		"worker", w.cfg.id, "addr", w.client.addr, "code", e.Code.String(), "error", e.Message, "failures", failures)
+	w.emit(Event{Kind: EventDisconnected, Err: e})
+	if e.Code == CodeInvalidArgument || e.Code == CodeUnimplemented || e.Code == CodeAlreadyExists {
+		return e
+	}
+	return nil
+}
+
+// connect opens a stream, says hello and waits for the welcome.
+func (w *Worker) connect(
+	ctx context.Context, service fenfav1.WorkerServiceClient, conn *grpc.ClientConn, pool *pool,
+) (*session, *fenfav1.WorkResponse, error) {
+	w.client.await(ctx, conn)
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+	late := time.AfterFunc(w.client.cfg.dialTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer late.Stop()
+	stream, welcome, err := w.hello(base, service)
+	if err != nil {
+		e := w.client.errorOf(base, err)
+		cancel(err)
+		return nil, nil, e
+	}
+	return &session{
+		worker:    w,
+		pool:      pool,
+		node:      welcome.GetWelcome().GetNode(),
+		stream:    stream,
+		ctx:       base,
+		cancel:    cancel,
+		nothing:   &fenfav1.Outcome{},
+		leases:    make(map[leaseKey]*lease),
+		wake:      make(chan struct{}, 1),
+		empty:     make(chan struct{}),
+		broken:    make(chan struct{}),
+		dismissed: make(chan struct{}),
+	}, welcome, nil
+}
+
+func (w *Worker) hello(ctx context.Context, service fenfav1.WorkerServiceClient) (workStream, *fenfav1.WorkResponse, error) {
+	stream, err := service.Work(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// An error of Send is io.EOF: the reason comes from Recv.
+	_ = stream.Send(&fenfav1.WorkRequest{Hello: &fenfav1.Hello{
+		WorkerId: w.cfg.id,
+		Queues:   w.queues(),
+		Slots:    clampUint32(w.cfg.concurrency),
+		Weight:   w.cfg.weight,
+		Labels:   w.cfg.labels,
+		Client:   clientName,
+	}})
+	first, err := stream.Recv()
+	if err != nil {
+		return nil, nil, err
+	}
+	if first.GetWelcome() == nil {
+		return nil, nil, errorf(CodeInternal, "the node at %s did not welcome worker %s", w.client.addr, w.cfg.id)
+	}
+	return stream, first, nil
+}

@@ -1,0 +1,221 @@
+package fenfa
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+// maxConflicts is how often a task runs again at once because a version had
+// changed; after that the attempt fails and waits for its retry.
+const maxConflicts = 10
+
+var (
+	errLeaseLost = errors.New("the lease was lost: the node has given the task to somebody else, or will")
+	errConflicts = errors.New("conflict: the records that the task uses changed each of 10 times that it ran")
+)
+
+// lease is a batch of tasks in this worker's hands.
+//
+// An ordered lease is run by one goroutine at a time, task by task over one view
+// of the records. Its outcomes [sent, finished) wait to be sent. A conflict sets
+// again, and the runner goes back to that task; what was sent behind it counts
+// for nothing at the node. Tasks of an unordered lease run at the same time, each
+// over a view of its own; the indexes in fresh wait to be sent.
+//
+// Fields below the blank line belong to the session's lock.
+type lease struct {
+	session *session
+	wire    *fenfav1.Lease
+	ordered bool
+	handler HandlerFunc
+	timeout time.Duration
+	first   []execution // of each task's first run here
+	view    *view       // ordered: belongs to the goroutine that runs the lease
+	lost    atomic.Bool
+	clashed atomic.Bool // there was a conflict
+	ending  ending
+
+	outcomes  []*fenfav1.Outcome // by index; nil: not finished
+	settled   int                // tasks with a final verdict
+	listed    bool               // in the session's list of leases with something to send
+	conflicts map[int]int        // by index: how often
+
+	finished int              // ordered: outcomes that are there
+	sent     int              // ordered: outcomes that are sent
+	end      int              // ordered: tasks that will have an outcome
+	running  bool             // ordered: a goroutine of the pool has it, or will
+	again    *fenfav1.Verdict // ordered: the conflict to go back to, for the runner
+	fresh    []int            // unordered: finished and not sent
+	redo     map[int]*view    // unordered: records to run again over
+}
+
+// ending is the context that ends with the lease. It is made when a handler asks.
+type ending struct {
+	mu     sync.Mutex
+	ctx    context.Context //nolint:containedctx // Handlers' contexts descend from it.
+	cancel context.CancelCauseFunc
+}
+
+func newLease(s *session, w *fenfav1.Lease) *lease {
+	n := len(w.GetTasks())
+	l := &lease{
+		session:  s,
+		wire:     w,
+		ordered:  w.GetOrdered(),
+		handler:  s.worker.handler(w.GetQueue()),
+		timeout:  w.GetTimeout().AsDuration(),
+		first:    make([]execution, n),
+		outcomes: make([]*fenfav1.Outcome, n),
+		end:      n,
+	}
+	if l.ordered {
+		l.view = newView(s.worker.client, w.GetTasks()[0].GetKey(), w.GetRecords(), w.GetRecordsComplete())
+		l.running = true
+	}
+	return l
+}
+
+// job is what the pool is to do for a lease that just came.
+func (l *lease) job() job { return job{lease: l, to: len(l.first)} }
+
+// context returns the context that ends with the lease.
+func (l *lease) context() context.Context {
+	l.ending.mu.Lock()
+	defer l.ending.mu.Unlock()
+	if l.ending.ctx == nil {
+		l.ending.ctx, l.ending.cancel = context.WithCancelCause(l.session.ctx)
+		if l.lost.Load() {
+			l.ending.cancel(errLeaseLost)
+		}
+	}
+	return l.ending.ctx
+}
+
+// lose ends the lease without its outcomes: handlers see their context end.
+func (l *lease) lose() {
+	l.lost.Store(true)
+	l.release(errLeaseLost)
+}
+
+// release frees the lease's context.
+func (l *lease) release(cause error) {
+	l.ending.mu.Lock()
+	defer l.ending.mu.Unlock()
+	if l.ending.cancel != nil {
+		l.ending.cancel(cause)
+	}
+}
+
+// run is called by a goroutine of the pool: for a task of an unordered lease, or
+// once for an ordered one.
+func (l *lease) run(index int) {
+	if l.ordered {
+		l.runOrdered()
+		return
+	}
+	if l.lost.Load() {
+		return
+	}
+	l.session.finishUnordered(l, index, l.attempt(index))
+}
+
+// runOrdered runs tasks until the lease ends, or has nothing to run until the
+// node answers.
+func (l *lease) runOrdered() {
+	for i := l.session.resume(l); i >= 0; {
+		o := l.attempt(i)
+		if o.GetKind() == fenfav1.OutcomeKind_OUTCOME_KIND_DONE && len(o.GetWrites()) > 0 {
+			l.view.merge(o.GetWrites())
+		}
+		i = l.session.finishOrdered(l, i, o)
+	}
+}
+
+// attempt runs the handler for one task and returns the outcome.
+func (l *lease) attempt(i int) *fenfav1.Outcome {
+	e, v := &l.first[i], l.view
+	if l.clashed.Load() {
+		conflicts, redo := l.session.afterConflict(l, i)
+		if conflicts > maxConflicts {
+			return failedOutcome(errConflicts)
+		}
+		if redo != nil {
+			v = redo
+		}
+	}
+	if e.lease != nil {
+		e = new(execution) // The first one may still be in a handler's hands.
+	}
+	e.begin(l, i, v)
+	o, err := e.work(l.handler)
+	if l.session.worker.cfg.onEvent != nil {
+		l.session.worker.emit(Event{Kind: EventFinished, Node: l.session.node, Queue: l.wire.GetQueue(), TaskID: e.task.ID(), Err: err})
+	}
+	return o
+}
+
+// abort takes the outcome of a handler that ended its goroutine, which can do no
+// more than this.
+func (l *lease) abort(i int, o *fenfav1.Outcome) {
+	if !l.ordered {
+		l.session.finishUnordered(l, i, o)
+	} else if l.session.finishOrdered(l, i, o) >= 0 {
+		l.session.pool.push(l.job())
+	}
+}
+
+// rewind makes the view what it is for the task of the conflict: what earlier
+// tasks of the lease wrote, and over it what the node says.
+func (l *lease) rewind(v *fenfav1.Verdict) {
+	l.view = newView(l.view.client, l.view.key, nil, v.GetRecordsComplete())
+	if !v.GetRecordsComplete() {
+		for _, o := range l.outcomes[:v.GetFirst()] {
+			l.view.merge(o.GetWrites())
+		}
+	}
+	l.view.take(v.GetRecords())
+}
+
+// nextRun takes what waits to be sent, at most about maxBytes of it: contiguous
+// outcomes from first on. The session's lock is held.
+func (l *lease) nextRun(maxBytes int) (first int, run []*fenfav1.Outcome, bytes int) {
+	if l.ordered {
+		first = l.sent
+		for l.sent < l.finished && bytes < maxBytes {
+			bytes += outcomeSize(l.outcomes[l.sent])
+			l.sent++
+		}
+		return first, l.outcomes[first:l.sent], bytes
+	}
+	slices.Sort(l.fresh)
+	n := 0
+	for n < len(l.fresh) && bytes < maxBytes && l.fresh[n] == l.fresh[0]+n {
+		bytes += outcomeSize(l.outcomes[l.fresh[n]])
+		n++
+	}
+	if n == 0 {
+		l.fresh = l.fresh[:0]
+		return 0, nil, 0
+	}
+	first = l.fresh[0]
+	l.fresh = l.fresh[n:]
+	return first, l.outcomes[first : first+n], bytes
+}
+
+// outcomeSize estimates an outcome's bytes on the wire.
+func outcomeSize(o *fenfav1.Outcome) int {
+	n := 8 + len(o.GetError()) + len(o.GetResult())
+	for _, w := range o.GetWrites() {
+		n += 16 + len(w.GetName()) + len(w.GetValue())
+	}
+	for _, e := range o.GetEmits() {
+		n += sizeOf(e)
+	}
+	return n + 16*len(o.GetReads())
+}

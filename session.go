@@ -1,0 +1,349 @@
+package fenfa
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+)
+
+const (
+	// defaultHeartbeat is for a node that names no interval.
+	defaultHeartbeat = 500 * time.Millisecond
+	// goodbye is how long a worker that leaves waits for the node to end the stream.
+	goodbye = time.Second
+)
+
+// leaseKey names a lease.
+type leaseKey struct {
+	partition uint32
+	epoch     uint64
+	token     uint64
+}
+
+func keyOf(ref *fenfav1.LeaseRef) leaseKey {
+	return leaseKey{ref.GetPartition(), ref.GetEpoch(), ref.GetToken()}
+}
+
+type workStream = grpc.BidiStreamingClient[fenfav1.WorkRequest, fenfav1.WorkResponse]
+
+// session is a worker's time on one stream, from welcome to its end. A receiver
+// takes leases and verdicts, a sender gives outcomes, a third goroutine sends
+// heartbeats; the pool's goroutines run handlers. One lock guards what they share:
+// the table of leases, what their outcomes are, and what waits to be sent.
+type session struct {
+	worker  *Worker
+	pool    *pool
+	node    string
+	stream  workStream
+	ctx     context.Context //nolint:containedctx // Handlers' contexts descend from it.
+	cancel  context.CancelCauseFunc
+	nothing *fenfav1.Outcome // of every task that did nothing but succeed
+
+	sending sync.Mutex // a stream takes one message at a time
+
+	mu       sync.Mutex
+	leases   map[leaseKey]*lease
+	list     []*lease // with something to send
+	draining bool
+	dead     bool
+	err      error
+
+	wake      chan struct{} // something to send
+	empty     chan struct{} // closed when draining and nothing is leased
+	broken    chan struct{} // closed with dead
+	dismissed chan struct{} // closed when the node wants the worker to leave
+	dismiss   sync.Once
+}
+
+// take puts leases into the table and hands them to the pool.
+func (s *session) take(leases []*fenfav1.Lease) {
+	if len(leases) == 0 {
+		return
+	}
+	jobs := make([]job, 0, len(leases))
+	taken := make([]*lease, 0, len(leases))
+	for _, w := range leases {
+		if len(w.GetTasks()) > 0 {
+			l := newLease(s, w)
+			taken, jobs = append(taken, l), append(jobs, l.job())
+		}
+	}
+	s.mu.Lock()
+	for _, l := range taken {
+		s.leases[keyOf(l.wire.GetRef())] = l
+		if s.dead {
+			l.lose()
+		}
+	}
+	s.mu.Unlock()
+	s.pool.push(jobs...)
+}
+
+// mark puts the lease on the list of those with something to send. The lock is
+// held.
+func (s *session) mark(l *lease) {
+	if l.listed {
+		return
+	}
+	l.listed = true
+	s.list = append(s.list, l)
+	if len(s.list) == 1 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// resume returns the task that an ordered lease's runner begins with, or -1.
+func (s *session) resume(l *lease) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proceed(l)
+}
+
+// finishOrdered takes a task's outcome and returns the task to run next, or -1.
+func (s *session) finishOrdered(l *lease, i int, o *fenfav1.Outcome) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.again == nil && !l.lost.Load() {
+		l.outcomes[i] = o
+		l.finished = i + 1
+		if o.GetKind() != fenfav1.OutcomeKind_OUTCOME_KIND_DONE {
+			l.end = l.finished
+		}
+		s.mark(l)
+	}
+	return s.proceed(l)
+}
+
+// proceed is the step between two tasks of an ordered lease.
+func (s *session) proceed(l *lease) int {
+	if v := l.again; v != nil && !l.lost.Load() {
+		l.again = nil
+		l.rewind(v)
+	}
+	if l.lost.Load() || l.finished >= l.end {
+		l.running = false
+		return -1
+	}
+	return l.finished
+}
+
+// finishUnordered takes a task's outcome.
+func (s *session) finishUnordered(l *lease, i int, o *fenfav1.Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.lost.Load() {
+		return
+	}
+	l.outcomes[i] = o
+	l.fresh = append(l.fresh, i)
+	s.mark(l)
+}
+
+// afterConflict returns how often a task met a conflict, and for a task without
+// order the records to run it over again.
+func (s *session) afterConflict(l *lease, i int) (conflicts int, redo *view) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	redo = l.redo[i]
+	delete(l.redo, i)
+	return l.conflicts[i], redo
+}
+
+// collect makes a message of what waits to be sent, or nil.
+func (s *session) collect() *fenfav1.WorkRequest {
+	const mostBytes = 1 << 20
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var outcomes []*fenfav1.LeaseOutcomes
+	left := mostBytes
+	for len(s.list) > 0 && left > 0 {
+		l := s.list[0]
+		first, run, bytes := l.nextRun(left)
+		if len(run) == 0 || l.lost.Load() {
+			l.listed = false
+			s.list = s.list[1:]
+			continue
+		}
+		left -= bytes
+		outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: uint32(first), Outcomes: run}) //nolint:gosec // An index.
+	}
+	if len(outcomes) == 0 {
+		return nil
+	}
+	return &fenfav1.WorkRequest{Outcomes: outcomes}
+}
+
+func (s *session) send(req *fenfav1.WorkRequest) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	return s.stream.Send(req)
+}
+
+// sender sends outcomes: everything that finished while the message before was
+// on its way out goes into one.
+func (s *session) sender() {
+	for {
+		select {
+		case <-s.wake:
+		case <-s.broken:
+			return
+		}
+		for req := s.collect(); req != nil; req = s.collect() {
+			if err := s.send(req); err != nil {
+				return // The receiver knows why.
+			}
+		}
+	}
+}
+
+// heart sends heartbeats, whatever handlers and the sender do.
+func (s *session) heart(every time.Duration) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
+				return // The receiver knows why.
+			}
+		case <-s.broken:
+			return
+		}
+	}
+}
+
+// receiver takes what the node sends until the stream ends.
+func (s *session) receiver(first *fenfav1.WorkResponse) {
+	for resp := first; ; {
+		for _, v := range resp.GetVerdicts() {
+			s.verdict(v)
+		}
+		s.take(resp.GetLeases())
+		if resp.GetDrain() {
+			s.dismiss.Do(func() { close(s.dismissed) })
+		}
+		var err error
+		if resp, err = s.stream.Recv(); err != nil {
+			s.end(err)
+			return
+		}
+	}
+}
+
+// end takes all leases back: their tasks go to somebody else now.
+func (s *session) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return
+	}
+	s.dead = true
+	s.err = err
+	for _, l := range s.leases {
+		l.lose()
+	}
+	s.cancel(errLeaseLost)
+	close(s.broken)
+}
+
+// drain takes nothing new and waits until everything leased is confirmed, at
+// most until ctx ends.
+func (s *session) drain(ctx context.Context) error {
+	s.worker.emit(Event{Kind: EventDraining, Node: s.node})
+	s.mu.Lock()
+	s.draining = true
+	s.checkEmpty()
+	s.mu.Unlock()
+	if err := s.send(&fenfav1.WorkRequest{Drain: true}); err != nil {
+		<-s.broken
+	}
+	select {
+	case <-s.empty:
+	case <-s.broken:
+		return s.unfinished("the connection was lost")
+	case <-ctx.Done():
+		return s.unfinished("the drain timeout was over")
+	}
+	return nil
+}
+
+func (s *session) unfinished(why string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tasks := 0
+	for _, l := range s.leases {
+		tasks += len(l.first) - l.settled
+	}
+	if tasks == 0 {
+		return nil
+	}
+	return errorf(CodeUnavailable, "drain worker %s: %s with %d tasks unconfirmed; the node hands them to others", s.worker.cfg.id, why, tasks)
+}
+
+// checkEmpty notices that a draining session has nothing left. The lock is held.
+func (s *session) checkEmpty() {
+	if s.draining && len(s.leases) == 0 {
+		select {
+		case <-s.empty:
+		default:
+			close(s.empty)
+		}
+	}
+}
+
+// run works on the stream until it breaks, the node dismisses the worker, or ctx
+// ends. The error is nil when nothing was left unconfirmed.
+func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
+	heartbeat := first.GetWelcome().GetHeartbeatInterval().AsDuration()
+	if heartbeat <= 0 {
+		heartbeat = defaultHeartbeat
+	}
+	var goroutines sync.WaitGroup
+	goroutines.Go(func() { s.receiver(first) })
+	goroutines.Go(s.sender)
+	goroutines.Go(func() { s.heart(heartbeat) })
+	var err error
+	select {
+	case <-s.broken:
+		if err = s.err; ctx.Err() != nil {
+			err = s.unfinished("the connection was lost")
+		}
+	case <-ctx.Done():
+		err = s.leave()
+	case <-s.dismissed:
+		err = s.leave()
+	}
+	s.cancel(errLeaseLost)
+	goroutines.Wait()
+	return err
+}
+
+// leave drains and says goodbye, so that the node sees the end of the stream
+// instead of a broken one.
+func (s *session) leave() error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(s.ctx), s.worker.cfg.drainTimeout)
+	defer stop()
+	if err := s.drain(ctx); err != nil {
+		return err
+	}
+	s.sending.Lock()
+	err := s.stream.CloseSend()
+	s.sending.Unlock()
+	if err != nil {
+		return nil //nolint:nilerr // Everything is confirmed; only the goodbye failed.
+	}
+	timer := time.NewTimer(goodbye)
+	defer timer.Stop()
+	select {
+	case <-s.broken:
+	case <-timer.C:
+	}
+	return nil
+}
