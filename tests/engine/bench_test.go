@@ -1,0 +1,131 @@
+// Package engine measures the engine on the embedded drivers, below the wire.
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	brokerembedded "github.com/fenfa/fenfa/internal/broker/embedded"
+	"github.com/fenfa/fenfa/internal/kv"
+	"github.com/fenfa/fenfa/internal/partition"
+	storeembedded "github.com/fenfa/fenfa/internal/store/embedded"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// worker is a dispatcher with one worker in the same process: it answers every
+// lease at once.
+type worker struct {
+	engine *partition.Engine
+	free   atomic.Int64
+	leases chan *task.Lease
+	done   atomic.Int64
+	target int64
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	waiting map[int]string
+}
+
+func (w *worker) Assign(part int, q *task.Queue, _ string, want int) (partition.WorkerRef, int, bool) {
+	if w.free.Load() <= 0 {
+		w.mu.Lock()
+		w.waiting[part] = q.Name
+		w.mu.Unlock()
+		return partition.WorkerRef{}, 0, false
+	}
+	w.free.Add(-int64(want))
+	return partition.WorkerRef{Session: 1, ID: "w"}, want, true
+}
+
+func (w *worker) Release(_ uint64, slots int) {
+	w.free.Add(int64(slots))
+	w.mu.Lock()
+	waiting := w.waiting
+	if len(waiting) > 0 {
+		w.waiting = make(map[int]string)
+	}
+	w.mu.Unlock()
+	for part, queue := range waiting {
+		w.engine.Capacity(part, queue)
+	}
+}
+
+func (w *worker) Send(_ uint64, l *task.Lease) { w.leases <- l }
+
+func (w *worker) Answer(_ uint64, v task.Verdict) {
+	if v.Kind == task.VerdictCommitted && w.done.Add(int64(v.Count)) == w.target {
+		close(w.ended)
+	}
+}
+
+func (w *worker) run() {
+	for l := range w.leases {
+		w.engine.Outcomes(partition.WorkerRef{Session: 1, ID: "w"}, l.LeaseRef, 0, make([]task.Outcome, len(l.Tasks)))
+	}
+}
+
+// BenchmarkDrain submits b.N tasks in batches of 500 from four producers, while a
+// worker finishes them.
+func BenchmarkDrain(b *testing.B) {
+	db, err := kv.Open(kv.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	brk, err := brokerembedded.New(brokerembedded.Config{DB: db})
+	if err != nil {
+		b.Fatal(err)
+	}
+	st, err := storeembedded.New(storeembedded.Config{DB: db})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := &worker{leases: make(chan *task.Lease, 1<<16), target: int64(b.N), ended: make(chan struct{}), waiting: make(map[int]string)}
+	w.free.Store(4096)
+	e, err := partition.New(partition.Config{Broker: brk, Store: st, Dispatch: w, Node: "n"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.engine = e
+	if err := e.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	if _, _, err := e.ConfigureQueue(b.Context(), task.Queue{Name: "orders"}); err != nil {
+		b.Fatal(err)
+	}
+	go w.run()
+	b.ReportAllocs()
+	b.ResetTimer()
+	var group sync.WaitGroup
+	var next atomic.Int64
+	for range 4 {
+		group.Go(func() {
+			for {
+				first := next.Add(500) - 500
+				n := min(500, int64(b.N)-first)
+				if n <= 0 {
+					return
+				}
+				tasks := make([]task.Task, n)
+				for i := range tasks {
+					tasks[i] = task.Task{ID: task.NewID(time.Now()), Queue: "orders", Payload: make([]byte, 256)}
+				}
+				for i, r := range e.Submit(b.Context(), tasks) {
+					if r.Err != nil {
+						panic(fmt.Sprint(i, r.Err))
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+	<-w.ended
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+	if err := e.Drain(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}
