@@ -2,10 +2,13 @@ package robustness
 
 import (
 	"fmt"
-	"slices"
+	"strconv"
 	"testing"
+	"time"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/history"
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // maxFindings bounds how much of a broken run is told.
@@ -15,7 +18,12 @@ const maxFindings = 20
 // promise that was broken to the submitters.
 func check(t *testing.T, client *fenfa.Client, submissions []submission) {
 	t.Helper()
-	findings := judge(submissions, collect(t, client, submissions))
+	e := collect(t, client, submissions)
+	report := history.Check(historyOf(submissions, e))
+	if !report.OK() {
+		t.Error(report.String())
+	}
+	findings := judge(submissions, e)
 	for i, f := range findings {
 		if i == maxFindings {
 			t.Errorf("and %d more", len(findings)-i)
@@ -23,80 +31,85 @@ func check(t *testing.T, client *fenfa.Client, submissions []submission) {
 		}
 		t.Error(f)
 	}
-	t.Logf("checked %d orders: %d findings", len(submissions), len(findings))
+	t.Logf("checked %d orders, %d effects", len(submissions), report.Counts.Effects)
 }
 
-// judge compares the evidence with what must be so: every confirmed order ended;
-// the op log of each key shows each done order once, in the order of their
-// confirms, counting up without a gap; results say the same; each done order has
-// exactly one note. It is pure, so that it can be tested.
+// historyOf tells the run to the history checker: what the submitters know, the
+// op log as the independent ledger of effects, and where each task ended.
+func historyOf(submissions []submission, e *evidence) history.History {
+	var h history.History
+	now := time.Now()
+	for i := range submissions {
+		s := &submissions[i]
+		h.Submits = append(h.Submits, history.Submit{
+			Client: strconv.Itoa(s.client), Start: s.start.UnixNano(), End: s.end.UnixNano(),
+			Task: task.ID(s.id), Queue: orders, Key: s.key, Pos: int64(s.n), Result: resultOf(s.confirmed),
+		})
+		// The commit of the order is the confirm of its note, at a moment that nobody
+		// noted: so nothing follows from it about the order of notes.
+		h.Submits = append(h.Submits, history.Submit{
+			Client: "emitted", Start: s.start.UnixNano(), End: now.UnixNano(),
+			Task: task.ID(noteID(s.id)), Queue: notes, Key: noteKey(s.key), Result: resultOf(e.state(s.id) == fenfa.StateDone),
+		})
+		h.Finals = append(h.Finals, e.finals(s.id)...)
+		h.Finals = append(h.Finals, e.finals(noteID(s.id))...)
+	}
+	for key, log := range e.logs {
+		for _, c := range log {
+			h.Effects = append(h.Effects, history.Effect{
+				Task: task.ID(c.TaskID), Queue: e.queues[key], Key: key, Partition: task.PartitionOf(key, task.DefaultPartitions), Seq: c.Seq,
+			})
+		}
+	}
+	return h
+}
+
+func resultOf(confirmed bool) history.Result {
+	if confirmed {
+		return history.OK
+	}
+	return history.Unknown
+}
+
+// judge checks what the history checker cannot know: every task ended, as it
+// should; tallies count up without a gap, so no update was lost; and each result
+// is the tally that its order made. It is pure, so that it can be tested.
 func judge(submissions []submission, e *evidence) []string {
 	var findings []string
-	found := func(format string, args ...any) { findings = append(findings, fmt.Sprintf(format, args...)) }
-
-	byKey := map[string][]submission{}
-	for _, s := range submissions {
-		byKey[s.key] = append(byKey[s.key], s)
-	}
-	for key, ours := range byKey {
-		slices.SortFunc(ours, func(a, b submission) int { return a.n - b.n })
-		var done, noted []fenfa.ID
-		for _, s := range ours {
-			status := e.status[s.id]
-			switch {
-			case status == nil && s.confirmed:
-				found("order %d of %s was confirmed and is lost (%s)", s.n, key, s.id)
-			case status == nil:
-			case !status.State.Final():
-				found("order %d of %s did not end: it is %s (%s)", s.n, key, status.State, s.id)
-			case s.reject != (status.State == fenfa.StateDead):
-				found("order %d of %s ended as %s: %s (%s)", s.n, key, status.State, status.Error, s.id)
-			case status.State == fenfa.StateDone:
-				done, noted = append(done, s.id), append(noted, noteID(s.id))
-				if want := fmt.Sprint(len(done)); string(status.Result) != want {
-					found("order %d of %s has the result %q, want %s (%s)", s.n, key, status.Result, want, s.id)
-				}
-			}
+	for i := range submissions {
+		s := &submissions[i]
+		status := e.status[s.id]
+		switch {
+		case status == nil: // The history checker says whether that is a loss.
+		case !status.State.Final():
+			findings = append(findings, fmt.Sprintf("order %d of %s did not end: it is %s (%s)", s.n, s.key, status.State, s.id))
+		case s.reject != (status.State == fenfa.StateDead):
+			findings = append(findings, fmt.Sprintf("order %d of %s ended as %s: %s (%s)", s.n, s.key, status.State, status.Error, s.id))
 		}
-		findings = append(findings, judgeLog(key, e.logs[key], done, true)...)
-		findings = append(findings, judgeLog("note-"+key, e.logs["note-"+key], noted, false)...)
+	}
+	for key, log := range e.logs {
+		findings = append(findings, judgeTally(key, log, e)...)
 	}
 	return findings
 }
 
-// judgeLog compares the op log of one key's tally with the tasks that must have
-// counted it up, in their order where order was promised.
-func judgeLog(key string, log []fenfa.Change, want []fenfa.ID, ordered bool) []string {
+// judgeTally checks that a tally counts from 1 without a gap, from version to
+// greater version, and that each task returned the count that it made.
+func judgeTally(key string, log []fenfa.Change, e *evidence) []string {
 	var findings []string
-	found := func(format string, args ...any) { findings = append(findings, fmt.Sprintf(format, args...)) }
-
-	place := map[fenfa.ID]int{}
-	for i, id := range want {
-		place[id] = i
-	}
-	seen := map[fenfa.ID]int{}
 	version := uint64(0)
 	for i, c := range log {
-		at, ours := place[c.TaskID]
-		switch seen[c.TaskID]++; {
-		case !ours:
-			found("%s: row %d is of %s, which is not done or was never submitted", key, i, c.TaskID)
-		case seen[c.TaskID] > 1:
-			found("%s: %s took effect %d times", key, c.TaskID, seen[c.TaskID])
-		case ordered && at != i:
-			found("%s: %s took effect as number %d, its confirm was number %d", key, c.TaskID, i+1, at+1)
-		}
-		if got := string(c.Value); got != fmt.Sprint(i+1) {
-			found("%s: row %d counts %q", key, i+1, got)
+		want := strconv.Itoa(i + 1)
+		if string(c.Value) != want {
+			findings = append(findings, fmt.Sprintf("%s: row %s of the op log counts %q", key, want, c.Value))
 		}
 		if c.VersionBefore != version || c.VersionAfter <= version {
-			found("%s: row %d goes from version %d to %d, the one before ended at %d", key, i, c.VersionBefore, c.VersionAfter, version)
+			findings = append(findings, fmt.Sprintf("%s: row %s goes from version %d to %d, the one before ended at %d",
+				key, want, c.VersionBefore, c.VersionAfter, version))
 		}
 		version = c.VersionAfter
-	}
-	for _, id := range want {
-		if seen[id] == 0 {
-			found("%s: %s is done and its effect is not there", key, id)
+		if status := e.status[c.TaskID]; status != nil && string(status.Result) != want {
+			findings = append(findings, fmt.Sprintf("%s: task %s made the count %s and returned %q", key, c.TaskID, want, status.Result))
 		}
 	}
 	return findings

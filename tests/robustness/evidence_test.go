@@ -9,45 +9,61 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/history"
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // evidence is what can be told of a run from outside, after everything came to
 // rest.
 type evidence struct {
 	mu     sync.Mutex
-	status map[fenfa.ID]*fenfa.TaskStatus // of every order that was submitted; nil: unknown
+	status map[fenfa.ID]*fenfa.TaskStatus // of every order and note; nil: the node does not know it
 	logs   map[string][]fenfa.Change      // the op log of each key's tally
+	queues map[string]string              // the queue of each key
 }
+
+func newEvidence() *evidence {
+	return &evidence{status: map[fenfa.ID]*fenfa.TaskStatus{}, logs: map[string][]fenfa.Change{}, queues: map[string]string{}}
+}
+
+// noteKey is the key that notes about a key's orders have.
+func noteKey(of string) string { return "note-" + of }
 
 // collect waits until nothing is left to do and gathers the evidence.
 func collect(t *testing.T, client *fenfa.Client, submissions []submission) *evidence {
 	t.Helper()
-	if err := eventually(t.Context(), "nothing is left to do", func(ctx context.Context) bool {
-		for _, name := range []string{orders, notes} {
-			info, err := client.DescribeQueue(ctx, name)
-			if err != nil || info.Stats.BacklogTasks+info.Stats.Scheduled+info.Stats.Parked+info.Stats.Ready+info.Stats.Running > 0 {
-				return false
-			}
-		}
-		return true
-	}); err != nil {
+	if err := eventually(t.Context(), "nothing is left to do", func(ctx context.Context) bool { return idle(ctx, client) }); err != nil {
 		describe(t, client)
 		t.Fatal(err)
 	}
-	e := &evidence{status: map[fenfa.ID]*fenfa.TaskStatus{}, logs: map[string][]fenfa.Change{}}
+	e := newEvidence()
 	group, ctx := errgroup.WithContext(t.Context())
 	group.SetLimit(32)
-	for _, s := range submissions {
+	for i := range submissions {
+		s := &submissions[i]
 		group.Go(func() error { return e.addStatus(ctx, client, s.id) })
+		group.Go(func() error { return e.addStatus(ctx, client, noteID(s.id)) })
 		if s.n == 1 {
-			group.Go(func() error { return e.addLog(ctx, client, s.key) })
-			group.Go(func() error { return e.addLog(ctx, client, "note-"+s.key) })
+			group.Go(func() error { return e.addLog(ctx, client, orders, s.key) })
+			group.Go(func() error { return e.addLog(ctx, client, notes, noteKey(s.key)) })
 		}
 	}
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// idle reports whether both queues have nothing left to do.
+func idle(ctx context.Context, client *fenfa.Client) bool {
+	for _, name := range []string{orders, notes} {
+		info, err := client.DescribeQueue(ctx, name)
+		s := info.Stats
+		if err != nil || s.BacklogTasks+s.Scheduled+s.Parked+s.Ready+s.Running > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *evidence) addStatus(ctx context.Context, client *fenfa.Client, id fenfa.ID) error {
@@ -61,7 +77,7 @@ func (e *evidence) addStatus(ctx context.Context, client *fenfa.Client, id fenfa
 	return nil
 }
 
-func (e *evidence) addLog(ctx context.Context, client *fenfa.Client, key string) error {
+func (e *evidence) addLog(ctx context.Context, client *fenfa.Client, queue, key string) error {
 	var all []fenfa.Change
 	for after := uint64(0); ; {
 		changes, next, err := client.State().History(ctx, key, tally, after, 1000)
@@ -76,7 +92,26 @@ func (e *evidence) addLog(ctx context.Context, client *fenfa.Client, key string)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.logs[key] = all
+	e.logs[key], e.queues[key] = all, queue
+	return nil
+}
+
+// state is where a task is, as the node says.
+func (e *evidence) state(id fenfa.ID) fenfa.LifeState {
+	if status := e.status[id]; status != nil {
+		return status.State
+	}
+	return fenfa.StateUnknown
+}
+
+// finals tells the history checker where a task was found; nothing when it was
+// not.
+func (e *evidence) finals(id fenfa.ID) []history.Final {
+	for s := task.StateQueued; s <= task.StateExpired; s++ {
+		if s.String() == string(e.state(id)) {
+			return []history.Final{{Task: task.ID(id), State: s}}
+		}
+	}
 	return nil
 }
 

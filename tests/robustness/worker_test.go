@@ -83,7 +83,7 @@ func handleOrder(ctx context.Context, task *fenfa.Task) error {
 	if task.Attempt() <= o.Fail {
 		return fenfa.RetryAfter(5*time.Millisecond, errors.New("failed on purpose"))
 	}
-	task.Emit(fenfa.NewTask(notes, nil, fenfa.Key("note-"+task.Key()), fenfa.WithID(noteID(task.ID()))))
+	task.Emit(fenfa.NewTask(notes, nil, fenfa.Key(noteKey(task.Key())), fenfa.WithID(noteID(task.ID()))))
 	return countUp(ctx, task)
 }
 
