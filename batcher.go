@@ -33,6 +33,7 @@ type batcher struct {
 	waiting   []*batch // to be sent, in order; the last one may still grow
 	inFlight  []*batch // sent on the stream of now, in order of their answers
 	bytes     int      // of both
+	maxBytes  int
 	space     chan struct{}
 	sequence  uint64
 	sizeHint  int
@@ -48,7 +49,7 @@ type batcher struct {
 }
 
 func newBatcher(c *Client) *batcher {
-	return &batcher{client: c, wake: make(chan struct{}, 1)}
+	return &batcher{client: c, maxBytes: maxWaitingBytes, wake: make(chan struct{}, 1)}
 }
 
 // add appends a task to the order and returns its place.
@@ -56,7 +57,7 @@ func (b *batcher) add(ctx context.Context, t *fenfav1.Task) (*batch, int, error)
 	size := sizeOf(t)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.bytes > 0 && b.bytes+size > maxWaitingBytes && !b.closed {
+	for b.bytes > 0 && b.bytes+size > b.maxBytes && !b.closed {
 		if err := b.awaitSpace(ctx); err != nil {
 			return nil, 0, err
 		}
@@ -100,7 +101,7 @@ func (b *batcher) awaitSpace(ctx context.Context) error {
 	case <-ctx.Done():
 		return &Error{
 			Code:    CodeUnavailable,
-			Message: fmt.Sprintf("the task was not sent: %d MiB of tasks wait for confirms, and meanwhile: %v", maxWaitingBytes>>20, context.Cause(ctx)),
+			Message: fmt.Sprintf("the task was not sent: %d MiB of tasks wait for confirms, and meanwhile: %v", b.maxBytes>>20, context.Cause(ctx)),
 			cause:   context.Cause(ctx),
 			unsent:  true,
 		}
@@ -131,27 +132,23 @@ func (b *batcher) signal() {
 func (b *batcher) next() (req *fenfav1.SubmitStreamRequest, linger time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.nextLocked()
-}
-
-func (b *batcher) nextLocked() (req *fenfav1.SubmitStreamRequest, linger time.Duration) {
-	if !b.ready() {
-		return nil, 0
-	}
-	first := b.waiting[0]
-	if b.client.cfg.linger > 0 && !first.full(b.client.cfg.maxBatch) {
-		if linger := time.Until(first.born.Add(b.client.cfg.linger)); linger > 0 {
-			return nil, linger
+	for b.ready() {
+		first := b.waiting[0]
+		if b.client.cfg.linger > 0 && !first.full(b.client.cfg.maxBatch) {
+			if linger := time.Until(first.born.Add(b.client.cfg.linger)); linger > 0 {
+				return nil, linger
+			}
 		}
+		b.waiting = b.waiting[1:]
+		if first.holes == len(first.tasks) {
+			b.settle(first)
+			continue
+		}
+		b.inFlight = append(b.inFlight, first)
+		b.sizeHint = len(first.tasks)
+		return first.request(), 0
 	}
-	b.waiting = b.waiting[1:]
-	if first.holes == len(first.tasks) {
-		b.settle(first)
-		return b.nextLocked()
-	}
-	b.inFlight = append(b.inFlight, first)
-	b.sizeHint = len(first.tasks)
-	return first.request(), 0
+	return nil, 0
 }
 
 // answered settles the batch that the answer is for.
@@ -265,7 +262,7 @@ func (b *batcher) expire(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	limit := b.client.cfg.submitTimeout
-	if !b.connected {
+	if !b.connected && b.lastErr != nil {
 		limit = min(limit, b.client.cfg.dialTimeout)
 	}
 	reason := fmt.Sprintf("the node at %s did not answer within %v", b.client.addr, limit)

@@ -69,21 +69,22 @@ func (c *Client) Close() error {
 }
 
 // await waits until there is a connection, the dial timeout is over or ctx ends.
-// It returns nothing: the call that follows finds out, and says why.
-func (c *Client) await(ctx context.Context, conn *grpc.ClientConn) {
+// It reports whether there is one; the call that follows says why not.
+func (c *Client) await(ctx context.Context, conn *grpc.ClientConn) bool {
 	state := conn.GetState()
 	if state == connectivity.Ready {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout)
 	defer cancel()
 	for state != connectivity.Ready && state != connectivity.Shutdown {
 		conn.Connect()
 		if !conn.WaitForStateChange(ctx, state) {
-			return
+			return false
 		}
 		state = conn.GetState()
 	}
+	return state == connectivity.Ready
 }
 
 // call makes one unary call, and turns its error into an Error.

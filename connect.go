@@ -27,7 +27,7 @@ func (w *Worker) work(ctx context.Context, service fenfav1.WorkerServiceClient, 
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // There was no session, so there is nothing to finish.
 		}
-		if time.Since(started) > backoffMax {
+		if time.Since(started) > backoffMax { // It was a session, or the connection has waited.
 			failures = 0
 		}
 		failures++
@@ -53,7 +53,7 @@ func (w *Worker) disconnected(ctx context.Context, err error, failures int) erro
 	w.client.cfg.logger.WarnContext(ctx, "worker disconnected",
 		"worker", w.cfg.id, "addr", w.client.addr, "code", e.Code.String(), "error", e.Message, "failures", failures)
 	w.emit(Event{Kind: EventDisconnected, Err: e})
-	if e.Code == CodeInvalidArgument || e.Code == CodeUnimplemented || e.Code == CodeAlreadyExists {
+	if e.Code == CodeInvalidArgument || e.Code == CodeUnimplemented || e.Code == CodeNotFound || e.Code == CodeAlreadyExists {
 		return e
 	}
 	return nil

@@ -122,7 +122,7 @@ func (cfg *dialConfig) connect(addr string) (*grpc.ClientConn, error) {
 		grpc.WithIdleTimeout(0),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: backoffBase, Multiplier: 2, Jitter: 0.5, MaxDelay: backoffMax},
+			Backoff:           backoff.Config{BaseDelay: backoffBase, Multiplier: 1.6, Jitter: 0.3, MaxDelay: backoffConnect},
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}

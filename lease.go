@@ -170,42 +170,41 @@ func (l *lease) abort(i int, o *fenfav1.Outcome) {
 	}
 }
 
-// rewind makes the view what it is for the task of the conflict: what earlier
-// tasks of the lease wrote, and over it what the node says.
+// rewind makes the view what it is for the task of the conflict. What earlier
+// tasks of the lease wrote is durable by then, so the node's records have it.
 func (l *lease) rewind(v *fenfav1.Verdict) {
-	l.view = newView(l.view.client, l.view.key, nil, v.GetRecordsComplete())
-	if !v.GetRecordsComplete() {
-		for _, o := range l.outcomes[:v.GetFirst()] {
-			l.view.merge(o.GetWrites())
-		}
-	}
-	l.view.take(v.GetRecords())
+	l.view = newView(l.view.client, l.view.key, v.GetRecords(), v.GetRecordsComplete())
 }
 
-// nextRun takes what waits to be sent, at most about maxBytes of it: contiguous
-// outcomes from first on. The session's lock is held.
-func (l *lease) nextRun(maxBytes int) (first int, run []*fenfav1.Outcome, bytes int) {
-	if l.ordered {
-		first = l.sent
-		for l.sent < l.finished && bytes < maxBytes {
-			bytes += outcomeSize(l.outcomes[l.sent])
-			l.sent++
+// nextRun takes contiguous outcomes that wait to be sent from first on, as many as
+// fit into the given bytes, but with atLeastOne one even if it does not. more says
+// that others are left. The session's lock is held.
+func (l *lease) nextRun(room int, atLeastOne bool) (first int, run []*fenfav1.Outcome, bytes int, more bool) {
+	end := l.finished
+	if first = l.sent; !l.ordered {
+		if len(l.fresh) == 0 {
+			return 0, nil, 0, false
 		}
-		return first, l.outcomes[first:l.sent], bytes
+		slices.Sort(l.fresh)
+		first = l.fresh[0]
+		for end = first + 1; end-first < len(l.fresh) && l.fresh[end-first] == end; {
+			end++
+		}
 	}
-	slices.Sort(l.fresh)
-	n := 0
-	for n < len(l.fresh) && bytes < maxBytes && l.fresh[n] == l.fresh[0]+n {
-		bytes += outcomeSize(l.outcomes[l.fresh[n]])
-		n++
+	i := first
+	for ; i < end; i++ {
+		size := outcomeSize(l.outcomes[i])
+		if bytes+size > room && !(atLeastOne && i == first) {
+			break
+		}
+		bytes += size
 	}
-	if n == 0 {
-		l.fresh = l.fresh[:0]
-		return 0, nil, 0
+	if l.ordered {
+		l.sent = i
+		return first, l.outcomes[first:i], bytes, i < end
 	}
-	first = l.fresh[0]
-	l.fresh = l.fresh[n:]
-	return first, l.outcomes[first : first+n], bytes
+	l.fresh = l.fresh[i-first:]
+	return first, l.outcomes[first:i], bytes, len(l.fresh) > 0
 }
 
 // outcomeSize estimates an outcome's bytes on the wire.

@@ -49,7 +49,8 @@ type session struct {
 	leases   map[leaseKey]*lease
 	list     []*lease // with something to send
 	draining bool
-	dead     bool
+	gone     bool // drained: nothing is left, and nothing is taken any more
+	dead     bool // the stream is broken
 	err      error
 
 	wake      chan struct{} // something to send
@@ -73,14 +74,16 @@ func (s *session) take(leases []*fenfav1.Lease) {
 		}
 	}
 	s.mu.Lock()
+	gone := s.dead || s.gone
 	for _, l := range taken {
-		s.leases[keyOf(l.wire.GetRef())] = l
-		if s.dead {
-			l.lose()
+		if !gone {
+			s.leases[keyOf(l.wire.GetRef())] = l
 		}
 	}
 	s.mu.Unlock()
-	s.pool.push(jobs...)
+	if !gone { // Else the node gives them to others when it sees the stream end.
+		s.pool.push(jobs...)
+	}
 }
 
 // mark puts the lease on the list of those with something to send. The lock is
@@ -162,17 +165,21 @@ func (s *session) collect() *fenfav1.WorkRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var outcomes []*fenfav1.LeaseOutcomes
-	left := mostBytes
-	for len(s.list) > 0 && left > 0 {
+	room := mostBytes
+	for len(s.list) > 0 {
 		l := s.list[0]
-		first, run, bytes := l.nextRun(left)
-		if len(run) == 0 || l.lost.Load() {
+		first, run, bytes, more := l.nextRun(room, len(outcomes) == 0)
+		if len(run) > 0 && !l.lost.Load() {
+			room -= bytes
+			outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: clampUint32(first), Outcomes: run})
+		}
+		if more && len(run) == 0 {
+			break // The message is full.
+		}
+		if !more {
 			l.listed = false
 			s.list = s.list[1:]
-			continue
 		}
-		left -= bytes
-		outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: uint32(first), Outcomes: run}) //nolint:gosec // An index.
 	}
 	if len(outcomes) == 0 {
 		return nil
@@ -289,12 +296,9 @@ func (s *session) unfinished(why string) error {
 
 // checkEmpty notices that a draining session has nothing left. The lock is held.
 func (s *session) checkEmpty() {
-	if s.draining && len(s.leases) == 0 {
-		select {
-		case <-s.empty:
-		default:
-			close(s.empty)
-		}
+	if s.draining && !s.gone && len(s.leases) == 0 {
+		s.gone = true
+		close(s.empty)
 	}
 }
 

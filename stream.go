@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
@@ -64,11 +63,11 @@ func (b *batcher) watch(ctx context.Context) {
 func (b *batcher) run(ctx context.Context) {
 	failures := 0
 	for b.awaitWork(ctx) {
-		answers, err := b.serve(ctx)
+		reached, answers, err := b.serve(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if answers {
+		if answers || !reached { // The connection has a backoff of its own.
 			failures = 0
 		}
 		failures++
@@ -77,6 +76,7 @@ func (b *batcher) run(ctx context.Context) {
 			b.refuse(e)
 		}
 		b.lost(e)
+		b.expire(time.Now())
 		b.client.cfg.logger.WarnContext(ctx, "submit stream lost",
 			"addr", b.client.addr, "code", e.Code.String(), "error", e.Message, "failures", failures)
 		pause(ctx, backoffDelay(failures))
@@ -100,19 +100,19 @@ func (b *batcher) awaitWork(ctx context.Context) bool {
 	}
 }
 
-// serve opens a stream and works on it until it breaks, and says why, and whether
-// anything was answered.
-func (b *batcher) serve(ctx context.Context) (answers bool, err error) {
+// serve opens a stream and works on it until it breaks, and says why, whether
+// there was a connection, and whether anything was answered.
+func (b *batcher) serve(ctx context.Context) (reached, answers bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	b.client.await(ctx, b.client.conn)
+	reached = b.client.await(ctx, b.client.conn)
 	stream, err := b.client.tasks.SubmitStream(ctx)
 	if err != nil {
-		return false, err
+		return reached, false, err
 	}
 	b.mu.Lock()
 	b.reset = cancel
-	b.connected = b.connected || b.client.conn.GetState() == connectivity.Ready
+	b.connected = b.connected || reached
 	b.mu.Unlock()
 	broken := make(chan struct{})
 	go func() {
@@ -126,7 +126,7 @@ func (b *batcher) serve(ctx context.Context) (answers bool, err error) {
 	if unsent != nil {
 		err = unsent
 	}
-	return answers, err
+	return reached, answers, err
 }
 
 // send sends batches until the stream is broken. The error is nil where the

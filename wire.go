@@ -13,10 +13,11 @@ import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
-// Delays between attempts to connect.
+// Delays between attempts: to connect, and to open a stream on a connection.
 const (
-	backoffBase = 50 * time.Millisecond
-	backoffMax  = 2 * time.Second
+	backoffBase    = 50 * time.Millisecond
+	backoffMax     = 2 * time.Second
+	backoffConnect = time.Second
 )
 
 // errorOf turns the error of a call into an Error: the node's own words where it
@@ -44,6 +45,10 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 		e.Code = CodeUnavailable
 		e.Message = fmt.Sprintf("no answer from the node at %s: %v", c.addr, cause)
 		e.cause = errors.Join(cause, ctx.Err())
+	case st.Code() == codes.DeadlineExceeded:
+		e.cause = context.DeadlineExceeded
+	case st.Code() == codes.Canceled:
+		e.cause = context.Canceled
 	case st.Code() == codes.Unavailable:
 		e.Message = fmt.Sprintf("no connection to the node at %s: %s; is it running (fenfa serve) and is the address right?", c.addr, st.Message())
 	}
