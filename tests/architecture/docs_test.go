@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // pages returns every Markdown page of the tree and its text.
@@ -98,5 +100,49 @@ func TestIndirectDependenciesNeedNoExplanation(t *testing.T) {
 	const gomod = "module x\n\nrequire (\n\texample.com/a v1.2.3\n\texample.com/b v1.0.0 // indirect\n)\n\nrequire example.com/c v0.1.0\n"
 	if got := strings.Join(directDependencies(gomod), " "); got != "example.com/a example.com/c" {
 		t.Errorf("direct dependencies are %q", got)
+	}
+}
+
+func TestEveryErrorCodeIsDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "errors.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := 0
+	for c := task.CodeInvalidArgument; c.String() != task.CodeUnknown.String(); c++ {
+		codes++
+		if !strings.Contains(string(page), "\n| `"+c.String()+"` |") {
+			t.Errorf("docs/errors.md has no row for %s", c)
+		}
+	}
+	if rows := len(regexp.MustCompile("(?m)^\\| `[a-z_]+` \\|").FindAllString(string(page), -1)); rows != codes {
+		t.Errorf("docs/errors.md has rows for %d codes, there are %d", rows, codes)
+	}
+}
+
+func TestTestsThatPagesNameExist(t *testing.T) {
+	exists := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+|Fuzz\w+|Benchmark\w+)\(`)
+	for _, p := range load(t) {
+		for _, file := range p.files() {
+			if !strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range declared.FindAllStringSubmatch(string(source), -1) {
+				exists[m[1]] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`")
+	for page, text := range pages(t) {
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			if !exists[m[1]] {
+				t.Errorf("%s names %s, which is not there", page, m[1])
+			}
+		}
 	}
 }

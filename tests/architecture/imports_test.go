@@ -80,7 +80,7 @@ func banViolations(packages []*pkg, bans []ban) []string {
 	var found []string
 	for _, p := range packages {
 		for _, b := range bans {
-			if slices.Contains(b.only, p.path()) || under(p.path(), b.imported) {
+			if slices.ContainsFunc(b.only, func(o string) bool { return o == p.path() || o != "" && under(p.path(), o) }) || under(p.path(), b.imported) {
 				continue
 			}
 			imports := p.Imports
