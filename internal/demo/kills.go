@@ -1,0 +1,125 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/child"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// killPoll is how often the progress is looked at; it costs no call.
+const killPoll = 2 * time.Millisecond
+
+// incidents is what was killed, and when. It is written by kills and read after
+// that has returned, but for what announce says.
+type incidents struct {
+	workerKilled bool
+	workerID     string
+	workerAt     time.Time // of the kill
+	workerHad    []task.ID // orders that it had started lately, finished or not
+
+	nodeKilled    bool
+	nodeAt        time.Time // of the kill
+	nodeStartedAt time.Time // when its process was started again
+	nodeReadyAt   time.Time
+
+	lock sync.Mutex
+	news []string
+}
+
+// announce keeps a line for the progress display.
+func (n *incidents) announce(format string, args ...any) {
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	n.news = append(n.news, fmt.Sprintf(format, args...))
+}
+
+// all returns what has been announced so far.
+func (n *incidents) all() []string {
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	return append([]string(nil), n.news...)
+}
+
+// kills kills a worker and then the node when their moments come, and brings a
+// new worker and the node back after a while. It returns when the node runs again,
+// or when idle is closed before the moments came.
+func (n *incidents) kills(ctx context.Context, total int, crew *crew, node *child.Node, idle <-chan struct{}) error {
+	reached := func(share float64) bool {
+		return awaitProgress(ctx, crew, int64(share*float64(total)), idle)
+	}
+	if !reached(killWorkerAt) {
+		return ctx.Err()
+	}
+	var err error
+	if n.workerID, n.workerAt, n.workerHad, err = crew.kill(); err != nil {
+		return fmt.Errorf("kill worker: %w", err)
+	}
+	n.workerKilled = true
+	n.announce("killed %s (SIGKILL) after %d orders", n.workerID, crew.worked())
+	replaced := make(chan error, 1)
+	go func() { replaced <- n.replaceWorker(ctx, crew) }()
+	nodeErr := n.killNode(ctx, reached, crew, node)
+	if err := <-replaced; err != nil {
+		return err
+	}
+	return nodeErr
+}
+
+// replaceWorker starts a new worker after a while.
+func (n *incidents) replaceWorker(ctx context.Context, crew *crew) error {
+	if err := wait(ctx, workerAway); err != nil {
+		return err
+	}
+	if err := crew.hire(); err != nil {
+		return fmt.Errorf("replace worker: %w", err)
+	}
+	n.announce("started a new worker in its place")
+	return nil
+}
+
+// killNode kills the node and starts it again on the same data.
+func (n *incidents) killNode(ctx context.Context, reached func(float64) bool, crew *crew, node *child.Node) error {
+	if !reached(killNodeAt) {
+		return ctx.Err()
+	}
+	n.nodeAt = time.Now()
+	if err := node.Kill(); err != nil {
+		return fmt.Errorf("kill node: %w", err)
+	}
+	n.nodeKilled = true
+	n.announce("killed the node (SIGKILL) after %d orders", crew.worked())
+	if err := wait(ctx, nodeAway); err != nil {
+		return err
+	}
+	n.nodeStartedAt = time.Now()
+	if err := node.Start(); err != nil {
+		return fmt.Errorf("start node again: %w", err)
+	}
+	if err := node.Ready(ctx); err != nil {
+		return fmt.Errorf("start node again: %w", err)
+	}
+	n.nodeReadyAt = time.Now()
+	n.announce("the node is back on the same data, ready after %d ms", n.nodeReadyAt.Sub(n.nodeStartedAt).Milliseconds())
+	return nil
+}
+
+// awaitProgress waits until the crew has worked on as many orders. It returns
+// false when ctx ends or everything is idle before.
+func awaitProgress(ctx context.Context, crew *crew, orders int64, idle <-chan struct{}) bool {
+	tick := time.NewTicker(killPoll)
+	defer tick.Stop()
+	for crew.worked() < orders {
+		select {
+		case <-tick.C:
+		case <-idle:
+			return crew.worked() >= orders
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
