@@ -1,0 +1,38 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/fenfa/fenfa"
+)
+
+// drain measures the whole way of a task: producers submit in batches while
+// workers with handlers that do nothing take, and it ends when all is done.
+func drain(ctx context.Context, cfg Config, result *Result) error {
+	r, err := newRig(ctx, cfg, fenfa.Queue{Order: fenfa.OrderNone})
+	if err != nil {
+		return err
+	}
+	err = withRig(ctx, r, func(ctx context.Context) error {
+		if err := r.work(ctx, r.note); err != nil {
+			return err
+		}
+		fmt.Fprintf(cfg.Log, "submitting %d tasks while %d workers take them\n", cfg.Tasks, cfg.Workers)
+		confirm := newLatencies()
+		err := r.measured(result, func() (int64, error) {
+			n, err := r.produce(ctx, producing{tasks: int64(cfg.Tasks), confirm: confirm})
+			if err != nil {
+				return 0, err
+			}
+			return n, r.drained(ctx, n)
+		})
+		result.confirm(confirm.spread())
+		result.start(r.started.spread())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return withLimit(ctx, cfg, result)
+}

@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config says what is measured. A zero number means the default of the benchmark.
+type Config struct {
+	Name        string
+	Tasks       int           // submitted in all
+	Duration    time.Duration // instead of Tasks: how long tasks are submitted
+	Rate        int           // paced: tasks a second
+	Payload     int           // bytes, at least 16
+	Producers   int           // goroutines that submit
+	Batch       int           // tasks in one submit call, where a benchmark submits in batches
+	Workers     int           // worker sessions
+	Concurrency int           // handlers at a time in each
+	Dir         string        // where the node's data goes; default: a temporary directory
+	WithLimit   bool          // drain, hot: measure limit first, on the same disk
+	Compare     bool          // backlog: drain a small backlog first
+
+	Binary string    // the fenfa binary, started as the node
+	Log    io.Writer // what is being done, for a person; nil: nowhere
+}
+
+// minPayload holds the moment of the submit.
+const minPayload = 16
+
+// ConfigError says which setting of a benchmark is wrong.
+type ConfigError struct{ reason string }
+
+// Error names the setting and what it should be.
+func (e *ConfigError) Error() string { return e.reason }
+
+func configErrorf(format string, args ...any) error {
+	return &ConfigError{fmt.Sprintf(format, args...)}
+}
+
+// Names returns the benchmarks there are.
+func Names() []string { return []string{"limit", "drain", "submit", "paced", "hot", "backlog"} }
+
+// defaults returns the settings of a benchmark that were not given. They suit a
+// machine with two cores.
+func defaults(name string) Config {
+	c := Config{Payload: 256, Producers: 4, Batch: 256, Workers: 2, Concurrency: 4096}
+	switch name {
+	case "limit":
+		c.Tasks = 2_000_000
+	case "drain":
+		c.Tasks = 1_000_000
+	case "submit":
+		c.Duration, c.Producers, c.Batch, c.Workers = 10*time.Second, 64, 1, 0
+	case "paced":
+		c.Duration, c.Rate, c.Batch, c.Concurrency = 20*time.Second, 10_000, 1, 256
+	case "hot":
+		c.Tasks, c.Payload, c.Producers, c.Batch, c.Concurrency = 500_000, 64, 16, 64, 16
+	case "backlog":
+		c.Tasks, c.Batch = 1_000_000, 1000
+	}
+	return c
+}
+
+// withDefaults fills in what was not given, and validates.
+func (c Config) withDefaults() (Config, error) {
+	if !slices.Contains(Names(), c.Name) {
+		return c, configErrorf("benchmark %q is not known: want one of %s", c.Name, strings.Join(Names(), ", "))
+	}
+	d := defaults(c.Name)
+	if c.Tasks == 0 && c.Duration == 0 {
+		c.Tasks, c.Duration = d.Tasks, d.Duration
+	}
+	for _, f := range []struct{ field, standard *int }{
+		{&c.Rate, &d.Rate},
+		{&c.Payload, &d.Payload},
+		{&c.Producers, &d.Producers},
+		{&c.Batch, &d.Batch},
+		{&c.Workers, &d.Workers},
+		{&c.Concurrency, &d.Concurrency},
+	} {
+		if *f.field == 0 {
+			*f.field = *f.standard
+		}
+	}
+	if c.Log == nil {
+		c.Log = io.Discard
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	for _, v := range []struct {
+		name             string
+		got, least, most int
+	}{
+		{"tasks", c.Tasks, 0, 1_000_000_000},
+		{"rate", c.Rate, 0, 10_000_000},
+		{"payload", c.Payload, minPayload, 1 << 20},
+		{"producers", c.Producers, 1, 100_000},
+		{"batch", c.Batch, 1, 10_000},
+		{"workers", c.Workers, 0, 1000},
+		{"concurrency", c.Concurrency, 1, 100_000},
+	} {
+		if v.got < v.least || v.got > v.most {
+			return configErrorf("%s is %d: want %d to %d", v.name, v.got, v.least, v.most)
+		}
+	}
+	switch {
+	case c.Duration < 0:
+		return configErrorf("duration is %v: want 0 or more", c.Duration)
+	case c.Tasks > 0 && c.Duration > 0:
+		return configErrorf("tasks and duration do not go together: one of them ends the benchmark")
+	case c.Duration > 0 && c.Name != "submit" && c.Name != "paced":
+		return configErrorf("%s ends after tasks, not after a duration", c.Name)
+	case c.Binary == "" && c.Name != "limit":
+		return configErrorf("the path of the fenfa binary is not set")
+	}
+	return nil
+}
