@@ -40,7 +40,7 @@ func newOutgoing(most int) *outgoing {
 
 // addLease reports whether the lease made the buffer full.
 func (o *outgoing) addLease(l *task.Lease) (full bool) {
-	n := leaseSize(l)
+	n := LeaseSize(l)
 	o.mu.Lock()
 	if o.closed == nil {
 		o.batch.Leases = append(o.batch.Leases, l)
@@ -53,10 +53,7 @@ func (o *outgoing) addLease(l *task.Lease) (full bool) {
 
 // addVerdict reports whether the verdict made the buffer full.
 func (o *outgoing) addVerdict(v task.Verdict) (full bool) {
-	n := 64 + len(v.Error)
-	for i := range v.Records {
-		n += v.Records[i].Size()
-	}
+	n := VerdictSize(&v)
 	o.mu.Lock()
 	if o.closed == nil {
 		o.batch.Verdicts = append(o.batch.Verdicts, v)
@@ -129,14 +126,23 @@ func (o *outgoing) full() bool {
 	return o.bytes >= o.most
 }
 
-// leaseSize is about the number of bytes of the lease on the wire.
-func leaseSize(l *task.Lease) int {
+// LeaseSize is about the number of bytes of the lease on the wire.
+func LeaseSize(l *task.Lease) int {
 	n := 64 + len(l.Queue)
 	for i := range l.Tasks {
 		n += l.Tasks[i].Size()
 	}
 	for i := range l.Records {
 		n += l.Records[i].Size()
+	}
+	return n
+}
+
+// VerdictSize is about the number of bytes of the verdict on the wire.
+func VerdictSize(v *task.Verdict) int {
+	n := 64 + len(v.Error)
+	for i := range v.Records {
+		n += v.Records[i].Size()
 	}
 	return n
 }

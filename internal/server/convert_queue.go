@@ -1,0 +1,77 @@
+package server
+
+import (
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// queueFromWire reads a change of settings: zero fields mean "as it is".
+func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
+	q := task.Queue{
+		Name: w.GetName(), Order: task.Order(w.GetOrder()), OnDead: task.OnDead(w.GetOnDead()),
+		Balance: task.Balance{
+			Policy: w.GetBalance().GetPolicy(), LoadBound: w.GetBalance().GetLoadBound(), Overflow: w.GetBalance().GetOverflow(),
+		},
+		Batch: int(w.GetBatch()), MaxDeliveries: int(w.GetMaxDeliveries()),
+		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(),
+	}
+	if w.GetRetry() != nil {
+		retry, err := retryFromWire(w.GetRetry(), task.RetryPolicy{})
+		if err != nil {
+			return task.Queue{}, err
+		}
+		q.Retry = *retry
+	}
+	var err error
+	if q.Timeout, err = durationFromWire(orZero(w.GetTimeout()), "timeout"); err != nil {
+		return task.Queue{}, err
+	}
+	if q.DedupeWindow, err = durationFromWire(orZero(w.GetDedupeWindow()), "dedupe_window"); err != nil {
+		return task.Queue{}, err
+	}
+	q.ResultTTL, err = durationFromWire(orZero(w.GetResultTtl()), "result_ttl")
+	return q, err
+}
+
+func orZero(d *durationpb.Duration) *durationpb.Duration {
+	if d == nil {
+		return &durationpb.Duration{}
+	}
+	return d
+}
+
+func queueToWire(q *task.Queue) *fenfav1.Queue {
+	return &fenfav1.Queue{
+		Name: q.Name, Order: string(q.Order), OnDead: string(q.OnDead),
+		Balance: &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow},
+		Retry:   retryToWire(q.Retry), Timeout: durationpb.New(q.Timeout), Batch: uint32(q.Batch), MaxDeliveries: uint32(q.MaxDeliveries),
+		DedupeWindow: durationpb.New(q.DedupeWindow), ResultTtl: durationpb.New(q.ResultTTL),
+		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
+	}
+}
+
+func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
+	return &fenfav1.QueueStats{
+		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeToWire(s.Oldest),
+		Scheduled: s.Scheduled, Parked: s.Parked, Ready: s.Ready, Running: s.Running,
+		BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: int64(workers),
+	}
+}
+
+// deadToWire leaves the payload out where it was not asked for.
+func deadToWire(d *partition.DeadLetter, payload bool) *fenfav1.DeadLetter {
+	w := &fenfav1.DeadLetter{
+		Task: &fenfav1.Task{}, Reason: text(d.Reason), DiedAt: timeToWire(d.DiedAt),
+		Attempts: uint32(d.Attempts), Deliveries: uint32(d.Deliveries), History: triesToWire(d.History),
+	}
+	taskToWire(&d.Task, d.Task.ID.String(), w.GetTask())
+	w.Task.Attempt, w.Task.Delivery = uint32(d.Attempts), uint32(d.Deliveries)
+	if !payload {
+		w.Task.Payload = nil
+	}
+	return w
+}

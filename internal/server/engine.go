@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// TaskEngine takes tasks and knows where they are.
+type TaskEngine interface {
+	// Submit returns one result for each task when all are durable or refused. It
+	// may write to the tasks, and does not keep them after it returned.
+	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
+	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
+}
+
+// QueueEngine keeps queues and their dead letters.
+type QueueEngine interface {
+	ConfigureQueue(ctx context.Context, q task.Queue) (now task.Queue, created bool, err error)
+	Queue(name string) (task.Queue, bool)
+	Queues() []task.Queue
+	QueueStats(ctx context.Context, name string) (partition.QueueStats, error)
+	DeadLetters(ctx context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error)
+	DeadLetter(ctx context.Context, id task.ID) (partition.DeadLetter, error)
+}
+
+// RecordEngine keeps records and their op log.
+type RecordEngine interface {
+	GetRecord(ctx context.Context, key, name string) (task.Record, error)
+	ScanRecords(ctx context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error)
+	PutRecord(ctx context.Context, w task.Write, anyVersion bool) (version uint64, err error)
+	History(ctx context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error)
+}
+
+// Engine is what the server calls.
+type Engine interface {
+	TaskEngine
+	QueueEngine
+	RecordEngine
+	// Problems says why the node is not ready; none: it is.
+	Problems() []string
+}
+
+var _ Engine = (*partition.Engine)(nil)

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// newGateway serves the unary methods as JSON. It calls the services in process;
+// limits that gRPC would hold are held by guard, and errors pass through the same
+// table.
+func (s *Server) newGateway() (http.Handler, error) {
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON()),
+		runtime.WithErrorHandler(s.gatewayError),
+		runtime.WithRoutingErrorHandler(s.routingError),
+		// A key may have slashes, which are written %2F.
+		runtime.WithUnescapingMode(runtime.UnescapingModeAllExceptSlash),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithMiddlewares(s.strictQuery),
+		runtime.WithForwardResponseOption(func(context.Context, http.ResponseWriter, proto.Message) error {
+			s.count("http", nil)
+			return nil
+		}),
+		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
+	)
+	ctx := context.Background()
+	for _, register := range []func() error{
+		func() error {
+			return fenfav1.RegisterTaskServiceHandlerServer(ctx, mux, &taskService{Server: s})
+		},
+		func() error {
+			return fenfav1.RegisterStateServiceHandlerServer(ctx, mux, &stateService{Server: s})
+		},
+		func() error {
+			return fenfav1.RegisterQueueServiceHandlerServer(ctx, mux, &queueService{Server: s})
+		},
+		func() error {
+			return fenfav1.RegisterClusterServiceHandlerServer(ctx, mux, &clusterService{Server: s})
+		},
+	} {
+		if err := register(); err != nil {
+			return nil, fmt.Errorf("register routes: %w", err)
+		}
+	}
+	return mux, nil
+}
+
+// gatewayError answers for errors of services and of the gateway's own reading.
+func (s *Server) gatewayError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
+	if body, ok := ctx.Value(bodyKey{}).(*guardedBody); ok && body.tooLarge {
+		err = s.tooLarge()
+	}
+	s.writeError(w, r, err)
+}
+
+// routingError answers where no route fits.
+func (s *Server) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, status int) {
+	e := task.Errorf(task.CodeNotFound, "there is no route %s: the API is under /v1", r.URL.Path)
+	switch status {
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		status = http.StatusMethodNotAllowed
+		e = notAllowed(r)
+	case http.StatusBadRequest:
+		e = task.Errorf(task.CodeInvalidArgument, "the path %s is malformed", r.URL.Path)
+	}
+	s.writeErrorAs(w, r, status, e)
+}
+
+// strictJSON is protobuf's JSON with the names of the .proto files: unknown
+// fields and anything behind the document are errors, and scalars with their
+// zero value are shown.
+type strictJSON struct {
+	runtime.JSONPb
+}
+
+func newStrictJSON() *strictJSON {
+	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}}}
+}
+
+// NewDecoder reads the whole document, so that what follows it is noticed.
+func (j *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		b, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		if b = bytes.TrimSpace(b); len(b) == 0 {
+			return io.EOF
+		}
+		if err := j.Unmarshal(b, v); err != nil {
+			return err
+		}
+		if !json.Valid(b) {
+			return errors.New("there is something behind the end of the JSON document")
+		}
+		return nil
+	})
+}
+
+// strictQuery refuses query parameters that are not fields of the request, which
+// the gateway would pass over in silence.
+func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
+	fields := map[string]protoreflect.FieldDescriptors{
+		"/v1/records":                          (&fenfav1.ScanRecordsRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
+	}
+	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
+		pattern, _ := runtime.HTTPPattern(r.Context())
+		if err := checkQuery(r, fields[pattern.String()], path); err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		next(w, r, path)
+	}
+}
+
+// checkQuery allows the fields, without those that the path sets. No fields at
+// all, or a body, mean no parameters.
+func checkQuery(r *http.Request, fields protoreflect.FieldDescriptors, path map[string]string) error {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return task.Errorf(task.CodeInvalidArgument, "the query of the URL is malformed: %w", err)
+	}
+	for name, vs := range values {
+		_, set := path[name]
+		if set || r.Method != http.MethodGet || fields == nil || fields.ByName(protoreflect.Name(name)) == nil {
+			return task.Errorf(task.CodeInvalidArgument, "unknown query parameter %q", name).WithField(name)
+		}
+		if len(vs) > 1 || !utf8.ValidString(vs[0]) {
+			return task.Errorf(task.CodeInvalidArgument, "query parameter %s wants one value of UTF-8 text", name).WithField(name)
+		}
+	}
+	return nil
+}

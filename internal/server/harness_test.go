@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/fenfa/fenfa/internal/dispatch"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const someID = "0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01"
+
+// fakeEngine accepts every task and answers what it was told to. Its fields are
+// set before the server starts.
+type fakeEngine struct {
+	submit    func(ctx context.Context, tasks []task.Task) []partition.SubmitResult
+	status    func(id task.ID) (partition.TaskStatus, error)
+	configure func(q task.Queue) (task.Queue, bool, error)
+	outcomes  func(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome)
+	put       func(w task.Write, anyVersion bool) (uint64, error)
+	err       error // of every other call
+	problems  []string
+	queues    []task.Queue
+	gone      chan uint64
+
+	mu    sync.Mutex
+	calls []string
+}
+
+func newFakeEngine() *fakeEngine {
+	return &fakeEngine{queues: []task.Queue{task.DefaultQueue("orders"), task.DefaultQueue("mail")}, gone: make(chan uint64, 100)}
+}
+
+func (e *fakeEngine) called(what string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.calls = append(e.calls, what)
+}
+
+func (e *fakeEngine) Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult {
+	if e.submit != nil {
+		return e.submit(ctx, tasks)
+	}
+	results := make([]partition.SubmitResult, len(tasks))
+	for i := range tasks {
+		if tasks[i].ID.IsZero() {
+			tasks[i].ID = task.NewID(time.Unix(1_700_000_000, 0))
+		}
+		results[i].ID = tasks[i].ID
+		if _, ok := e.Queue(tasks[i].Queue); !ok {
+			results[i].Err = task.Errorf(task.CodeNotFound, "there is no queue %q", tasks[i].Queue).WithField("queue")
+		}
+	}
+	return results
+}
+
+func (e *fakeEngine) TaskStatus(_ context.Context, id task.ID) (partition.TaskStatus, error) {
+	if e.status != nil {
+		return e.status(id)
+	}
+	return partition.TaskStatus{ID: id, State: task.StateDone, Queue: "orders", Result: []byte("ok")}, e.err
+}
+
+func (e *fakeEngine) ConfigureQueue(_ context.Context, q task.Queue) (task.Queue, bool, error) {
+	if e.configure != nil {
+		return e.configure(q)
+	}
+	now := task.DefaultQueue(q.Name)
+	now.Merge(q)
+	return now, true, now.Validate()
+}
+
+func (e *fakeEngine) Queue(name string) (task.Queue, bool) {
+	for _, q := range e.queues {
+		if q.Name == name {
+			return q, true
+		}
+	}
+	return task.Queue{}, false
+}
+
+func (e *fakeEngine) Queues() []task.Queue { return append([]task.Queue(nil), e.queues...) }
+
+func (e *fakeEngine) QueueStats(_ context.Context, name string) (partition.QueueStats, error) {
+	if _, ok := e.Queue(name); !ok {
+		return partition.QueueStats{}, task.Errorf(task.CodeNotFound, "there is no queue %q", name).WithField("queue")
+	}
+	return partition.QueueStats{BacklogTasks: 7, Running: 2, Dead: 1}, e.err
+}
+
+func (e *fakeEngine) DeadLetters(_ context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error) {
+	e.called("dead " + queue + " " + strconv.Itoa(limit) + " " + pageToken)
+	return []partition.DeadLetter{someDead()}, "next", e.err
+}
+
+func (e *fakeEngine) DeadLetter(_ context.Context, id task.ID) (partition.DeadLetter, error) {
+	d := someDead()
+	d.Task.ID = id
+	return d, e.err
+}
+
+func someDead() partition.DeadLetter {
+	id, _ := task.ParseID(someID)
+	return partition.DeadLetter{
+		Task: task.Task{ID: id, Queue: "orders", Payload: []byte("payload")}, Reason: "no stock", DiedAt: time.Unix(1_700_000_000, 0),
+		Attempts: 3, Deliveries: 4, History: []partition.Try{{At: time.Unix(1_600_000_000, 0), Worker: "w", Error: "boom"}},
+	}
+}
+
+func (e *fakeEngine) GetRecord(_ context.Context, key, name string) (task.Record, error) {
+	e.called("get " + key + " " + name)
+	return task.Record{Key: key, Name: name, Version: 3, Value: []byte(`{"n":1}`), UpdatedAt: task.TimestampAt(time.Unix(1_700_000_000, 0))}, e.err
+}
+
+func (e *fakeEngine) ScanRecords(_ context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error) {
+	e.called("scan " + prefix + " " + name + " " + strconv.Itoa(limit) + " " + pageToken)
+	return []task.Record{{Key: prefix + "1", Name: "stock", Version: 1}}, "next", e.err
+}
+
+func (e *fakeEngine) PutRecord(_ context.Context, w task.Write, anyVersion bool) (uint64, error) {
+	if e.put != nil {
+		return e.put(w, anyVersion)
+	}
+	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
+		return 0, err
+	}
+	return w.Expected + 1, e.err
+}
+
+func (e *fakeEngine) History(_ context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error) {
+	e.called("history " + key + " " + name + " " + strconv.FormatUint(afterSeq, 10) + " " + strconv.Itoa(limit))
+	return []partition.Change{{Seq: 5, Op: "put", Key: key, Name: name, Before: 4, After: 5, Value: []byte("v")}}, 5, e.err
+}
+
+func (e *fakeEngine) Problems() []string { return e.problems }
+
+func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome) {
+	if e.outcomes != nil {
+		e.outcomes(w, ref, first, outcomes)
+	}
+}
+
+func (e *fakeEngine) Capacity(int, string) {}
+
+func (e *fakeEngine) WorkerGone(session uint64) { e.gone <- session }
+
+// harness is a server on loopback with a client.
+type harness struct {
+	*Server
+	engine  *fakeEngine
+	workers *dispatch.Dispatcher
+	conn    *grpc.ClientConn
+	web     *http.Client
+	url     string
+}
+
+func newHarness(t *testing.T, change ...func(*fakeEngine, *Config)) *harness {
+	t.Helper()
+	h := &harness{engine: newFakeEngine(), web: &http.Client{Transport: &http.Transport{}}}
+	registry := prometheus.NewRegistry()
+	cfg := Config{
+		Engine: h.engine, GRPC: listen(t), HTTP: listen(t), Registerer: registry, Gatherer: registry,
+		Node: "n1", Version: "v0", Partitions: 16, Durability: "fsync",
+	}
+	for _, f := range change {
+		f(h.engine, &cfg)
+	}
+	var err error
+	if h.workers, err = dispatch.New(dispatch.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	h.workers.Start(h.engine)
+	cfg.Workers = h.workers
+	if h.Server, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	h.Start()
+	h.url = "http://" + cfg.HTTP.Addr().String()
+	if h.conn, err = grpc.NewClient(cfg.GRPC.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) //nolint:usetesting // The test's own context has ended.
+		defer cancel()
+		if err := h.conn.Close(); err != nil {
+			t.Error(err)
+		}
+		h.web.CloseIdleConnections()
+		if err := h.Close(ctx); err != nil {
+			t.Errorf("close server: %v", err)
+		}
+		if err := h.workers.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Times and sizes that bound an HTTP connection.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = time.Minute
+	answerTimeout = time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+func (s *Server) newHTTP() (*http.Server, error) {
+	gateway, err := s.newGateway()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Server{
+		Handler:           s.outermost(s.route(gateway)),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+	}, nil
+}
+
+// route tells the node's own pages from the API. The standard library's mux would
+// redirect paths whose keys look like "..".
+func (s *Server) route(gateway http.Handler) http.Handler {
+	api := s.guard(gateway)
+	pages := map[string]http.Handler{
+		"/healthz": http.HandlerFunc(s.healthz),
+		"/readyz":  http.HandlerFunc(s.readyz),
+		"/metrics": promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
+			ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: answerTimeout / 2,
+		}),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page := pages[r.URL.Path]
+		switch {
+		case page == nil:
+			api.ServeHTTP(w, r)
+		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+			page.ServeHTTP(w, r)
+		default:
+			s.writeErrorAs(w, r, http.StatusMethodNotAllowed, notAllowed(r))
+		}
+	})
+}
+
+func notAllowed(r *http.Request) *task.Error {
+	return task.Errorf(task.CodeInvalidArgument, "method %s is not allowed on %s", r.Method, r.URL.Path)
+}
+
+// healthz says that the process lives and answers.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	s.writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+// readyz says whether the node can do its work, and why not.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	problems := s.cfg.Engine.Problems()
+	status := http.StatusOK
+	if len(problems) > 0 {
+		status = http.StatusServiceUnavailable
+	} else {
+		problems = []string{}
+	}
+	s.writeJSON(w, status, map[string]any{"ready": len(problems) == 0, "problems": problems})
+}
+
+// outermost contains panics and sets what every answer carries.
+func (s *Server) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				s.writeError(w, r, s.panicked(r.Method+" "+r.URL.Path, v))
+			}
+		}()
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writeError answers with the form and the status that every error has.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	e := errorOf(err)
+	status := outwardOf(e.Code).http
+	s.writeErrorAs(w, r, status, e)
+}
+
+func (s *Server) writeErrorAs(w http.ResponseWriter, r *http.Request, status int, e *task.Error) {
+	s.count("http", e)
+	if e.Code == task.CodeInternal {
+		s.cfg.Logger.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", e.Message)
+	}
+	s.writeFailure(w, status, e)
+}
+
+// failure is the JSON form of an Error.
+type failure struct {
+	Code       string `json:"code"`
+	Message    string `json:"message"`
+	Field      string `json:"field,omitempty"`
+	RetryAfter string `json:"retry_after,omitempty"` // in seconds, like "0.5s"
+}
+
+func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.cfg.Logger.Debug("answer was not written", "error", err)
+	}
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// queueService implements fenfa.v1.QueueService.
+type queueService struct {
+	fenfav1.UnimplementedQueueServiceServer
+	*Server
+}
+
+// Configure creates a queue, or changes the settings that are given.
+func (s *queueService) Configure(ctx context.Context, req *fenfav1.ConfigureQueueRequest) (*fenfav1.ConfigureQueueResponse, error) {
+	if req.GetQueue() == nil {
+		return nil, task.Errorf(task.CodeInvalidArgument, "the request has no queue: name it in queue.name").WithField("queue")
+	}
+	change, err := queueFromWire(req.GetQueue())
+	if err != nil {
+		return nil, err
+	}
+	now, created, err := s.cfg.Engine.ConfigureQueue(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return &fenfav1.ConfigureQueueResponse{Queue: queueToWire(&now), Created: created}, nil
+}
+
+// Describe shows the settings of a queue and what is in it.
+func (s *queueService) Describe(ctx context.Context, req *fenfav1.DescribeQueueRequest) (*fenfav1.DescribeQueueResponse, error) {
+	stats, err := s.cfg.Engine.QueueStats(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	q, ok := s.cfg.Engine.Queue(req.GetName())
+	if !ok {
+		return nil, task.Errorf(task.CodeNotFound, "there is no queue %q", req.GetName()).WithField("name")
+	}
+	return &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, s.cfg.Workers.Serving(q.Name))}, nil
+}
+
+// List shows all queues, by name.
+func (s *queueService) List(ctx context.Context, _ *fenfav1.ListQueuesRequest) (*fenfav1.ListQueuesResponse, error) {
+	queues := s.cfg.Engine.Queues()
+	slices.SortFunc(queues, func(a, b task.Queue) int { return strings.Compare(a.Name, b.Name) })
+	resp := &fenfav1.ListQueuesResponse{Queues: make([]*fenfav1.DescribeQueueResponse, 0, len(queues))}
+	for i := range queues {
+		q, err := s.Describe(ctx, &fenfav1.DescribeQueueRequest{Name: queues[i].Name})
+		if err != nil {
+			return nil, err
+		}
+		resp.Queues = append(resp.Queues, q)
+	}
+	return resp, nil
+}
+
+// ListDead lists dead letters of a queue, without payloads.
+func (s *queueService) ListDead(ctx context.Context, req *fenfav1.ListDeadRequest) (*fenfav1.ListDeadResponse, error) {
+	limit, err := pageSize(req.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	dead, next, err := s.cfg.Engine.DeadLetters(ctx, req.GetQueue(), limit, req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	resp := &fenfav1.ListDeadResponse{Dead: make([]*fenfav1.DeadLetter, len(dead)), NextPageToken: next}
+	for i := range dead {
+		resp.Dead[i] = deadToWire(&dead[i], false)
+	}
+	return resp, nil
+}
+
+// GetDead shows one dead letter with its payload and history.
+func (s *queueService) GetDead(ctx context.Context, req *fenfav1.GetDeadRequest) (*fenfav1.GetDeadResponse, error) {
+	id, err := idFromWire(req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	dead, err := s.cfg.Engine.DeadLetter(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &fenfav1.GetDeadResponse{Dead: deadToWire(&dead, true)}, nil
+}

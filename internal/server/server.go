@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+
+	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/dispatch"
+)
+
+// DefaultMaxRequest is the most bytes of a gRPC message or an HTTP body.
+const DefaultMaxRequest = 16 << 20
+
+// Config is what a Server needs.
+type Config struct {
+	Engine  Engine
+	Workers *dispatch.Dispatcher
+	GRPC    net.Listener // closed by Close
+	HTTP    net.Listener // closed by Close
+
+	Clock      clock.Clock           // default: the machine's
+	Logger     *slog.Logger          // default: none
+	Registerer prometheus.Registerer // default: no metrics of its own
+	Gatherer   prometheus.Gatherer   // what /metrics shows; default: nothing
+
+	Node       string // name of this node
+	Version    string
+	Partitions int
+	Durability string // what a confirm means: "fsync", "quorum", "replicated" or "everysec"
+	MaxRequest int    // bytes of a message or body; default DefaultMaxRequest
+}
+
+// Server serves gRPC and HTTP between Start and Close.
+type Server struct {
+	cfg     Config
+	metrics *metrics
+	started time.Time
+	grpc    *grpc.Server
+	http    *http.Server
+
+	stopping context.Context //nolint:containedctx // It is the signal of Close: streams end with it.
+	stop     context.CancelFunc
+	serving  sync.WaitGroup // the two accept loops
+	readers  sync.WaitGroup // the reading halves of streams
+}
+
+// New builds a server that does not serve yet. The listeners stay the caller's
+// until Start.
+func New(cfg Config) (*Server, error) {
+	if cfg.Engine == nil || cfg.Workers == nil || cfg.GRPC == nil || cfg.HTTP == nil {
+		return nil, errors.New("server: engine, workers and both listeners are needed")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System{}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Gatherer == nil {
+		cfg.Gatherer = prometheus.NewRegistry()
+	}
+	if cfg.MaxRequest == 0 {
+		cfg.MaxRequest = DefaultMaxRequest
+	}
+	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now()}
+	if cfg.Registerer != nil {
+		if err := s.metrics.register(cfg.Registerer); err != nil {
+			return nil, fmt.Errorf("register metrics of server: %w", err)
+		}
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.grpc = s.newGRPC()
+	var err error
+	if s.http, err = s.newHTTP(); err != nil {
+		return nil, fmt.Errorf("build http server: %w", err)
+	}
+	return s, nil
+}
+
+// Start begins to accept connections and returns at once.
+func (s *Server) Start() {
+	s.serving.Go(func() {
+		if err := s.grpc.Serve(s.cfg.GRPC); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			s.cfg.Logger.Error("grpc stopped serving", "error", err)
+		}
+	})
+	s.serving.Go(func() {
+		if err := s.http.Serve(s.cfg.HTTP); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.cfg.Logger.Error("http stopped serving", "error", err)
+		}
+	})
+}
+
+// Close ends all streams, after what waits for them was sent, lets requests under
+// way finish until ctx ends, then cuts the rest.
+func (s *Server) Close(ctx context.Context) error {
+	s.stop()
+	graceful := make(chan struct{})
+	go func() {
+		defer close(graceful)
+		s.grpc.GracefulStop()
+	}()
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("shut down http: %w", err), s.http.Close())
+	}
+	select {
+	case <-graceful:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-graceful
+		err = errors.Join(err, fmt.Errorf("shut down grpc: %w", ctx.Err()))
+	}
+	s.serving.Wait()
+	s.readers.Wait()
+	return err
+}
+
+// streamContext is the context of a stream, which ends with the server too.
+func (s *Server) streamContext(stream context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(stream)
+	unhook := context.AfterFunc(s.stopping, func() { cancel(errStopped()) })
+	return ctx, func() {
+		unhook()
+		cancel(nil)
+	}
+}
