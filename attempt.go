@@ -16,7 +16,7 @@ type attemptContext struct {
 	deadline time.Time
 
 	mu    sync.Mutex
-	real  context.Context //nolint:containedctx // This is a context itself.
+	inner context.Context //nolint:containedctx // This is a context itself.
 	stop  context.CancelFunc
 	ended bool
 }
@@ -32,7 +32,7 @@ func (c *attemptContext) Done() <-chan struct{} { return c.materialize().Done() 
 // Err implements context.Context.
 func (c *attemptContext) Err() error {
 	c.mu.Lock()
-	alive := c.real == nil && !c.ended && !c.lease.lost.Load() && time.Now().Before(c.deadline)
+	alive := c.inner == nil && !c.ended && !c.lease.lost.Load() && time.Now().Before(c.deadline)
 	c.mu.Unlock()
 	if alive {
 		return nil
@@ -43,24 +43,24 @@ func (c *attemptContext) Err() error {
 // Value implements context.Context.
 func (c *attemptContext) Value(key any) any {
 	c.mu.Lock()
-	real := c.real
+	inner := c.inner
 	c.mu.Unlock()
-	if real == nil {
+	if inner == nil {
 		return c.lease.session.ctx.Value(key)
 	}
-	return real.Value(key)
+	return inner.Value(key)
 }
 
 func (c *attemptContext) materialize() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.real == nil {
-		c.real, c.stop = context.WithDeadline(c.lease.context(), c.deadline)
+	if c.inner == nil {
+		c.inner, c.stop = context.WithDeadline(c.lease.context(), c.deadline)
 		if c.ended {
 			c.stop()
 		}
 	}
-	return c.real
+	return c.inner
 }
 
 // end is called when the handler has returned.

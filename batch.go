@@ -55,12 +55,12 @@ func (b *batch) answer(resp *fenfav1.SubmitStreamResponse) bool {
 	for _, e := range resp.GetExceptions() {
 		i := int(e.GetIndex())
 		if b.holes > 0 && i < len(b.places) {
-			i = b.places[i]
-		}
-		if i >= len(b.results) {
+			b.results[b.places[i]] = e.GetResult()
+		} else if b.holes == 0 && i < len(b.results) {
+			b.results[i] = e.GetResult()
+		} else {
 			return false
 		}
-		b.results[i] = e.GetResult()
 	}
 	return true
 }

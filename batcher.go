@@ -3,6 +3,7 @@ package fenfa
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +67,7 @@ func (b *batcher) add(ctx context.Context, t *fenfav1.Task) (*batch, int, error)
 		return nil, 0, errClosed(false)
 	}
 	if !b.started {
-		b.start()
+		b.start() //nolint:contextcheck // The sender outlives the call that starts it.
 	}
 	if n := len(b.waiting); n == 0 || b.waiting[n-1].full(b.client.cfg.maxBatch) {
 		b.sequence++
@@ -236,7 +237,7 @@ func (b *batcher) lost(err *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lastErr = err
-	b.waiting = append(b.inFlight, b.waiting...)
+	b.waiting = slices.Concat(b.inFlight, b.waiting)
 	b.inFlight = nil
 	b.reset = nil
 }

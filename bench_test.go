@@ -113,13 +113,20 @@ func (n *yesNode) Work(stream grpc.BidiStreamingServer[fenfav1.WorkRequest, fenf
 	}
 }
 
+func closeClient(b *testing.B, c *Client) {
+	b.Helper()
+	if err := c.Close(); err != nil {
+		b.Error(err)
+	}
+}
+
 func BenchmarkSubmit64(b *testing.B) {
 	n := &yesNode{}
 	c, err := Dial(n.serve(b))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
+	defer closeClient(b, c)
 	payload := make([]byte, 200)
 	b.ReportAllocs()
 	var next atomic.Int64
@@ -157,10 +164,9 @@ func BenchmarkWorkerNoOp(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer c.Close()
-			w := c.Worker(Concurrency(512))
+			w := c.Worker(Concurrency(512), DrainTimeout(0))
 			w.Handle("q", func(context.Context, *Task) error { return nil })
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error, 1)
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -169,10 +175,9 @@ func BenchmarkWorkerNoOp(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
 			b.ReportMetric(float64(b.N)/float64(n.requests.Load()), "outcomes/message")
-			_ = c.Close()
-			w.cfg.drainTimeout = 0
 			cancel()
-			<-done
+			<-done //nolint:errcheck // Something is always leased.
+			closeClient(b, c)
 		})
 	}
 }
@@ -183,19 +188,8 @@ func BenchmarkLeaseNoOp(b *testing.B) {
 	for _, ordered := range []bool{true, false} {
 		b.Run(map[bool]string{true: "ordered", false: "unordered"}[ordered], func(b *testing.B) {
 			const batch = 64
-			c, err := Dial("127.0.0.1:1")
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			w := c.Worker()
-			w.Handle("q", func(context.Context, *Task) error { return nil })
-			s := &session{worker: w, pool: newPool(64), ctx: context.Background(), nothing: &fenfav1.Outcome{}, leases: make(map[leaseKey]*lease), wake: make(chan struct{}, 1)}
-			defer s.pool.close(time.Second)
-			wire := &fenfav1.Lease{Queue: "q", Ordered: ordered, RecordsComplete: true, Timeout: durationpb.New(time.Minute)}
-			for range batch {
-				wire.Tasks = append(wire.Tasks, &fenfav1.Task{Id: "0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01", Queue: "q", Key: "k"})
-			}
+			s := bareSession(b, 64, func(context.Context, *Task) error { return nil })
+			wire := wireLease(1, ordered, batch)
 			b.ReportAllocs()
 			for b.Loop() {
 				s.take([]*fenfav1.Lease{wire})

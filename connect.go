@@ -23,6 +23,9 @@ func (w *Worker) work(ctx context.Context, service fenfav1.WorkerServiceClient, 
 			if ctx.Err() != nil {
 				return err
 			}
+			if s.useful {
+				failures = 0
+			}
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // There was no session, so there is nothing to finish.
@@ -46,8 +49,8 @@ func (w *Worker) disconnected(ctx context.Context, err error, failures int) erro
 		w.emit(Event{Kind: EventDisconnected})
 		return nil
 	}
-	var e *Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
 		e = w.client.errorOf(ctx, err)
 	}
 	w.client.cfg.logger.WarnContext(ctx, "worker disconnected",

@@ -87,7 +87,7 @@ func (e *Error) Unwrap() error { return e.cause }
 // Is reports whether target stands for the error's code, or is
 // ErrUnknownOutcome and the outcome is unknown.
 func (e *Error) Is(target error) bool {
-	switch target { //nolint:errorlint // Compares with the sentinels themselves, as errors.Is asks.
+	switch target {
 	case ErrNotFound:
 		return e.Code == CodeNotFound
 	case ErrAlreadyExists:
@@ -111,8 +111,7 @@ func (e *Error) Is(target error) bool {
 // CodeOf returns the code of the first Error in err's chain, and CodeInternal
 // for any other error.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal

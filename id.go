@@ -19,9 +19,9 @@ const idTextLen = 36
 // NewID returns a version 7 UUID for this moment, with 74 random bits.
 func NewID() ID {
 	var id ID
-	ms := uint64(time.Now().UnixMilli())                         //nolint:gosec // The clock is past 1970.
-	binary.BigEndian.PutUint64(id[:8], ms<<16|rand.Uint64()>>48) //nolint:gosec // Unique, not secret.
-	binary.BigEndian.PutUint64(id[8:], rand.Uint64())            //nolint:gosec // Unique, not secret.
+	ms := uint64(time.Now().UnixMilli())
+	binary.BigEndian.PutUint64(id[:8], ms<<16|rand.Uint64()>>48)
+	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
 	id[6] = id[6]&0x0f | 0x70
 	id[8] = id[8]&0x3f | 0x80
 	return id

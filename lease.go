@@ -89,7 +89,7 @@ func (l *lease) context() context.Context {
 	l.ending.mu.Lock()
 	defer l.ending.mu.Unlock()
 	if l.ending.ctx == nil {
-		l.ending.ctx, l.ending.cancel = context.WithCancelCause(l.session.ctx)
+		l.ending.ctx, l.ending.cancel = context.WithCancelCause(l.session.ctx) //nolint:fatcontext // Made once.
 		if l.lost.Load() {
 			l.ending.cancel(errLeaseLost)
 		}
@@ -194,7 +194,7 @@ func (l *lease) nextRun(room int, atLeastOne bool) (first int, run []*fenfav1.Ou
 	i := first
 	for ; i < end; i++ {
 		size := outcomeSize(l.outcomes[i])
-		if bytes+size > room && !(atLeastOne && i == first) {
+		if bytes+size > room && (!atLeastOne || i > first) {
 			break
 		}
 		bytes += size

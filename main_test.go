@@ -29,7 +29,7 @@ func dial(tb testing.TB, n *fakeNode, opts ...DialOption) *Client {
 // and returns its error.
 func work(tb testing.TB, w *Worker) (stop func() error) {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	stop = sync.OnceValue(func() error {

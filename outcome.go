@@ -56,12 +56,9 @@ func (e *retryError) Unwrap() error { return e.err }
 // failedOutcome is the outcome of a failed attempt.
 func failedOutcome(err error) *fenfav1.Outcome {
 	o := &fenfav1.Outcome{Kind: fenfav1.OutcomeKind_OUTCOME_KIND_RETRY, Error: errorText(err)}
-	var reject *rejectError
-	var retry *retryError
-	switch {
-	case errors.As(err, &reject):
+	if _, ok := errors.AsType[*rejectError](err); ok {
 		o.Kind = fenfav1.OutcomeKind_OUTCOME_KIND_DEAD
-	case errors.As(err, &retry):
+	} else if retry, ok := errors.AsType[*retryError](err); ok {
 		o.RetryAfter = durationpb.New(retry.after)
 	}
 	return o

@@ -10,12 +10,8 @@ import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
-const (
-	// defaultHeartbeat is for a node that names no interval.
-	defaultHeartbeat = 500 * time.Millisecond
-	// goodbye is how long a worker that leaves waits for the node to end the stream.
-	goodbye = time.Second
-)
+// defaultHeartbeat is for a node that names no interval.
+const defaultHeartbeat = 500 * time.Millisecond
 
 // leaseKey names a lease.
 type leaseKey struct {
@@ -49,6 +45,7 @@ type session struct {
 	leases   map[leaseKey]*lease
 	list     []*lease // with something to send
 	draining bool
+	useful   bool // something was confirmed
 	gone     bool // drained: nothing is left, and nothing is taken any more
 	dead     bool // the stream is broken
 	err      error
@@ -159,73 +156,6 @@ func (s *session) afterConflict(l *lease, i int) (conflicts int, redo *view) {
 	return l.conflicts[i], redo
 }
 
-// collect makes a message of what waits to be sent, or nil.
-func (s *session) collect() *fenfav1.WorkRequest {
-	const mostBytes = 1 << 20
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var outcomes []*fenfav1.LeaseOutcomes
-	room := mostBytes
-	for len(s.list) > 0 {
-		l := s.list[0]
-		first, run, bytes, more := l.nextRun(room, len(outcomes) == 0)
-		if len(run) > 0 && !l.lost.Load() {
-			room -= bytes
-			outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: clampUint32(first), Outcomes: run})
-		}
-		if more && len(run) == 0 {
-			break // The message is full.
-		}
-		if !more {
-			l.listed = false
-			s.list = s.list[1:]
-		}
-	}
-	if len(outcomes) == 0 {
-		return nil
-	}
-	return &fenfav1.WorkRequest{Outcomes: outcomes}
-}
-
-func (s *session) send(req *fenfav1.WorkRequest) error {
-	s.sending.Lock()
-	defer s.sending.Unlock()
-	return s.stream.Send(req)
-}
-
-// sender sends outcomes: everything that finished while the message before was
-// on its way out goes into one.
-func (s *session) sender() {
-	for {
-		select {
-		case <-s.wake:
-		case <-s.broken:
-			return
-		}
-		for req := s.collect(); req != nil; req = s.collect() {
-			if err := s.send(req); err != nil {
-				return // The receiver knows why.
-			}
-		}
-	}
-}
-
-// heart sends heartbeats, whatever handlers and the sender do.
-func (s *session) heart(every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
-				return // The receiver knows why.
-			}
-		case <-s.broken:
-			return
-		}
-	}
-}
-
 // receiver takes what the node sends until the stream ends.
 func (s *session) receiver(first *fenfav1.WorkResponse) {
 	for resp := first; ; {
@@ -260,48 +190,6 @@ func (s *session) end(err error) {
 	close(s.broken)
 }
 
-// drain takes nothing new and waits until everything leased is confirmed, at
-// most until ctx ends.
-func (s *session) drain(ctx context.Context) error {
-	s.worker.emit(Event{Kind: EventDraining, Node: s.node})
-	s.mu.Lock()
-	s.draining = true
-	s.checkEmpty()
-	s.mu.Unlock()
-	if err := s.send(&fenfav1.WorkRequest{Drain: true}); err != nil {
-		<-s.broken
-	}
-	select {
-	case <-s.empty:
-	case <-s.broken:
-		return s.unfinished("the connection was lost")
-	case <-ctx.Done():
-		return s.unfinished("the drain timeout was over")
-	}
-	return nil
-}
-
-func (s *session) unfinished(why string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tasks := 0
-	for _, l := range s.leases {
-		tasks += len(l.first) - l.settled
-	}
-	if tasks == 0 {
-		return nil
-	}
-	return errorf(CodeUnavailable, "drain worker %s: %s with %d tasks unconfirmed; the node hands them to others", s.worker.cfg.id, why, tasks)
-}
-
-// checkEmpty notices that a draining session has nothing left. The lock is held.
-func (s *session) checkEmpty() {
-	if s.draining && !s.gone && len(s.leases) == 0 {
-		s.gone = true
-		close(s.empty)
-	}
-}
-
 // run works on the stream until it breaks, the node dismisses the worker, or ctx
 // ends. The error is nil when nothing was left unconfirmed.
 func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
@@ -320,34 +208,11 @@ func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
 			err = s.unfinished("the connection was lost")
 		}
 	case <-ctx.Done():
-		err = s.leave()
+		err = s.leave(ctx)
 	case <-s.dismissed:
-		err = s.leave()
+		err = s.leave(ctx)
 	}
-	s.cancel(errLeaseLost)
+	s.end(errLeaseLost)
 	goroutines.Wait()
 	return err
-}
-
-// leave drains and says goodbye, so that the node sees the end of the stream
-// instead of a broken one.
-func (s *session) leave() error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(s.ctx), s.worker.cfg.drainTimeout)
-	defer stop()
-	if err := s.drain(ctx); err != nil {
-		return err
-	}
-	s.sending.Lock()
-	err := s.stream.CloseSend()
-	s.sending.Unlock()
-	if err != nil {
-		return nil //nolint:nilerr // Everything is confirmed; only the goodbye failed.
-	}
-	timer := time.NewTimer(goodbye)
-	defer timer.Stop()
-	select {
-	case <-s.broken:
-	case <-timer.C:
-	}
-	return nil
 }

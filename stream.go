@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,7 +28,7 @@ func (b *batcher) start() {
 func (b *batcher) close() {
 	b.mu.Lock()
 	b.closed = true
-	for _, x := range append(b.inFlight, b.waiting...) {
+	for _, x := range slices.Concat(b.inFlight, b.waiting) {
 		x.err = errClosed(x.sent)
 		b.settle(x)
 	}
@@ -180,7 +181,7 @@ func permanent(c Code) bool {
 func backoffDelay(n int) time.Duration {
 	const mostDoublings = 10
 	d := min(backoffBase<<min(n-1, mostDoublings), backoffMax)
-	return d/2 + time.Duration(rand.Int64N(int64(d/2)+1)) //nolint:gosec // Spreads load, keeps no secret.
+	return d/2 + time.Duration(rand.Int64N(int64(d/2)+1))
 }
 
 // pause waits for d, or until ctx ends.

@@ -75,8 +75,8 @@ func (c *Client) SubmitBatch(ctx context.Context, tasks []*Task) ([]SubmitResult
 
 // notAnswered tells the client's own errors from a node's refusals.
 func notAnswered(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && (e.unknown || e.unsent)
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.unknown || e.unsent)
 }
 
 // ticket is a submit that is under way: a place in a batch, or a refusal.

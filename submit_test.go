@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -80,7 +81,7 @@ func awaitWaiting(tb testing.TB, b *batcher, want int) {
 	for {
 		b.mu.Lock()
 		have := 0
-		for _, x := range append(b.inFlight[:len(b.inFlight):len(b.inFlight)], b.waiting...) {
+		for _, x := range slices.Concat(b.inFlight, b.waiting) {
 			have += len(x.tasks)
 		}
 		b.mu.Unlock()

@@ -31,6 +31,7 @@ func (s *session) verdict(v *fenfav1.Verdict) {
 func (s *session) judge(l *lease, v *fenfav1.Verdict) []Event {
 	switch v.GetKind() {
 	case fenfav1.VerdictKind_VERDICT_KIND_COMMITTED:
+		s.useful = true
 		l.settled += int(v.GetCount())
 	case fenfav1.VerdictKind_VERDICT_KIND_STALE:
 		l.lose()

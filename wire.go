@@ -26,8 +26,7 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 	if errors.Is(err, io.EOF) {
 		return &Error{Code: CodeUnavailable, Message: fmt.Sprintf("the node at %s ended the stream", c.addr), cause: err}
 	}
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
 	st, ok := status.FromError(err)
@@ -64,7 +63,7 @@ func codeFromWire(w fenfav1.Code) Code {
 	if w < 0 || w > fenfav1.Code(CodeStale) {
 		return CodeUnknown
 	}
-	return Code(w) //nolint:gosec // Checked above.
+	return Code(w)
 }
 
 // codeOfStatus is for errors that did not come from the node itself.
