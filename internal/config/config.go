@@ -1,0 +1,73 @@
+package config
+
+import "time"
+
+// Config is everything that can be set about a node. The key tag is the name in
+// the file, below that of the struct around it; doc is what the sample says.
+type Config struct {
+	Node       string   `key:"node" doc:"Name of this node in logs, histories and the op log. Empty: the name of the host."`
+	DataDir    string   `key:"data_dir" doc:"Directory of everything that the node keeps. Made if it does not exist; one node uses it at a time."`
+	GRPC       GRPC     `key:"grpc"`
+	HTTP       HTTP     `key:"http"`
+	Insecure   bool     `key:"insecure" doc:"Allow addresses other than loopback although nobody has to show a token: whoever reaches them may do anything."`
+	Partitions int      `key:"partitions" doc:"Number of partitions, 1 to 4096. Fixed when the data directory is made."`
+	Memory     Memory   `key:"memory"`
+	Storage    Storage  `key:"storage"`
+	Limits     Limits   `key:"limits"`
+	Log        Log      `key:"log"`
+	Shutdown   Shutdown `key:"shutdown"`
+}
+
+// GRPC is the port of clients and workers.
+type GRPC struct {
+	Listen string `key:"listen" doc:"Address of the gRPC API, for clients and workers. Port 0 takes a free one."`
+}
+
+// HTTP is the port of everything else.
+type HTTP struct {
+	Listen string `key:"listen" doc:"Address of the JSON API, /metrics, /healthz and /readyz. Port 0 takes a free one."`
+}
+
+// Memory bounds the process.
+type Memory struct {
+	Limit     Size `key:"limit" doc:"Memory that the process should stay within. 0: GOMEMLIMIT where it is set, else 90% of what the container or the machine has."`
+	GCPercent int  `key:"gc_percent" doc:"How much the heap may grow between garbage collections, in percent, as long as it is within the limit. 0: GOGC where it is set, else 400."`
+}
+
+// Storage tunes the embedded engine.
+type Storage struct {
+	Cache    Size `key:"cache" doc:"Memory for blocks of tables."`
+	MemTable Size `key:"memtable" doc:"Writes kept in memory until they are flushed into a table."`
+	MinFree  Size `key:"min_free" doc:"Free room on the disk below which the node refuses new tasks and goes on finishing old ones."`
+}
+
+// Limits bounds requests.
+type Limits struct {
+	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 1 MiB to 1 GiB."`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `key:"level" doc:"Least level of what is logged: debug, info, warn or error."`
+	Format string `key:"format" doc:"text, json, or auto: text on a terminal, else json."`
+}
+
+// Shutdown has the two deadlines of the end of a node.
+type Shutdown struct {
+	Drain time.Duration `key:"drain" doc:"How long workers may finish what they have when the node is told to stop."`
+	Stop  time.Duration `key:"stop" doc:"How long the node may take to close everything after that."`
+}
+
+// Default returns the configuration that nobody changed.
+func Default() Config {
+	return Config{
+		DataDir:    "fenfa-data",
+		GRPC:       GRPC{Listen: "127.0.0.1:7400"},
+		HTTP:       HTTP{Listen: "127.0.0.1:7480"},
+		Partitions: 16,
+		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
+		Limits:     Limits{Request: 16 << 20},
+		Log:        Log{Level: "info", Format: "auto"},
+		Shutdown:   Shutdown{Drain: 25 * time.Second, Stop: 10 * time.Second},
+	}
+}

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/spell"
+)
+
+// maxNode is the longest name of a node, in bytes.
+const maxNode = 128
+
+// Validate reports the first setting that is out of range.
+func (c *Config) Validate() error {
+	if key, err := c.validate(); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// validate returns the key of the first setting that is out of range.
+func (c *Config) validate() (key string, err error) {
+	for _, check := range []struct {
+		key string
+		err error
+	}{
+		{"node", checkNode(c.Node)},
+		{"data_dir", check(c.DataDir != "", "it is empty: name a directory")},
+		{"grpc.listen", c.checkAddress(c.GRPC.Listen)},
+		{"http.listen", c.checkAddress(c.HTTP.Listen)},
+		{"http.listen", check(c.GRPC.Listen != c.HTTP.Listen || strings.HasSuffix(c.HTTP.Listen, ":0"), "it is the same as grpc.listen: each needs its own port")},
+		{"partitions", between(c.Partitions, 1, 4096)},
+		{"memory.limit", check(c.Memory.Limit == 0 || c.Memory.Limit >= 64<<20, "want 0, or at least 64MiB")},
+		{"memory.gc_percent", between(c.Memory.GCPercent, 0, 10_000)},
+		{"storage.cache", between(c.Storage.Cache, 1<<20, 1<<40)},
+		{"storage.memtable", between(c.Storage.MemTable, 1<<20, 1<<30)},
+		{"storage.min_free", between(c.Storage.MinFree, 1<<20, 1<<50)},
+		{"limits.request", between(c.Limits.Request, 1<<20, 1<<30)},
+		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
+		{"log.format", oneOf(c.Log.Format, "auto", "text", "json")},
+		{"shutdown.drain", between(c.Shutdown.Drain, 0, 24*time.Hour)},
+		{"shutdown.stop", between(c.Shutdown.Stop, time.Second, time.Hour)},
+	} {
+		if check.err != nil {
+			return check.key, check.err
+		}
+	}
+	return "", nil
+}
+
+func check(ok bool, message string) error {
+	if ok {
+		return nil
+	}
+	return errors.New(message)
+}
+
+func between[T ~int | ~int64](value, least, most T) error {
+	if value < least || value > most {
+		return fmt.Errorf("%v is out of range: want %v to %v", value, least, most)
+	}
+	return nil
+}
+
+func oneOf(value string, known ...string) error {
+	if slices.Contains(known, value) {
+		return nil
+	}
+	hint := ""
+	if near, ok := spell.Nearest(value, known); ok {
+		hint = fmt.Sprintf(": did you mean %q?", near)
+	}
+	return fmt.Errorf("%q is not one of %s%s", value, strings.Join(known, ", "), hint)
+}
+
+func checkNode(name string) error {
+	for _, r := range name {
+		if r <= ' ' || r == 0x7f {
+			return fmt.Errorf("%q has a space or a control character", name)
+		}
+	}
+	return check(len(name) <= maxNode, fmt.Sprintf("it has %d bytes; at most %d are allowed", len(name), maxNode))
+}
+
+// checkAddress refuses what cannot be listened on, and what others could reach
+// while nobody has to show a token.
+func (c *Config) checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address: want host:port, like 127.0.0.1:7400", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("%q has no port between 0 and 65535: want host:port, like 127.0.0.1:7400", address)
+	}
+	if c.Insecure || isLoopback(host) {
+		return nil
+	}
+	where := "other machines"
+	if host == "" {
+		where = "all interfaces, and so other machines"
+	}
+	return fmt.Errorf("%q can be reached from %s, and this version asks nobody for a token: "+
+		"listen on 127.0.0.1, or set insecure (--insecure) if the network in front is trusted", address, where)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
