@@ -140,6 +140,7 @@ func (b *batcher) next() (req *fenfav1.SubmitStreamRequest, linger time.Duration
 				return nil, linger
 			}
 		}
+		b.waiting[0] = nil
 		b.waiting = b.waiting[1:]
 		if first.holes == len(first.tasks) {
 			b.settle(first)
@@ -163,6 +164,7 @@ func (b *batcher) answered(resp *fenfav1.SubmitStreamResponse) error {
 	if !first.answer(resp) {
 		return errorf(CodeInternal, "the node's answer to submit %d does not fit its %d tasks", first.sequence, len(first.tasks))
 	}
+	b.inFlight[0] = nil
 	b.inFlight = b.inFlight[1:]
 	b.connected = true
 	b.lastErr = nil

@@ -55,8 +55,8 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 }
 
 // Close ends the connection. Submits that still wait for their confirm end with
-// an error that says that their outcome is unknown. Workers have connections of
-// their own, and end with their context.
+// an error that says that their outcome is unknown. Workers end with the context
+// of their Run; end them first, because handlers read records through the client.
 func (c *Client) Close() error {
 	var err error
 	c.closing.Do(func() {

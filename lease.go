@@ -11,6 +11,9 @@ import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
+// defaultTimeout bounds an attempt where the node names no limit.
+const defaultTimeout = 30 * time.Second
+
 // maxConflicts is how often a task runs again at once because a version had
 // changed; after that the attempt fails and waits for its retry.
 const maxConflicts = 10
@@ -69,10 +72,13 @@ func newLease(s *session, w *fenfav1.Lease) *lease {
 		wire:     w,
 		ordered:  w.GetOrdered(),
 		handler:  s.worker.handler(w.GetQueue()),
-		timeout:  w.GetTimeout().AsDuration(),
+		timeout:  defaultTimeout,
 		first:    make([]execution, n),
 		outcomes: make([]*fenfav1.Outcome, n),
 		end:      n,
+	}
+	if w.GetTimeout() != nil {
+		l.timeout = w.GetTimeout().AsDuration()
 	}
 	if l.ordered {
 		l.view = newView(s.worker.client, w.GetTasks()[0].GetKey(), w.GetRecords(), w.GetRecordsComplete())

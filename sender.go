@@ -28,6 +28,7 @@ func (s *session) collect() *fenfav1.WorkRequest {
 		}
 		if !more {
 			l.listed = false
+			s.list[0] = nil
 			s.list = s.list[1:]
 		}
 	}
