@@ -90,30 +90,30 @@ func (r *Result) round() {
 	}
 }
 
-// number is one measured number with its unit, as benchstat knows it.
+// number is one measured number, with its unit for a person and for benchstat.
 type number struct {
-	name, unit string
-	value      *float64
+	name, unit, benchfmt string
+	value                *float64
 }
 
 func (r *Result) numbers() []number {
 	return []number{
-		{"rate", "tasks/s", &r.PerS},
-		{"confirm p50", "confirm-p50-ms", r.ConfirmP50},
-		{"confirm p99", "confirm-p99-ms", r.ConfirmP99},
-		{"confirm p99.9", "confirm-p999-ms", r.ConfirmP999},
-		{"start p50", "start-p50-ms", r.StartP50},
-		{"start p99", "start-p99-ms", r.StartP99},
-		{"start p99.9", "start-p999-ms", r.StartP999},
-		{"CPU", "cpu-s/100k", &r.CPUPer100k},
-		{"peak RSS", "peak-MiB", &r.PeakRSSMiB},
-		{"limit", "limit/s", r.LimitPerS},
-		{"of the limit", "limit-ratio", r.LimitRatio},
-		{"fill", "fill/s", r.FillPerS},
-		{"RSS when full", "full-MiB", r.FullRSSMiB},
-		{"restart when full", "restart-s", r.RestartSeconds},
-		{"drain of an empty system", "empty/s", r.EmptyPerS},
-		{"of an empty system", "drain-ratio", r.DrainRatio},
+		{"rate", "tasks/s", "tasks/s", &r.PerS},
+		{"submit to confirm, p50", "ms", "confirm-p50-ms", r.ConfirmP50},
+		{"submit to confirm, p99", "ms", "confirm-p99-ms", r.ConfirmP99},
+		{"submit to confirm, p99.9", "ms", "confirm-p999-ms", r.ConfirmP999},
+		{"submit to start, p50", "ms", "start-p50-ms", r.StartP50},
+		{"submit to start, p99", "ms", "start-p99-ms", r.StartP99},
+		{"submit to start, p99.9", "ms", "start-p999-ms", r.StartP999},
+		{"CPU", "s per 100,000 tasks", "cpu-s/100k", &r.CPUPer100k},
+		{"most memory of the node", "MiB", "peak-MiB", &r.PeakRSSMiB},
+		{"limit of the disk", "tasks/s", "limit/s", r.LimitPerS},
+		{"rate over limit", "", "limit-ratio", r.LimitRatio},
+		{"fill", "tasks/s", "fill/s", r.FillPerS},
+		{"memory when full", "MiB", "full-MiB", r.FullRSSMiB},
+		{"restart when full", "s", "restart-s", r.RestartSeconds},
+		{"drain of a small backlog", "tasks/s", "empty/s", r.EmptyPerS},
+		{"rate over that", "", "drain-ratio", r.DrainRatio},
 	}
 }
 
@@ -145,7 +145,7 @@ func (r *Result) WriteBenchfmt(out io.Writer) {
 	fmt.Fprintf(out, "Benchmark%s-%d 1", name, r.Settings.CPUs)
 	for _, n := range r.numbers() {
 		if n.value != nil {
-			fmt.Fprintf(out, " %v %s", *n.value, n.unit)
+			fmt.Fprintf(out, " %v %s", *n.value, n.benchfmt)
 		}
 	}
 	fmt.Fprintln(out)

@@ -130,6 +130,32 @@ func TestKillCannotBeIgnored(t *testing.T) {
 	}
 }
 
+func TestFrozenProcessGoesOnWhereItWas(t *testing.T) {
+	p := start(t, "patient", true)
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(time.Minute); err != nil || p.Err() != nil {
+		t.Errorf("stop: %v, ended with %v", err, p.Err())
+	}
+	if err := p.Freeze(); err != nil {
+		t.Errorf("freeze of an ended process: %v", err)
+	}
+}
+
+func TestFrozenProcessCanBeKilled(t *testing.T) {
+	p := start(t, "patient", true)
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil || p.Err() == nil {
+		t.Errorf("kill: %v, ended with %v", err, p.Err())
+	}
+}
+
 func TestChildIsInAGroupOfItsOwn(t *testing.T) {
 	p := start(t, "stubborn", true)
 	group, err := syscall.Getpgid(p.PID())

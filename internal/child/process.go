@@ -81,6 +81,26 @@ func (p *Process) Err() error {
 // gone.
 func (p *Process) Kill() error { return p.end(context.Background(), syscall.SIGKILL) }
 
+// Freeze stops the process where it is (SIGSTOP) and waits until all of it stands
+// still, where the kernel tells (Linux). Thaw lets it go on.
+func (p *Process) Freeze() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	// It takes microseconds; a process that has died meanwhile never stops.
+	for range 10_000 {
+		state, known := stateOf(p.PID())
+		if !known || state != stateRunning && state != stateSleeping {
+			return nil
+		}
+		runtime.Gosched()
+	}
+	return fmt.Errorf("freeze %s: it does not stand still", p.name)
+}
+
+// Thaw lets a process go on that Freeze stopped.
+func (p *Process) Thaw() error { return p.signal(syscall.SIGCONT) }
+
 // Stop asks the process to drain by SIGTERM, waits for it at most as long as
 // given, and then kills it. It returns an error when it had to.
 func (p *Process) Stop(patience time.Duration) error {
@@ -93,8 +113,8 @@ func (p *Process) Stop(patience time.Duration) error {
 }
 
 func (p *Process) end(ctx context.Context, signal syscall.Signal) error {
-	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal %s: %w", p.name, err)
+	if err := p.signal(signal); err != nil {
+		return err
 	}
 	select {
 	case <-p.done:
@@ -102,4 +122,11 @@ func (p *Process) end(ctx context.Context, signal syscall.Signal) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (p *Process) signal(signal syscall.Signal) error {
+	if err := p.cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("signal %s: %w", p.name, err)
+	}
+	return nil
 }

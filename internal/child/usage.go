@@ -73,3 +73,23 @@ func kibOf(status []byte, name string) int64 {
 	}
 	return 0
 }
+
+// States of a process in a stat line that are those of one that goes on.
+const (
+	stateRunning  = 'R'
+	stateSleeping = 'S'
+)
+
+// stateOf returns the state of a process's first thread, and false where it is
+// not known. The kernel shows a process as stopped when its last thread is.
+func stateOf(pid int) (state byte, known bool) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) == 0 || len(fields[0]) != 1 {
+		return 0, false
+	}
+	return fields[0][0], true
+}

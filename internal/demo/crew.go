@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -57,23 +58,55 @@ func (c *crew) hire() error {
 	return nil
 }
 
-// kill ends the first worker that runs by SIGKILL. It returns its name, the moment
-// of the kill, and the orders that it had started lately.
-func (c *crew) kill() (id string, at time.Time, started []task.ID, err error) {
+// How often, and how long apart, kill looks for a worker in the middle of an
+// order before it takes the next best moment.
+const (
+	catchTries = 1000
+	catchEvery = 200 * time.Microsecond
+)
+
+// kill ends a worker by SIGKILL, in the middle of an order if it can be caught
+// there: it is frozen for a look at its notes, and goes on if it has nothing in
+// its hands. kill returns the worker's name, the moment of the kill, and the
+// orders that the worker had started lately.
+func (c *crew) kill(ctx context.Context) (id string, at time.Time, started []task.ID, err error) {
+	victim := c.victim()
+	if victim == nil {
+		return "", time.Time{}, nil, errors.New("no worker runs")
+	}
+	for try := range catchTries {
+		if err := victim.process.Freeze(); err != nil {
+			return "", time.Time{}, nil, err
+		}
+		if victim.notes.started.Load() > victim.notes.ended.Load() || try == catchTries-1 {
+			break
+		}
+		if err := errors.Join(victim.process.Thaw(), wait(ctx, catchEvery)); err != nil {
+			return "", time.Time{}, nil, err
+		}
+	}
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	victim.killed = true
+	at = time.Now()
+	if err := victim.process.Kill(); err != nil {
+		return "", at, nil, err
+	}
+	return victim.id, at, victim.notes.recent(), nil
+}
+
+// victim is the first worker that runs.
+func (c *crew) victim() *member {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	for _, m := range c.members {
-		if m.killed || m.process.Err() != nil {
-			continue
+		select {
+		case <-m.process.Done():
+		default:
+			return m
 		}
-		m.killed = true
-		at = time.Now()
-		if err := m.process.Kill(); err != nil {
-			return "", at, nil, err
-		}
-		return m.id, at, m.notes.recent(), nil
 	}
-	return "", time.Time{}, nil, errors.New("no worker runs")
+	return nil
 }
 
 // worked returns how many handlers have returned so far, in all workers.

@@ -55,7 +55,7 @@ func (n *incidents) kills(ctx context.Context, total int, crew *crew, node *chil
 		return ctx.Err()
 	}
 	var err error
-	if n.workerID, n.workerAt, n.workerHad, err = crew.kill(); err != nil {
+	if n.workerID, n.workerAt, n.workerHad, err = crew.kill(ctx); err != nil {
 		return fmt.Errorf("kill worker: %w", err)
 	}
 	n.workerKilled = true
