@@ -17,7 +17,7 @@ import (
 var (
 	ErrDuplicate = errors.New("the broker already has this task")
 	ErrMismatch  = errors.New("the broker has another task under this id")
-	ErrFull      = errors.New("the queue's backlog is full")
+	ErrFull      = errors.New("there is no room for more")
 	ErrNoQueue   = errors.New("the queue was not declared")
 	ErrClosed    = errors.New("the broker is closed")
 	// ErrFenced ends a reader whose place another one took, and refuses one with a

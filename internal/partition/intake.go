@@ -122,7 +122,7 @@ func refusalOf(t *task.Task, reason error) error {
 	case errors.Is(reason, broker.ErrMismatch):
 		return task.Errorf(task.CodeAlreadyExists, "task id %s was submitted before with other content: use another id", t.ID).WithField("id")
 	case errors.Is(reason, broker.ErrFull):
-		return task.Errorf(task.CodeResourceExhausted, "queue %q is full: let workers catch up, or raise max_backlog_tasks and max_backlog_bytes", t.Queue).WithRetryAfter(reclaimMax)
+		return task.Errorf(task.CodeResourceExhausted, "queue %q takes no new tasks now: %w", t.Queue, reason).WithRetryAfter(reclaimMax)
 	case errors.Is(reason, store.ErrFull):
 		return task.Errorf(task.CodeResourceExhausted, "the node takes no new tasks now: %w", reason).WithRetryAfter(reclaimMax)
 	default:

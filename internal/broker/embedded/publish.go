@@ -199,9 +199,9 @@ func (q *queue) room(refusal error, size int) error {
 	case refusal != nil:
 		return refusal
 	case decl.MaxTasks > 0 && q.tasks.Load() >= decl.MaxTasks:
-		return fmt.Errorf("%w: queue %q holds %d tasks of at most %d", broker.ErrFull, decl.Queue, q.tasks.Load(), decl.MaxTasks)
+		return fmt.Errorf("%w: queue %q holds %d tasks of at most %d: let workers catch up, or raise max_backlog_tasks", broker.ErrFull, decl.Queue, q.tasks.Load(), decl.MaxTasks)
 	case decl.MaxBytes > 0 && q.bytes.Load()+int64(size) > decl.MaxBytes:
-		return fmt.Errorf("%w: queue %q holds %d bytes of at most %d", broker.ErrFull, decl.Queue, q.bytes.Load(), decl.MaxBytes)
+		return fmt.Errorf("%w: queue %q holds %d bytes of at most %d: let workers catch up, or raise max_backlog_bytes", broker.ErrFull, decl.Queue, q.bytes.Load(), decl.MaxBytes)
 	}
 	q.tasks.Add(1)
 	q.bytes.Add(int64(size))
