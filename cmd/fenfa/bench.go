@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fenfa/fenfa/internal/bench"
+	"github.com/fenfa/fenfa/internal/spell"
+)
+
+func newBench() *cobra.Command {
+	var cfg bench.Config
+	var runs int
+	var benchfmt bool
+	cmd := &cobra.Command{
+		Use: "bench NAME", Short: "Measure a node on this machine",
+		Long: `Measure a node on this machine: it runs in a process of its own, durable as always, with
+the client and the workers in this process, over loopback.
+
+  limit    what the storage engine does at most on this disk, without fenfa
+  drain    producers and workers at once: tasks a second, the whole way
+  submit   64 producers that each wait for every single confirm
+  paced    latencies at a given rate (--rate), as an open loop
+  hot      one SKU: every order deducts from one record, with version and op log
+  backlog  very many tasks waiting: memory, restart, drain
+
+docs/benchmarks.md says what each number means.`,
+		Example: "  fenfa bench drain --with-limit\n  fenfa bench paced --rate 20000 --json\n  fenfa bench submit --runs 10 --benchfmt >old.txt",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("`fenfa bench` needs a NAME").withHint("one of: %v", bench.Names())
+			}
+			return exactly("NAME")(cmd, args)
+		},
+	}
+	out := outputFlags(cmd)
+	f := cmd.Flags()
+	f.IntVar(&cfg.Tasks, "tasks", 0, "tasks in all (default: by benchmark)")
+	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced: how long to submit, instead of --tasks")
+	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000)")
+	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
+	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
+	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")
+	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions (default: by benchmark)")
+	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
+	f.StringVar(&cfg.Dir, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
+	f.BoolVar(&cfg.WithLimit, "with-limit", false, "drain, hot: measure limit too, on the same disk, and give the ratio")
+	f.BoolVar(&cfg.Compare, "compare", false, "backlog: drain a small backlog first, and give the ratio")
+	f.IntVar(&runs, "runs", 1, "how often to run it")
+	f.BoolVar(&benchfmt, "benchfmt", false, "write the Go benchmark format, for benchstat")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		cfg.Name = args[0]
+		if benchfmt && out.json {
+			return usagef("--benchfmt and --json do not go together")
+		}
+		if runs < 1 || runs > 1000 {
+			return usagef("--runs is %d: want 1 to 1000", runs)
+		}
+		var err error
+		if cfg.Binary, err = os.Executable(); err != nil {
+			return fmt.Errorf("find own binary: %w", err)
+		}
+		cfg.Log = cmd.ErrOrStderr()
+		if out.json {
+			cfg.Log = io.Discard
+		}
+		for range runs {
+			if err := runBench(cmd, cfg, out, benchfmt); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+func runBench(cmd *cobra.Command, cfg bench.Config, out *output, benchfmt bool) error {
+	result, err := bench.Run(cmd.Context(), cfg)
+	if wrong, ok := errors.AsType[*bench.ConfigError](err); ok {
+		fault := usagef("%w", wrong)
+		if near, ok := spell.Nearest(cfg.Name, bench.Names()); ok && near != cfg.Name {
+			return fault.withHint("did you mean `fenfa bench %s`?", near)
+		}
+		return fault
+	}
+	if wrong, ok := errors.AsType[*bench.VerifyError](err); ok {
+		return failuref(exitCheck, "%w", wrong)
+	}
+	if err != nil {
+		return err
+	}
+	return out.write(cmd, result, func(w io.Writer) {
+		if benchfmt {
+			result.WriteBenchfmt(w)
+			return
+		}
+		result.WriteText(w)
+	})
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/demo"
+)
+
+func TestErrorsHaveExitCodes(t *testing.T) {
+	api := func(code fenfa.Code) error { return fmt.Errorf("get task: %w", &fenfa.Error{Code: code, Message: "m"}) }
+	for name, c := range map[string]struct {
+		err  error
+		want int
+	}{
+		"usage":               {usagef("x"), exitUsage},
+		"check":               {failuref(exitCheck, "x"), exitCheck},
+		"interrupt":           {errInterrupted, exitInterrupted},
+		"other":               {errors.New("x"), exitInternal},
+		"not found":           {api(fenfa.CodeNotFound), exitNotFound},
+		"unavailable":         {api(fenfa.CodeUnavailable), exitUnavailable},
+		"exhausted":           {api(fenfa.CodeResourceExhausted), exitUnavailable},
+		"invalid":             {api(fenfa.CodeInvalidArgument), exitRefused},
+		"already exists":      {api(fenfa.CodeAlreadyExists), exitRefused},
+		"conflict":            {api(fenfa.CodeConflict), exitRefused},
+		"precondition":        {api(fenfa.CodeFailedPrecondition), exitRefused},
+		"too large":           {api(fenfa.CodeTooLarge), exitRefused},
+		"unimplemented":       {api(fenfa.CodeUnimplemented), exitRefused},
+		"internal":            {api(fenfa.CodeInternal), exitInternal},
+		"hint keeps the code": {hinted(api(fenfa.CodeNotFound), "h", fenfa.CodeNotFound), exitNotFound},
+		"joined":              {errors.Join(nil, usagef("x")), exitUsage},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%s: exit code %d, want %d", name, got, c.want)
+		}
+	}
+	documented := make(map[string]bool)
+	for _, row := range exitMeanings() {
+		documented[row[0]] = true
+	}
+	for _, code := range []int{exitOK, exitCheck, exitUsage, exitRefused, exitNotFound, exitUnavailable, exitNode, exitInternal, exitInterrupted} {
+		if !documented[fmt.Sprint(code)] {
+			t.Errorf("exit code %d is not documented", code)
+		}
+	}
+}
+
+func TestErrorIsWrittenForAPersonOrAProgram(t *testing.T) {
+	err := hinted(&fenfa.Error{Code: fenfa.CodeResourceExhausted, Message: "queue is full", Field: "queue", RetryAfter: time.Second},
+		"come back later", fenfa.CodeResourceExhausted)
+	var text bytes.Buffer
+	if code := report(&text, err, false); code != exitUnavailable || text.String() != "fenfa: queue is full\n  come back later\n" {
+		t.Errorf("exit code %d, text %q", code, text.String())
+	}
+	var out bytes.Buffer
+	report(&out, err, true)
+	var got struct{ Error errorView }
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := errorView{Code: "resource_exhausted", Message: "queue is full", Field: "queue", RetryAfterMS: 1000, Hint: "come back later", Exit: 5}
+	if got.Error != want {
+		t.Errorf("got %+v, want %+v", got.Error, want)
+	}
+}
+
+// command runs a command line in this process.
+func command(args ...string) (code int, stdout, stderr string) {
+	var out, errOut bytes.Buffer
+	code = run(args, streams{in: strings.NewReader(""), out: &out, err: &errOut})
+	return code, out.String(), errOut.String()
+}
+
+func TestCommandLineMistakesAreExplained(t *testing.T) {
+	for line, want := range map[string]string{
+		"srve":                                         "fenfa: `fenfa` has no subcommand \"srve\"\n  did you mean `fenfa serve`?\n",
+		"xyzzy":                                        "fenfa: `fenfa` has no subcommand \"xyzzy\"\n  see `fenfa --help` for all of them\n",
+		"queue":                                        "fenfa: `fenfa queue` needs a subcommand\n  one of: describe, list, set\n",
+		"queue lst":                                    "fenfa: `fenfa queue` has no subcommand \"lst\"\n  did you mean `fenfa queue list`?\n",
+		"queue describe":                               "fenfa: `fenfa queue describe` needs NAME\n  usage: fenfa queue describe NAME [flags]\n",
+		"queue list x":                                 "fenfa: `fenfa queue list` does not take \"x\"\n  usage: fenfa queue list [flags]\n",
+		"queue set x --batch 0":                        "fenfa: --batch is \"0\": want more than that\n  leave the flag out to keep the setting\n",
+		"queue set x --order kye":                      "fenfa: --order is \"kye\": want key or none\n  did you mean key?\n",
+		"submit --quue q":                              "fenfa: `fenfa submit` has no flag --quue\n  did you mean --queue?\n",
+		"submit x":                                     "fenfa: say the queue\n  --queue NAME\n",
+		"submit --queue q":                             "fenfa: there is nothing to submit\n  give payloads as arguments, or --file\n",
+		"submit --queue q --file f x":                  "fenfa: --file and payload arguments do not go together\n",
+		"submit --queue q --file f":                    "fenfa: open input: open f: no such file or directory\n",
+		"submit --queue q --file - --format xml":       "fenfa: --format is \"xml\": want csv or ndjson\n",
+		"submit --queue q --file -":                    "fenfa: the name \"-\" does not tell the format: say csv or ndjson\n  --format csv or --format ndjson\n",
+		"submit --queue q x --id 1 --timeout 1s":       "fenfa: task id \"1\" is not a UUID: want 36 characters like 0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01\n",
+		"submit --queue q x --on-error ignore":         "fenfa: --on-error is \"ignore\": want stop or skip\n",
+		"worker --queue q":                             "fenfa: say the command\n  --exec CMD\n",
+		"worker --exec true":                           "fenfa: say the queue\n  --queue NAME\n",
+		"worker --queue q --exec true -c x":            "fenfa: fenfa worker: unknown shorthand flag: 'c' in -c\n  see `fenfa worker --help`\n",
+		"state put k n v":                              "fenfa: say which version is expected\n  one of --new, --version N, --any\n",
+		"state put k n --new":                          "fenfa: say the value\n  give VALUE, or --file F, or --file - for standard input\n",
+		"state put k n --any --delete":                 "fenfa: --delete needs --version\n",
+		"state scan --limit 1001":                      "fenfa: --limit is 1001: want 1 to 1000\n",
+		"bench drian":                                  "fenfa: benchmark \"drian\" is not known: want one of limit, drain, submit, paced, hot, backlog\n  did you mean `fenfa bench drain`?\n",
+		"bench drain --payload 1":                      "fenfa: payload is 1: want 16 to 1048576\n",
+		"bench paced --tasks 1 --duration 1s":          "fenfa: tasks and duration do not go together: one of them ends the benchmark\n",
+		"demo --orders 0":                              "fenfa: orders is 0: want 1 to 10000000\n",
+		"demo --orders none.csv":                       "fenfa: read orders: open none.csv: no such file or directory\n  --orders is a number or a CSV file\n",
+		"demo --orders none.csv --skus 3":              "fenfa: --skus is for orders that are made up, not for a file\n",
+		"demo --workers 1":                             "fenfa: a demo that kills a worker needs at least 2 of them\n",
+		"task get x":                                   "fenfa: task id \"x\" is not a UUID: want 36 characters like 0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01\n",
+		"task get --addr nowhere --timeout 1s " + anID: "fenfa: node address \"nowhere\": want host:port, like 127.0.0.1:7400: address nowhere: missing port in address\n",
+		"task get --timeout 0s " + anID:                "fenfa: --timeout is 0s: want more than 0\n",
+	} {
+		t.Run(line, func(t *testing.T) {
+			code, stdout, stderr := command(strings.Fields(line)...)
+			if stderr != want || stdout != "" {
+				t.Errorf("standard error is %q and output %q, want %q and none", stderr, stdout, want)
+			}
+			if code != exitUsage && code != exitRefused {
+				t.Errorf("exit code %d, want %d or %d", code, exitUsage, exitRefused)
+			}
+		})
+	}
+}
+
+const anID = "0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01"
+
+func TestErrorsAreJSONWithTheFlag(t *testing.T) {
+	for _, line := range []string{"queue lst --json", "queue list --json --addr", "queue describe --json", "bench drian --json"} {
+		code, stdout, stderr := command(strings.Fields(line)...)
+		var got struct{ Error errorView }
+		if err := json.Unmarshal([]byte(stderr), &got); err != nil {
+			t.Errorf("%s: standard error is no JSON: %q", line, stderr)
+			continue
+		}
+		if code != exitUsage || got.Error.Code != "usage" || got.Error.Exit != exitUsage || got.Error.Message == "" || stdout != "" {
+			t.Errorf("%s: exit code %d, error %+v, output %q", line, code, got.Error, stdout)
+		}
+	}
+}
+
+func TestNodeThatIsNotThereIsUnavailable(t *testing.T) {
+	code, _, stderr := command("cluster", "health", "--addr", "127.0.0.1:1", "--timeout", "300ms")
+	if code != exitUnavailable || !strings.Contains(stderr, "127.0.0.1:1") || !strings.Contains(stderr, "fenfa serve") {
+		t.Errorf("exit code %d, standard error %q", code, stderr)
+	}
+}
+
+func TestBrokenPromiseIsExitCode1(t *testing.T) {
+	if err := verdictOf(&demo.Report{OK: true}); err != nil {
+		t.Errorf("a kept promise is %v", err)
+	}
+	err := verdictOf(&demo.Report{Lost: 1})
+	if exitCode(err) != exitCheck || !strings.Contains(err.Error(), "lost 1,") {
+		t.Errorf("exit code %d, %v", exitCode(err), err)
+	}
+}

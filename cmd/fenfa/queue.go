@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fenfa/fenfa"
+)
+
+func newQueue() *cobra.Command {
+	return group("queue", "Look at queues and configure them",
+		"A queue is a named stream of tasks with one configuration. Changes take effect at once.",
+		newQueueList(), newQueueDescribe(), newQueueSet())
+}
+
+// listQueues is the hint after a queue was not found.
+const listQueues = "`fenfa queue list` shows the queues that there are; `fenfa queue set NAME` makes one"
+
+func newQueueList() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List all queues and what is in them", Args: exactly()}
+	to, out := targetFlags(cmd), outputFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+			queues, err := c.Queues(ctx)
+			if err != nil {
+				return err
+			}
+			views := make([]queueView, len(queues))
+			rows := [][]string{{"NAME", "ORDER", "BALANCE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE", "WORKERS"}}
+			for i := range queues {
+				q, s := &queues[i], &queues[i].Stats
+				views[i] = viewQueueInfo(q)
+				rows = append(rows, []string{
+					q.Name, string(q.Order), q.Balance.Policy, count(s.BacklogTasks + s.Parked), count(s.Scheduled), count(s.Running),
+					count(s.Dead), count(s.DoneTotal), count(s.Workers),
+				})
+			}
+			return out.write(cmd, map[string][]queueView{"queues": views}, func(w io.Writer) { table(w, rows) })
+		})
+	}
+	return cmd
+}
+
+func newQueueDescribe() *cobra.Command {
+	cmd := &cobra.Command{Use: "describe NAME", Short: "Show one queue: its settings and what is in it", Args: exactly("NAME")}
+	to, out := targetFlags(cmd), outputFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+			q, err := c.DescribeQueue(ctx, args[0])
+			if err != nil {
+				return hinted(err, listQueues, fenfa.CodeNotFound)
+			}
+			return out.write(cmd, viewQueueInfo(&q), func(w io.Writer) {
+				pairs(w, settingRows(&q.Queue))
+				fmt.Fprintln(w)
+				pairs(w, statRows(&q.Stats))
+			})
+		})
+	}
+	return cmd
+}
+
+func settingRows(q *fenfa.Queue) [][2]string {
+	return [][2]string{
+		{"name", q.Name},
+		{"order", string(q.Order)},
+		{"on_dead", string(q.OnDead)},
+		{"balance", fmt.Sprintf("%s (load bound %v, overflow %s)", q.Balance.Policy, q.Balance.LoadBound, q.Balance.Overflow)},
+		{"retry", fmt.Sprintf("%d attempts, delays from %s times %v up to %s", q.Retry.MaxAttempts, span(q.Retry.Base), q.Retry.Factor, span(q.Retry.Max))},
+		{"timeout", span(q.Timeout)},
+		{"batch", fmt.Sprint(q.Batch)},
+		{"max_deliveries", fmt.Sprint(q.MaxDeliveries)},
+		{"dedupe_window", span(q.DedupeWindow)},
+		{"result_ttl", span(q.ResultTTL)},
+		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
+	}
+}
+
+func statRows(s *fenfa.QueueStats) [][2]string {
+	oldest := ""
+	if !s.Oldest.IsZero() {
+		oldest = fmt.Sprintf("%s (%s ago)", moment(s.Oldest), time.Since(s.Oldest).Round(time.Millisecond))
+	}
+	return [][2]string{
+		{"backlog", fmt.Sprintf("%d tasks, %d bytes", s.BacklogTasks, s.BacklogBytes)},
+		{"oldest", oldest},
+		{"scheduled", count(s.Scheduled)},
+		{"parked", count(s.Parked)},
+		{"ready", count(s.Ready)},
+		{"running", count(s.Running)},
+		{"lanes", fmt.Sprintf("%d wait for a retry, %d for a person", s.BlockedLanes, s.HaltedLanes)},
+		{"dead letters", count(s.Dead)},
+		{"since start", fmt.Sprintf("%d done, %d attempts failed, %d died", s.DoneTotal, s.FailedTotal, s.DeadTotal)},
+		{"workers", count(s.Workers)},
+	}
+}
+
+func newQueueSet() *cobra.Command {
+	var q fenfa.Queue
+	cmd := &cobra.Command{
+		Use: "set NAME", Short: "Create a queue, or change the settings that are given",
+		Long: "Create a queue, or change the settings that are given. What is not given stays as it\n" +
+			"is, or gets its default when the queue is new.",
+		Example: "  fenfa queue set orders --order key --on-dead halt --retry-max-attempts 5", Args: exactly("NAME"),
+	}
+	to, out := targetFlags(cmd), outputFlags(cmd)
+	settingFlags(cmd, &q)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		q.Name = args[0]
+		if err := checkSettings(cmd, &q); err != nil {
+			return err
+		}
+		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+			now, created, err := c.ConfigureQueue(ctx, q)
+			if err != nil {
+				return err
+			}
+			view := viewQueue(&now)
+			view.Created = &created
+			return out.write(cmd, view, func(w io.Writer) {
+				fmt.Fprintln(w, map[bool]string{true: "created", false: "changed"}[created])
+				pairs(w, settingRows(&now))
+			})
+		})
+	}
+	return cmd
+}
+
+// settingFlags adds a flag for each setting of a queue.
+func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
+	f := cmd.Flags()
+	f.StringVar((*string)(&q.Order), "order", "", "key: tasks of a key run one after another; none: no task waits (default of a new queue: key)")
+	f.StringVar((*string)(&q.OnDead), "on-dead", "", "what a key does after a dead letter: skip (go on) or halt (default: skip)")
+	f.StringVar(&q.Balance.Policy, "balance", "", "round_robin, least_inflight or consistent_hash (default: least_inflight)")
+	f.Float64Var(&q.Balance.LoadBound, "balance-load-bound", 0, "consistent_hash: most load of one worker over the mean (default: 1.25)")
+	f.StringVar(&q.Balance.Overflow, "balance-overflow", "", "consistent_hash: next or wait, when a task's worker is full (default: next)")
+	f.DurationVar(&q.Retry.Base, "retry-base", 0, "longest delay after the first failure (default: 1s)")
+	f.Float64Var(&q.Retry.Factor, "retry-factor", 0, "growth of the delay with each failure (default: 2)")
+	f.DurationVar(&q.Retry.Max, "retry-max", 0, "longest delay (default: 10m)")
+	f.IntVar(&q.Retry.MaxAttempts, "retry-max-attempts", 0, "failures until a task is a dead letter (default: 10)")
+	f.DurationVar(&q.Timeout, "attempt-timeout", 0, "how long one attempt may take (default: 30s)")
+	f.IntVar(&q.Batch, "batch", 0, "most tasks of a key in one lease (default: 256)")
+	f.IntVar(&q.MaxDeliveries, "max-deliveries", 0, "hand-outs until a task that kills its workers is a dead letter (default: 20)")
+	f.DurationVar(&q.DedupeWindow, "dedupe-window", 0, "how long a repeated submit is recognized (default: 24h)")
+	f.DurationVar(&q.ResultTTL, "result-ttl", 0, "how long results are kept at least (default: 24h)")
+	f.Int64Var(&q.MaxBacklogTasks, "max-backlog-tasks", 0, "tasks from which on submits are refused (default: 100000000)")
+	f.Int64Var(&q.MaxBacklogBytes, "max-backlog-bytes", 0, "bytes from which on submits are refused (default: 68719476736)")
+}
+
+// checkSettings refuses what the node could not see: a zero that was given looks
+// like a setting that was not.
+func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
+	for _, name := range []string{
+		"order", "on-dead", "balance", "balance-load-bound", "balance-overflow", "retry-base", "retry-factor", "retry-max", "retry-max-attempts",
+		"attempt-timeout", "batch", "max-deliveries", "dedupe-window", "result-ttl", "max-backlog-tasks", "max-backlog-bytes",
+	} {
+		f := cmd.Flags().Lookup(name)
+		if f.Changed && f.Value.String() == f.DefValue {
+			return usagef("--%s is %q: want more than that", name, f.Value.String()).withHint("leave the flag out to keep the setting")
+		}
+	}
+	checks := []error{}
+	if q.Order != "" {
+		checks = append(checks, oneOf("order", string(q.Order), string(fenfa.OrderKey), string(fenfa.OrderNone)))
+	}
+	if q.OnDead != "" {
+		checks = append(checks, oneOf("on-dead", string(q.OnDead), string(fenfa.OnDeadSkip), string(fenfa.OnDeadHalt)))
+	}
+	if q.Balance.Policy != "" {
+		checks = append(checks, oneOf("balance", q.Balance.Policy, fenfa.BalanceRoundRobin, fenfa.BalanceLeastInflight, fenfa.BalanceConsistentHash))
+	}
+	if q.Balance.Overflow != "" {
+		checks = append(checks, oneOf("balance-overflow", q.Balance.Overflow, fenfa.OverflowNext, fenfa.OverflowWait))
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

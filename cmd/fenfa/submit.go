@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fenfa/fenfa"
+)
+
+// submitFlags says what is submitted.
+type submitFlags struct {
+	queue, key, kind, id string
+
+	file, format, encoding string
+	keyColumn, idColumn    string
+	onError                string
+}
+
+func newSubmit() *cobra.Command {
+	var s submitFlags
+	cmd := &cobra.Command{
+		Use: "submit --queue QUEUE (PAYLOAD... | --file FILE)", Short: "Submit tasks: from arguments, or one for each row of a file",
+		Long: `Submit tasks. Each PAYLOAD argument is one task, or with --file each row of a CSV or
+NDJSON file (- for standard input). A CSV row becomes a JSON object of strings under the
+names of the header; an NDJSON line is the payload as it is.
+
+Submitting the same file again changes nothing: the ID of a row's task is derived from the
+queue, the row's payload and which occurrence of that payload in the file it is, or from
+the column that --id-column names. Rows that are equal are tasks of their own. So a submit
+that was interrupted is finished by running it once more.
+
+A row that is malformed, or that the node refuses, stops the submit (--on-error stop: all
+rows before it are submitted, none after it) or is left out (--on-error skip). Either way
+its line number and the reason are written to standard error and the exit code is 3.`,
+		Example: `  fenfa submit --queue mail '{"to":"a@example.org"}' '{"to":"b@example.org"}'
+  fenfa submit --queue orders --file orders.csv --key-column SKU
+  zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku`,
+		Args: cobra.ArbitraryArgs,
+	}
+	to, out := targetFlags(cmd), outputFlags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&s.queue, "queue", "", "queue to submit to (needed)")
+	f.StringVar(&s.key, "key", "", "key of the tasks: tasks of one key run in order")
+	f.StringVar(&s.kind, "type", "", "type of the tasks")
+	f.StringVar(&s.id, "id", "", "id of the task, a UUID, so that a repeat changes nothing; one PAYLOAD only")
+	f.StringVar(&s.file, "file", "", "submit each row of a file, - for standard input")
+	f.StringVar(&s.format, "format", "", "csv or ndjson (default: by the name of the file)")
+	f.StringVar(&s.encoding, "encoding", "utf-8", "of the file: utf-8 or latin-1")
+	f.StringVar(&s.keyColumn, "key-column", "", "column, or JSON member, that is the task's key")
+	f.StringVar(&s.idColumn, "id-column", "", "column, or JSON member, that identifies the task")
+	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := s.check(args); err != nil {
+			return err
+		}
+		if s.file != "" {
+			return s.submitFile(cmd, to, out)
+		}
+		return s.submitArguments(cmd, to, out, args)
+	}
+	return cmd
+}
+
+// check refuses flags that contradict each other.
+func (s *submitFlags) check(args []string) error {
+	switch {
+	case s.queue == "":
+		return usagef("say the queue").withHint("--queue NAME")
+	case s.file == "" && len(args) == 0:
+		return usagef("there is nothing to submit").withHint("give payloads as arguments, or --file")
+	case s.file != "" && len(args) > 0:
+		return usagef("--file and payload arguments do not go together")
+	case s.file == "" && (s.keyColumn != "" || s.idColumn != "" || s.format != ""):
+		return usagef("--key-column, --id-column and --format are for --file")
+	case s.id != "" && (s.file != "" || len(args) != 1):
+		return usagef("--id is for one payload").withHint("for a file use --id-column")
+	case s.key != "" && s.keyColumn != "":
+		return usagef("--key and --key-column do not go together")
+	}
+	return oneOf("on-error", s.onError, "stop", "skip")
+}
+
+// options returns the options of a task, but for its ID.
+func (s *submitFlags) options(key string) []fenfa.TaskOption {
+	var opts []fenfa.TaskOption
+	if key != "" {
+		opts = append(opts, fenfa.Key(key))
+	}
+	if s.kind != "" {
+		opts = append(opts, fenfa.Type(s.kind))
+	}
+	return opts
+}
+
+// submittedView is one submitted argument in JSON.
+type submittedView struct {
+	ID        string          `json:"id"`
+	Duplicate bool            `json:"duplicate"`
+	State     fenfa.LifeState `json:"state,omitempty"`
+}
+
+// submitArguments submits each argument, and writes one ID a line.
+func (s *submitFlags) submitArguments(cmd *cobra.Command, to *target, out *output, args []string) error {
+	opts := s.options(s.key)
+	if s.id != "" {
+		id, err := fenfa.ParseID(s.id)
+		if err != nil {
+			return err
+		}
+		opts = append(opts, fenfa.WithID(id))
+	}
+	tasks := make([]*fenfa.Task, len(args))
+	for i, payload := range args {
+		tasks[i] = fenfa.NewTask(s.queue, payload, opts...)
+	}
+	return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+		results, err := c.SubmitBatch(ctx, tasks)
+		if err != nil {
+			return err
+		}
+		views := make([]submittedView, 0, len(results))
+		for i := range results {
+			if cause := results[i].Err; cause != nil {
+				err = errors.Join(err, fmt.Errorf("submit payload %d: %w", i+1, cause))
+				continue
+			}
+			views = append(views, submittedView{ID: results[i].ID.String(), Duplicate: results[i].Duplicate, State: results[i].State})
+		}
+		err = errors.Join(out.write(cmd, map[string][]submittedView{"tasks": views}, func(w io.Writer) {
+			for _, v := range views {
+				fmt.Fprintln(w, v.ID)
+			}
+		}), err)
+		return hinted(err, listQueues, fenfa.CodeNotFound)
+	})
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fenfa/fenfa"
+)
+
+func newTask() *cobra.Command {
+	return group("task", "Look at tasks", "Tell where a task is in its life, and what became of it.", newTaskGet())
+}
+
+func newTaskGet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "get ID", Short: "Show one task: its state, attempts and result",
+		Example: "  fenfa task get 0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01", Args: exactly("ID"),
+	}
+	to, out := targetFlags(cmd), outputFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := fenfa.ParseID(args[0])
+		if err != nil {
+			return err
+		}
+		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+			status, err := c.Task(ctx, id)
+			if err != nil {
+				return hinted(err, "results are kept for the queue's result_ttl; is it the right node?", fenfa.CodeNotFound)
+			}
+			return out.write(cmd, viewTask(status), func(w io.Writer) { writeTask(w, status) })
+		})
+	}
+	return cmd
+}
+
+func writeTask(w io.Writer, s *fenfa.TaskStatus) {
+	rows := [][2]string{
+		{"id", s.ID.String()},
+		{"state", string(s.State)},
+		{"queue", s.Queue},
+		{"key", s.Key},
+		{"created", moment(s.CreatedAt)},
+		{"next", moment(s.NextAt)},
+		{"finished", moment(s.FinishedAt)},
+		{"attempts", fmt.Sprintf("%d failed, handed out %d times", s.Attempts, s.Deliveries)},
+		{"worker", s.Worker},
+		{"error", s.Error},
+		{"result", clip(s.Result, 2000)},
+	}
+	if s.Task != nil {
+		rows = append(rows, [2]string{"type", s.Task.Type()}, [2]string{"payload", clip(s.Task.Payload(), 2000)})
+	}
+	pairs(w, rows)
+	writeHistory(w, s.History)
+}
+
+func writeHistory(w io.Writer, history []fenfa.Attempt) {
+	if len(history) == 0 {
+		return
+	}
+	rows := [][]string{{"FAILED AT", "WORKER", "ERROR"}}
+	for _, a := range history {
+		rows = append(rows, []string{moment(a.At), a.Worker, clip([]byte(a.Error), 120)})
+	}
+	fmt.Fprintln(w)
+	table(w, rows)
+}

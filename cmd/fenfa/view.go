@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/fenfa/fenfa"
+)
+
+// The types of this file are what --json writes; their fields are a promise to
+// scripts. Durations are text like "30s", times RFC 3339 in UTC.
+
+type attemptView struct {
+	At     string `json:"at"`
+	Worker string `json:"worker"`
+	Error  string `json:"error"`
+}
+
+func attemptViews(history []fenfa.Attempt) []attemptView {
+	views := make([]attemptView, len(history))
+	for i, a := range history {
+		views[i] = attemptView{At: timeView(a.At), Worker: a.Worker, Error: a.Error}
+	}
+	return views
+}
+
+type taskView struct {
+	ID            string            `json:"id"`
+	State         fenfa.LifeState   `json:"state"`
+	Queue         string            `json:"queue,omitempty"`
+	Key           string            `json:"key,omitempty"`
+	Type          string            `json:"type,omitempty"`
+	CreatedAt     string            `json:"created_at,omitempty"`
+	FinishedAt    string            `json:"finished_at,omitempty"`
+	NextAt        string            `json:"next_at,omitempty"`
+	Attempts      int               `json:"attempts"`
+	Deliveries    int               `json:"deliveries"`
+	Worker        string            `json:"worker,omitempty"`
+	Result        json.RawMessage   `json:"result,omitempty"`
+	ResultBase64  []byte            `json:"result_base64,omitempty"`
+	Error         string            `json:"error,omitempty"`
+	History       []attemptView     `json:"history,omitempty"`
+	Headers       map[string]string `json:"headers,omitempty"`
+	Payload       json.RawMessage   `json:"payload,omitempty"`
+	PayloadBase64 []byte            `json:"payload_base64,omitempty"`
+}
+
+func viewTask(s *fenfa.TaskStatus) taskView {
+	v := taskView{
+		ID: s.ID.String(), State: s.State, Queue: s.Queue, Key: s.Key,
+		CreatedAt: timeView(s.CreatedAt), FinishedAt: timeView(s.FinishedAt), NextAt: timeView(s.NextAt),
+		Attempts: s.Attempts, Deliveries: s.Deliveries, Worker: s.Worker, Error: s.Error, History: attemptViews(s.History),
+	}
+	v.Result, v.ResultBase64 = viewBytes(s.Result)
+	if s.Task != nil {
+		v.Type, v.Headers = s.Task.Type(), s.Task.Headers()
+		v.Payload, v.PayloadBase64 = viewBytes(s.Task.Payload())
+	}
+	return v
+}
+
+type deadView struct {
+	ID            string            `json:"id"`
+	Queue         string            `json:"queue"`
+	Key           string            `json:"key,omitempty"`
+	Type          string            `json:"type,omitempty"`
+	Reason        string            `json:"reason"`
+	DiedAt        string            `json:"died_at"`
+	Attempts      int               `json:"attempts"`
+	Deliveries    int               `json:"deliveries"`
+	History       []attemptView     `json:"history,omitempty"`
+	Headers       map[string]string `json:"headers,omitempty"`
+	Payload       json.RawMessage   `json:"payload,omitempty"`
+	PayloadBase64 []byte            `json:"payload_base64,omitempty"`
+}
+
+func viewDead(d *fenfa.DeadLetter) deadView {
+	v := deadView{
+		ID: d.Task.ID().String(), Queue: d.Task.Queue(), Key: d.Task.Key(), Type: d.Task.Type(), Reason: d.Reason, DiedAt: timeView(d.DiedAt),
+		Attempts: d.Attempts, Deliveries: d.Deliveries, History: attemptViews(d.History), Headers: d.Task.Headers(),
+	}
+	v.Payload, v.PayloadBase64 = viewBytes(d.Task.Payload())
+	return v
+}
+
+type retryView struct {
+	Base        string  `json:"base"`
+	Factor      float64 `json:"factor"`
+	Max         string  `json:"max"`
+	MaxAttempts int     `json:"max_attempts"`
+}
+
+type balanceView struct {
+	Policy    string  `json:"policy"`
+	LoadBound float64 `json:"load_bound"`
+	Overflow  string  `json:"overflow"`
+}
+
+type statsView struct {
+	BacklogTasks int64  `json:"backlog_tasks"`
+	BacklogBytes int64  `json:"backlog_bytes"`
+	Oldest       string `json:"oldest,omitempty"`
+	Scheduled    int64  `json:"scheduled"`
+	Parked       int64  `json:"parked"`
+	Ready        int64  `json:"ready"`
+	Running      int64  `json:"running"`
+	BlockedLanes int64  `json:"blocked_lanes"`
+	HaltedLanes  int64  `json:"halted_lanes"`
+	Dead         int64  `json:"dead"`
+	DoneTotal    int64  `json:"done_total"`
+	FailedTotal  int64  `json:"failed_total"`
+	DeadTotal    int64  `json:"dead_total"`
+	Workers      int64  `json:"workers"`
+}
+
+type queueView struct {
+	Name            string       `json:"name"`
+	Order           fenfa.Order  `json:"order"`
+	OnDead          fenfa.OnDead `json:"on_dead"`
+	Balance         balanceView  `json:"balance"`
+	Retry           retryView    `json:"retry"`
+	Timeout         string       `json:"timeout"`
+	Batch           int          `json:"batch"`
+	MaxDeliveries   int          `json:"max_deliveries"`
+	DedupeWindow    string       `json:"dedupe_window"`
+	ResultTTL       string       `json:"result_ttl"`
+	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
+	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
+	Stats           *statsView   `json:"stats,omitempty"`
+	Created         *bool        `json:"created,omitempty"` // queue set only
+}
+
+func viewQueue(q *fenfa.Queue) queueView {
+	return queueView{
+		Name: q.Name, Order: q.Order, OnDead: q.OnDead,
+		Balance: balanceView(q.Balance),
+		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
+		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
+		ResultTTL: span(q.ResultTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
+	}
+}
+
+func viewQueueInfo(q *fenfa.QueueInfo) queueView {
+	v, s := viewQueue(&q.Queue), q.Stats
+	v.Stats = &statsView{
+		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeView(s.Oldest), Scheduled: s.Scheduled, Parked: s.Parked,
+		Ready: s.Ready, Running: s.Running, BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: s.Workers,
+	}
+	return v
+}
+
+type recordView struct {
+	Key         string          `json:"key"`
+	Name        string          `json:"name"`
+	Version     uint64          `json:"version"`
+	Value       json.RawMessage `json:"value,omitempty"`
+	ValueBase64 []byte          `json:"value_base64,omitempty"`
+	UpdatedAt   string          `json:"updated_at,omitempty"`
+	TaskID      string          `json:"task_id,omitempty"`
+}
+
+func viewRecord(r *fenfa.Record) recordView {
+	v := recordView{Key: r.Key, Name: r.Name, Version: r.Version, UpdatedAt: timeView(r.UpdatedAt), TaskID: idText(r.TaskID)}
+	v.Value, v.ValueBase64 = viewBytes(r.Value)
+	return v
+}
+
+type changeView struct {
+	Seq           uint64          `json:"seq"`
+	At            string          `json:"at"`
+	Op            string          `json:"op"`
+	Key           string          `json:"key"`
+	Name          string          `json:"name"`
+	VersionBefore uint64          `json:"version_before"`
+	VersionAfter  uint64          `json:"version_after"`
+	Value         json.RawMessage `json:"value,omitempty"`
+	ValueBase64   []byte          `json:"value_base64,omitempty"`
+	TaskID        string          `json:"task_id,omitempty"`
+	Attempt       int             `json:"attempt,omitempty"`
+	Node          string          `json:"node,omitempty"`
+	Worker        string          `json:"worker,omitempty"`
+	Hash          string          `json:"hash"`
+}
+
+func viewChange(c *fenfa.Change) changeView {
+	v := changeView{
+		Seq: c.Seq, At: timeView(c.At), Op: c.Op, Key: c.Key, Name: c.Name, VersionBefore: c.VersionBefore, VersionAfter: c.VersionAfter,
+		TaskID: idText(c.TaskID), Attempt: c.Attempt, Node: c.Node, Worker: c.Worker, Hash: fmt.Sprintf("%x", c.Hash),
+	}
+	v.Value, v.ValueBase64 = viewBytes(c.Value)
+	return v
+}
+
+type workerView struct {
+	ID             string            `json:"id"`
+	State          string            `json:"state"`
+	Queues         []string          `json:"queues"`
+	Slots          int               `json:"slots"`
+	InFlight       int               `json:"in_flight"`
+	Weight         float64           `json:"weight"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	Client         string            `json:"client"`
+	Address        string            `json:"address"`
+	ConnectedAt    string            `json:"connected_at"`
+	HeartbeatAgeMS int64             `json:"heartbeat_age_ms"`
+	DoneTotal      int64             `json:"done_total"`
+	FailedTotal    int64             `json:"failed_total"`
+}
+
+func viewWorker(w *fenfa.WorkerInfo) workerView {
+	return workerView{
+		ID: w.ID, State: w.State, Queues: w.Queues, Slots: w.Slots, InFlight: w.InFlight, Weight: w.Weight, Labels: w.Labels, Client: w.Client,
+		Address: w.Address, ConnectedAt: timeView(w.ConnectedAt), HeartbeatAgeMS: w.HeartbeatAge.Milliseconds(), DoneTotal: w.DoneTotal, FailedTotal: w.FailedTotal,
+	}
+}
+
+type healthView struct {
+	Node       string   `json:"node"`
+	Version    string   `json:"version"`
+	Ready      bool     `json:"ready"`
+	Problems   []string `json:"problems"`
+	StartedAt  string   `json:"started_at"`
+	Partitions int      `json:"partitions"`
+	Durability string   `json:"durability"`
+}
+
+func viewHealth(h *fenfa.Health) healthView {
+	v := healthView{
+		Node: h.Node, Version: h.Version, Ready: h.Ready, Problems: h.Problems,
+		StartedAt: timeView(h.StartedAt), Partitions: h.Partitions, Durability: h.Durability,
+	}
+	if v.Problems == nil {
+		v.Problems = []string{}
+	}
+	return v
+}
+
+func idText(id fenfa.ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
+// span is a duration without units that are zero: 24h, not 24h0m0s.
+func span(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if len(text) > len(zero) && text[len(text)-len(zero):] == zero {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+func count(n int64) string { return strconv.FormatInt(n, 10) }

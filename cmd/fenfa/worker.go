@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fenfa/fenfa"
+)
+
+func newWorker() *cobra.Command {
+	var (
+		queues      []string
+		command     string
+		id          string
+		concurrency int
+		drain       time.Duration
+	)
+	cmd := &cobra.Command{
+		Use: "worker --queue QUEUE --exec CMD", Short: "Work on tasks by running a command for each",
+		Long: `Work on tasks by running a command for each, with /bin/sh -c. The command gets the task
+as one JSON object on standard input (id, queue, key, type, payload or payload_base64,
+headers, attempt, delivery, created_at) and in the environment (FENFA_TASK_ID,
+FENFA_TASK_QUEUE, FENFA_TASK_KEY, FENFA_TASK_TYPE, FENFA_TASK_ATTEMPT,
+FENFA_TASK_DELIVERY). Its exit code decides:
+
+  0     done; standard output, without the last line end, is the task's result
+  65    rejected (EX_DATAERR): a dead letter at once, without further attempts
+  75    to be tried again later (EX_TEMPFAIL), by the queue's retry policy
+  else  failed, and tried again like 75
+
+The end of standard error becomes the error that ` + "`fenfa task get`" + ` shows. When the
+attempt's time is over, the command and all it started (its process group) are killed, and
+the attempt has failed. More than 256 KiB of result is rejected.
+
+SIGTERM or SIGINT lets running commands finish; a second one ends the worker at once, and
+its tasks go to other workers.`,
+		Example: "  fenfa worker --queue mail --exec './send-mail.py' --concurrency 4", Args: exactly(),
+	}
+	to := targetFlags(cmd)
+	f := cmd.Flags()
+	f.StringArrayVar(&queues, "queue", nil, "queue to work on; may be given several times (needed)")
+	f.StringVar(&command, "exec", "", "command to run for each task (needed)")
+	f.StringVar(&id, "id", "", "name of this worker (default: host name, process id and a random part)")
+	f.IntVar(&concurrency, "concurrency", 1, "commands that run at the same time")
+	f.DurationVar(&drain, "drain-timeout", 25*time.Second, "how long running commands may take after SIGTERM")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		switch {
+		case len(queues) == 0:
+			return usagef("say the queue").withHint("--queue NAME")
+		case command == "":
+			return usagef("say the command").withHint("--exec CMD")
+		case concurrency < 1:
+			return usagef("--concurrency is %d: want 1 or more", concurrency)
+		}
+		client, err := to.dial()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, client.Close()) }()
+		opts := []fenfa.WorkerOption{
+			fenfa.Concurrency(concurrency), fenfa.DrainTimeout(drain), fenfa.OnEvent(tell(cmd)),
+		}
+		if id != "" {
+			opts = append(opts, fenfa.WorkerID(id))
+		}
+		worker := client.Worker(opts...)
+		run := &execHandler{shell: "/bin/sh", command: command, env: os.Environ()}
+		for _, queue := range queues {
+			worker.Handle(queue, run.handle)
+		}
+		return worker.Run(cmd.Context())
+	}
+	return cmd
+}
+
+// tell writes what happens to the worker to standard error.
+func tell(cmd *cobra.Command) func(fenfa.Event) {
+	return func(e fenfa.Event) {
+		switch e.Kind {
+		case fenfa.EventConnected:
+			fmt.Fprintf(cmd.ErrOrStderr(), "connected to node %s\n", e.Node)
+		case fenfa.EventDisconnected:
+			fmt.Fprintf(cmd.ErrOrStderr(), "disconnected, trying again: %v\n", e.Err)
+		case fenfa.EventDraining:
+			fmt.Fprintln(cmd.ErrOrStderr(), "draining: finishing what was begun")
+		case fenfa.EventLeaseLost:
+			fmt.Fprintf(cmd.ErrOrStderr(), "task %s went to another worker\n", e.TaskID)
+		case fenfa.EventFinished:
+			if e.Err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "task %s failed: %v\n", e.TaskID, e.Err)
+			}
+		default:
+		}
+	}
+}
