@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ const (
 	DefaultCacheBytes    = 128 << 20
 	DefaultMemTableBytes = 64 << 20
 	DefaultMinFreeBytes  = 256 << 20
+	DefaultPatience      = 30 * time.Second
 )
 
 // ExitCode is the process's exit code after a fatal failure of the disk, unless
@@ -43,8 +45,11 @@ type Config struct {
 	// MinFreeBytes is the room on the disk below which AcceptsNew fails; default
 	// 256 MiB. It is watched on the operating system's file system only.
 	MinFreeBytes uint64
-	Registerer   prometheus.Registerer // nil: no metrics
-	// Fatal is called once, when the log could not be written. It must end the
+	// Patience is how long flushes and compactions may fail without one success until
+	// the process ends; default 30 s.
+	Patience   time.Duration
+	Registerer prometheus.Registerer // nil: no metrics
+	// Fatal is called once, when the disk failed for good. It must end the
 	// process; the default logs the failure and exits with ExitCode. Where it
 	// returns (in tests), the engine stands still: nothing is confirmed any more.
 	Fatal func(error)
@@ -66,6 +71,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MinFreeBytes == 0 {
 		c.MinFreeBytes = DefaultMinFreeBytes
+	}
+	if c.Patience <= 0 {
+		c.Patience = DefaultPatience
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,6 +38,8 @@ func (l pebbleLogger) log(level slog.Level, format string, args []any) {
 func (db *DB) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: db.onBackgroundError,
+		FlushEnd:        func(info pebble.FlushInfo) { db.onBackgroundDone(info.Err) },
+		CompactionEnd:   func(info pebble.CompactionInfo) { db.onBackgroundDone(info.Err) },
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			db.failAndStand(fmt.Errorf("read %s: damaged data: %w", info.Path, info.Details))
 		},
@@ -48,14 +51,34 @@ func (db *DB) events() *pebble.EventListener {
 }
 
 // onBackgroundError is called when a flush or a compaction failed. Pebble tries
-// it again from data that is still there; meanwhile new work is refused.
+// it again from data that is still there; meanwhile new work is refused. When
+// none succeeds for Config.Patience the process ends: writes would stand still
+// for ever, and a new process says more clearly what is wrong.
 func (db *DB) onBackgroundError(err error) {
 	db.metrics.backgroundErrors.Inc()
-	db.background.Store(&backgroundError{err: err, at: db.cfg.Clock.Now()})
-	db.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "flush or compaction failed", slog.Any("error", err))
+	now := db.cfg.Clock.Now()
+	trouble := &backgroundError{err: err, first: now, last: now}
+	before := db.background.Load()
+	if before != nil {
+		trouble.first = before.first
+	}
+	db.background.Store(trouble)
+	if trouble.last.Sub(trouble.first) >= db.cfg.Patience {
+		db.failAndStand(fmt.Errorf("no flush or compaction succeeded for %v: %w", db.cfg.Patience, err))
+	}
+	if before == nil || now.Sub(before.last) >= time.Second {
+		db.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "flush or compaction failed", slog.Any("error", err))
+	}
 	select {
 	case db.watchNow <- struct{}{}:
 	default:
+	}
+}
+
+// onBackgroundDone is called when a flush or a compaction ended.
+func (db *DB) onBackgroundDone(err error) {
+	if err == nil {
+		db.background.Store(nil)
 	}
 }
 

@@ -11,9 +11,8 @@ import (
 // What makes the engine refuse new work, beside a full disk and a deep level 0.
 const (
 	watchInterval     = 500 * time.Millisecond
-	maxCompactionDebt = 16 << 30         // bytes that wait for compaction
-	maxQueueBytes     = 256 << 20        // bytes that wait for the log
-	backgroundMemory  = 10 * time.Second // how long a failed flush or compaction counts
+	maxCompactionDebt = 16 << 30  // bytes that wait for compaction
+	maxQueueBytes     = 256 << 20 // bytes that wait for the log
 )
 
 // health is what the watch saw last.
@@ -30,9 +29,10 @@ type health struct {
 	cacheMiss int64
 }
 
+// backgroundError says that flushes or compactions fail; the first success ends it.
 type backgroundError struct {
-	err error
-	at  time.Time
+	err         error
+	first, last time.Time
 }
 
 // AcceptsNew says why new work must be refused now: an error that wraps
@@ -105,7 +105,7 @@ func (db *DB) judge(h *health, usageErr error) error {
 		return fmt.Errorf("%w: compaction is behind (%d MiB): slow down", ErrFull, h.debtBytes>>20)
 	case queued > maxQueueBytes:
 		return fmt.Errorf("%w: %d MiB wait for the log: slow down", ErrFull, queued>>20)
-	case b != nil && db.cfg.Clock.Now().Sub(b.at) < backgroundMemory:
+	case b != nil:
 		return fmt.Errorf("%w: a flush or compaction failed: %w", ErrFull, b.err)
 	}
 	return nil
