@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	brokerembedded "github.com/fenfa/fenfa/internal/broker/embedded"
+	"github.com/fenfa/fenfa/internal/dispatch"
+	"github.com/fenfa/fenfa/internal/kv"
+	"github.com/fenfa/fenfa/internal/lifecycle"
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/server"
+	storeembedded "github.com/fenfa/fenfa/internal/store/embedded"
+)
+
+// parts lists what a node is made of, in the order of the start. Each part finds
+// what it needs in n, where the parts before it have put it.
+func (n *Node) parts() []lifecycle.Part {
+	return []lifecycle.Part{
+		{Name: "ports", Start: n.listen, Stop: n.unlisten},
+		{Name: "storage engine", Start: n.openKV, Stop: func(context.Context) error { return n.db.Close() }},
+		{Name: "broker", Start: n.openBroker, Stop: func(ctx context.Context) error { return n.broker.Close(ctx) }},
+		{Name: "store", Start: n.openStore, Stop: func(ctx context.Context) error { return n.store.Close(ctx) }},
+		{Name: "dispatch", Start: n.openDispatch, Stop: func(ctx context.Context) error { return n.dispatch.Close(ctx) }},
+		{
+			Name: "partitions", Start: n.startEngine,
+			Drain: func(ctx context.Context) error { return n.engine.Drain(ctx) },
+			Stop:  n.stopEngine,
+		},
+		{
+			Name: "server", Start: n.startServer,
+			// Workers hear of the drain before the partitions wait for their leases.
+			Drain: func(context.Context) error { n.dispatch.Drain(); return nil },
+			Stop:  func(ctx context.Context) error { return n.server.Close(ctx) },
+		},
+	}
+}
+
+func (n *Node) listen(ctx context.Context) error {
+	var err error
+	if n.grpc, err = listen(ctx, "grpc.listen", n.opts.Config.GRPC.Listen); err != nil {
+		return err
+	}
+	if n.http, err = listen(ctx, "http.listen", n.opts.Config.HTTP.Listen); err != nil {
+		return errors.Join(err, n.grpc.Close())
+	}
+	return nil
+}
+
+// unlisten closes what the server did not close, because it never started.
+func (n *Node) unlisten(context.Context) error {
+	var errs []error
+	for _, l := range []net.Listener{n.grpc, n.http} {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (n *Node) openKV(context.Context) error {
+	c := n.opts.Config
+	db, err := kv.Open(kv.Config{ //nolint:contextcheck // What it starts outlives the start.
+		Dir: c.DataDir, Logger: n.log, Registerer: n.registry, Clock: n.opts.Clock, Fatal: n.opts.Fatal,
+		CacheBytes: int64(c.Storage.Cache), MemTableBytes: uint64(c.Storage.MemTable), MinFreeBytes: uint64(c.Storage.MinFree),
+	})
+	if err != nil {
+		return dataDirError(c.DataDir, err)
+	}
+	n.db = db
+	return nil
+}
+
+func (n *Node) openBroker(context.Context) error {
+	b, err := brokerembedded.New(brokerembedded.Config{ //nolint:contextcheck // What it starts outlives the start.
+		DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.broker = b
+	return nil
+}
+
+func (n *Node) openStore(ctx context.Context) error {
+	s, err := storeembedded.New(storeembedded.Config{DB: n.db})
+	if err != nil {
+		return err
+	}
+	n.store = s
+	if err := fixPartitions(ctx, s.Meta(), n.opts.Config.Partitions); err != nil {
+		return errors.Join(err, s.Close(ctx))
+	}
+	return nil
+}
+
+func (n *Node) openDispatch(context.Context) error {
+	d, err := dispatch.New(dispatch.Config{Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry})
+	if err != nil {
+		return err
+	}
+	n.dispatch = d
+	return nil
+}
+
+func (n *Node) startEngine(ctx context.Context) error {
+	e, err := partition.New(partition.Config{
+		Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
+		Clock: n.opts.Clock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.engine = e
+	n.dispatch.Start(e)
+	if err := e.Start(ctx); err != nil {
+		return errors.Join(err, n.stopEngine(ctx))
+	}
+	return nil
+}
+
+// stopEngine stops the partitions without waiting for leases.
+func (n *Node) stopEngine(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return n.engine.Drain(ctx)
+}
+
+func (n *Node) startServer(context.Context) error {
+	c := n.opts.Config
+	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
+		Engine: n.engine, Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
+		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
+		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
+	})
+	if err != nil {
+		return err
+	}
+	n.server = s
+	s.Start()
+	return nil
+}
