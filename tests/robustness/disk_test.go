@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,7 +38,7 @@ func smallDisk(t *testing.T, size string) string {
 // confirmed and why no more.
 func fill(t *testing.T, client *fenfa.Client) (confirmed []submission, refusal error) {
 	t.Helper()
-	pad := strings.Repeat("x", 512<<10)
+	pad := noise(512 << 10)
 	for i := 1; i <= 4000; i++ {
 		task := fenfa.NewTask(orders, order{N: i, Pad: pad}, fenfa.Key("sku"))
 		if _, err := client.Submit(t.Context(), task); err != nil {
@@ -51,7 +51,7 @@ func fill(t *testing.T, client *fenfa.Client) (confirmed []submission, refusal e
 }
 
 func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
-	n := newNode(t, filepath.Join(smallDisk(t, "512m"), "data"))
+	n := newNode(t, filepath.Join(smallDisk(t, "1g"), "data"))
 	n.start()
 	client := n.dial()
 	configure(t, client)
@@ -76,16 +76,14 @@ func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
 // also what the node keeps free for completions. It may go on or end, as the
 // moment has it; what it confirmed is there when there is room again.
 func TestADiskThatFailsEndsTheNodeAndLosesNothing(t *testing.T) {
-	disk := smallDisk(t, "512m")
+	disk := smallDisk(t, "1g")
 	n := newNode(t, filepath.Join(disk, "data"))
 	n.start()
 	client := n.dial(fenfa.WithSubmitTimeout(2 * time.Second))
 	configure(t, client)
 	startWorker(t, n.grpc, "worker")
-	load := &load{t: t, client: client, keys: 8, every: time.Millisecond, prefix: "sku", pad: strings.Repeat("x", 32<<10)}
-	ctx, stop := context.WithCancel(t.Context())
-	var submitting sync.WaitGroup
-	submitting.Go(func() { load.run(ctx) })
+	load := &load{t: t, client: client, keys: 8, every: time.Millisecond, prefix: "sku", pad: noise(32 << 10)}
+	stop := load.start()
 	if err := eventually(t.Context(), "200 orders are confirmed", func(context.Context) bool { return load.confirmed() >= 200 }); err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +104,18 @@ func TestADiskThatFailsEndsTheNodeAndLosesNothing(t *testing.T) {
 	n.kill()
 	n.start()
 	stop()
-	submitting.Wait()
 	check(t, client, load.submissions)
+}
+
+// noise returns text that does not compress well.
+func noise(size int) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"
+	random := rand.New(rand.NewPCG(1, 1))
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = letters[random.IntN(len(letters))]
+	}
+	return string(b)
 }
 
 // inflate takes all the room that is left, and returns the file that has it.

@@ -1,10 +1,8 @@
 package robustness
 
 import (
-	"context"
 	"math/rand/v2"
 	"os"
-	"sync"
 	"testing"
 	"time"
 )
@@ -21,9 +19,7 @@ func TestNothingIsLostOrDoubledWhenTheNodeIsKilled(t *testing.T) {
 	startWorker(t, n.grpc, "worker-2")
 
 	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku"}
-	ctx, stop := context.WithCancel(t.Context())
-	var submitting sync.WaitGroup
-	submitting.Go(func() { load.run(ctx) })
+	stop := load.start()
 
 	seed := rand.Uint64()
 	moments := rand.New(rand.NewPCG(seed, 0))
@@ -44,7 +40,6 @@ func TestNothingIsLostOrDoubledWhenTheNodeIsKilled(t *testing.T) {
 		}
 	}
 	stop()
-	submitting.Wait()
 	t.Logf("%d kills with seed %d, %d orders confirmed", kills, seed, load.confirmed())
 	check(t, client, load.submissions)
 }

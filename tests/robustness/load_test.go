@@ -37,15 +37,21 @@ type load struct {
 	submissions []submission
 }
 
-// run submits until ctx ends, and returns when all submitters have ended. What
-// was begun is carried through: a submit without an answer is repeated until
-// there is one.
-func (l *load) run(ctx context.Context) {
+// start begins to submit. The returned function ends it and waits until what was
+// begun is carried through: a submit without an answer is repeated until there
+// is one.
+func (l *load) start() (stop func()) {
+	ctx, cancel := context.WithCancel(l.t.Context())
 	var submitters sync.WaitGroup
 	for i := range l.keys {
 		submitters.Go(func() { l.submitter(ctx, i) })
 	}
-	submitters.Wait()
+	stop = func() {
+		cancel()
+		submitters.Wait()
+	}
+	l.t.Cleanup(stop)
+	return stop
 }
 
 func (l *load) submitter(ctx context.Context, i int) {
@@ -64,7 +70,7 @@ func (l *load) submitter(ctx context.Context, i int) {
 		}
 		s := submission{client: i, key: key, n: n, reject: o.Reject, start: time.Now()}
 		task := fenfa.NewTask(orders, o, fenfa.Key(key))
-		s.id, s.confirmed = task.ID(), l.submit(context.WithoutCancel(ctx), task)
+		s.id, s.confirmed = task.ID(), l.submit(task) //nolint:contextcheck // What was begun is carried through after ctx ends; the test bounds it.
 		s.end = time.Now()
 		l.mu.Lock()
 		l.submissions = append(l.submissions, s)
@@ -75,17 +81,18 @@ func (l *load) submitter(ctx context.Context, i int) {
 	}
 }
 
-// submit submits until somebody says yes. Only what may pass is repeated.
-func (l *load) submit(ctx context.Context, task *fenfa.Task) bool {
+// submit submits until somebody says yes, or the test ends. Only what may pass is
+// repeated.
+func (l *load) submit(task *fenfa.Task) bool {
 	var last error
-	err := eventually(ctx, "somebody confirms "+task.ID().String(), func(ctx context.Context) bool {
+	err := eventually(l.t.Context(), "somebody confirms "+task.ID().String(), func(ctx context.Context) bool {
 		_, last = l.client.Submit(ctx, task)
 		return last == nil || !passing(last)
 	})
 	if err == nil {
 		err = last
 	}
-	if err != nil {
+	if err != nil && l.t.Context().Err() == nil {
 		l.t.Errorf("submit: %v (last answer: %v)", err, last)
 	}
 	return err == nil

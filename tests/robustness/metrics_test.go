@@ -33,6 +33,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	client := n.dial()
 	configure(t, client)
 	startWorker(t, n.grpc, "worker")
+	leaver := startWorker(t, n.grpc, "leaver")
 	var submissions []submission
 	for i := 1; i <= 5; i++ {
 		task := fenfa.NewTask(orders, order{N: i, Fail: i % 2}, fenfa.Key("sku"))
@@ -42,6 +43,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 		submissions = append(submissions, submission{id: task.ID(), key: "sku", n: i, confirmed: true})
 	}
 	check(t, client, submissions)
+	leaver.stop() // Ends of sessions are counted too.
 
 	page := filepath.Join("..", "..", "docs", "metrics.md")
 	text, err := os.ReadFile(page)
@@ -65,7 +67,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	t.Errorf("%s is stale: run make generate; it should be\n%s", page, want)
 }
 
-// metrics returns what the node says at /metrics.
+// metrics returns what the node says at /metrics, once it has seen a worker leave.
 func (n *node) metrics() string {
 	n.t.Helper()
 	var said string
@@ -81,7 +83,7 @@ func (n *node) metrics() string {
 		body, err := io.ReadAll(response.Body)
 		_ = response.Body.Close()
 		said = string(body)
-		return err == nil && response.StatusCode == http.StatusOK
+		return err == nil && response.StatusCode == http.StatusOK && strings.Contains(said, "\nfenfa_dispatch_sessions_ended_total{")
 	}); err != nil {
 		n.t.Fatal(err)
 	}

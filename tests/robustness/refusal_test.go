@@ -27,7 +27,7 @@ func TestANodeThatCannotServeSaysWhy(t *testing.T) {
 			func(t *testing.T, n *node) {
 				t.Helper()
 				newNode(t, n.data).start()
-			}, exitNode, "another process",
+			}, exitNode, "another node",
 		},
 		"a newer fenfa wrote the data directory": {
 			func(t *testing.T, n *node) { t.Helper(); makeNewer(t, n) }, exitNode, "newer version",
