@@ -33,7 +33,8 @@ func (l *Ledger) Missing(t *task.Task, o *task.Outcome) []RecordKey {
 		if key == "" {
 			key = t.Key
 		}
-		if l.local(key) && !l.KnowsRecord(key, name) {
+		// What cannot be a record's address is left to Check, which refuses it.
+		if task.ValidateRecord(key, name, 0) == nil && l.local(key) && !l.KnowsRecord(key, name) {
 			missing = append(missing, RecordKey{key, name})
 		}
 	}
@@ -169,25 +170,29 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 		l.grow(e, len(w.Name)+entityOverhead)
 	}
 	if w.Delete && r.version == 0 {
-		return 0 // it is not there: no change, no op-log row
+		r.token = by.Token // later writes of the lease may build on its absence
+		return 0           // no change, no op-log row
+	}
+	value := w.Value
+	if w.Delete {
+		value = nil
 	}
 	ts := l.Stamp(now)
 	l.head.Seq++
 	row := &store.OpLog{
 		Seq: l.head.Seq, HLC: ts, Op: store.OpPut, Key: key, Name: w.Name, Before: r.version, After: l.head.Seq,
-		Value: w.Value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker,
+		Value: value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker,
 	}
-	l.grow(e, len(w.Value)-len(r.value))
-	r.version, r.value = l.head.Seq, w.Value
+	l.grow(e, len(value)-len(r.value))
+	r.version, r.value = l.head.Seq, value
 	if w.Delete {
-		row.Op, row.After, row.Value = store.OpDelete, 0, nil
-		r.version, r.value = 0, nil
+		row.Op, row.After, r.version = store.OpDelete, 0, 0
 	}
 	r.updatedAt, r.taskID, r.token = ts, by.TaskID, by.Token
 	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
 	l.head.Chain = row.Hash
 	l.Put(row)
-	l.bytes += len(w.Value)
+	l.bytes += len(value)
 	if r.touched != l.number {
 		r.touched = l.number
 		l.touched = append(l.touched, r)

@@ -52,8 +52,8 @@ func (a *afterwards) committed(session uint64, ref task.LeaseRef, index int) {
 	}})
 }
 
-// release carries out what waited.
-func (c *core) release(now time.Time, a *afterwards) {
+// release carries out what waited. What that lets wait anew is for the next batch.
+func (c *core) release(now time.Time, a afterwards) {
 	for i := range a.verdicts {
 		c.env.Answer(a.verdicts[i].session, a.verdicts[i].verdict)
 	}
@@ -66,9 +66,7 @@ func (c *core) release(now time.Time, a *afterwards) {
 	for _, answer := range a.answers {
 		answer()
 	}
-	lanes := a.lanes
-	*a = afterwards{}
-	for _, l := range lanes {
+	for _, l := range a.lanes {
 		c.settled(now, l)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// alarm is a time at which the core looks at something: at a blocked lane, at a
-// task that waits for its next attempt, or, with neither, at the schedule.
+// alarm is a time at which the core looks at something: at a blocked lane, or at
+// a task that waits for its next attempt.
 type alarm struct {
 	at   time.Time
 	lane *lane

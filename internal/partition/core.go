@@ -2,6 +2,8 @@ package partition
 
 import (
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -24,6 +26,10 @@ const (
 	maxFromStore  = 4096    // tasks in memory that came from schedule and parked rows
 	maxBatchBytes = 4 << 20 // of a gathering batch; beyond, no new leases until it is committed
 )
+
+// tokenBits are those of a token that count the leases of one claim; the epoch
+// stands above them, so that tokens grow from owner to owner whatever clocks say.
+const tokenBits = 40
 
 // env is what a core does to the world. No method blocks; results come back as
 // events.
@@ -55,6 +61,21 @@ type coreConfig struct {
 	// Repeats says that the broker may deliver one task under two positions.
 	Repeats bool
 	Seed    uint64
+	// FromStore is how many tasks that came from schedule and parked rows are held
+	// in memory, default maxFromStore, and Page how many parked rows are read at a
+	// time, default parkedPage.
+	FromStore int
+	Page      int
+}
+
+func (cfg coreConfig) withDefaults() coreConfig {
+	if cfg.FromStore == 0 {
+		cfg.FromStore = maxFromStore
+	}
+	if cfg.Page == 0 {
+		cfg.Page = parkedPage
+	}
+	return cfg
 }
 
 // core is the state machine of one owned partition.
@@ -68,8 +89,8 @@ type core struct {
 	order  []*queue // round in which queues are served
 	tasks  map[task.ID]*item
 	leases map[uint64]*lease
-	token  uint64
-	first  uint64 // before every token and every row number of this claim
+	token  uint64 // of the latest lease
+	first  uint64 // before every row number of this claim
 	recent recentIDs
 
 	gathering afterwards // waits for the batch that gathers
@@ -101,6 +122,7 @@ type queue struct {
 }
 
 func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *counters) *core {
+	cfg = cfg.withDefaults()
 	first := uint64(led.Stamp(now))
 	return &core{
 		cfg:     cfg,
@@ -110,7 +132,7 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		queues:  make(map[string]*queue),
 		tasks:   make(map[task.ID]*item),
 		leases:  make(map[uint64]*lease),
-		token:   first,
+		token:   led.Epoch() << tokenBits,
 		first:   first,
 		loading: make(map[ledger.RecordKey][]func()),
 		counts:  counts,
@@ -141,13 +163,23 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 	q.Queue = settings
 	q.starved = false
 	if settings.OnDead == task.OnDeadSkip {
-		for _, l := range q.lanes {
-			if l.status == laneHalted {
-				l.status = laneIdle
-				c.wake(now, l)
-			}
+		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
+			l.status = laneIdle
+			c.wake(now, l)
 		}
 	}
+}
+
+// lanesWhere returns some of the lanes, sorted by key: what follows from them is
+// the same in every replay.
+func (q *queue) lanesWhere(is func(*lane) bool) (found []*lane) {
+	for _, l := range q.lanes {
+		if is(l) {
+			found = append(found, l)
+		}
+	}
+	slices.SortFunc(found, func(a, b *lane) int { return strings.Compare(a.key, b.key) })
+	return found
 }
 
 // capacity says that a worker has room for the queue's tasks again.
@@ -168,7 +200,9 @@ func (c *core) restore(now time.Time, queue, key string, halted bool) {
 	}
 	l := c.laneOf(q, key)
 	if halted {
-		l.status = laneHalted
+		if l.ordered {
+			l.status = laneHalted
+		}
 		return
 	}
 	l.tail = true
@@ -196,9 +230,14 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 		it := &a.item
 		q.held.Tasks++
 		q.held.Bytes += it.size
-		if a.known != nil || c.tasks[it.ID] != nil || c.recent.has(it.ID) {
+		held := c.tasks[it.ID]
+		if a.known != nil || held != nil || c.recent.has(it.ID) {
 			c.counts.repeats.Inc()
-			c.settle(q, it.pos)
+			// The very message that is held is given again where a reader reconnected: it
+			// is settled when its task ends.
+			if held == nil || held.origin != inBroker || held.pos != it.pos {
+				c.settle(q, it.pos)
+			}
 			c.unhold(it, q)
 			continue
 		}
@@ -213,6 +252,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	it.lane = l
 	if it.origin == inBroker && it.attempts == 0 && it.RunAt.After(now) {
 		c.reschedule(now, it, it.RunAt)
+		c.wake(now, l) // the lane may have been made for this task only
 		return
 	}
 	if !l.ordered && it.notBefore.After(now) {
@@ -277,7 +317,7 @@ func (c *core) wake(now time.Time, l *lane) {
 		}
 		return
 	}
-	if l.tail && l.items.len() < parkedPage/4 {
+	if l.tail && l.items.len() <= c.cfg.Page/4 {
 		c.fetch(l)
 	}
 	if l.ordered {
@@ -290,14 +330,25 @@ func (c *core) wake(now time.Time, l *lane) {
 			c.load(ledger.RecordKey{Key: l.key}, func() { c.loaded(l) })
 			return
 		}
-		if !c.led.Clean(l.key) {
-			l.status = laneSettling
-			c.gathering.lanes = append(c.gathering.lanes, l)
+		if c.untidy(l) {
 			return
 		}
 	}
 	l.status = laneReady
 	l.q.ready = append(l.q.ready, l)
+}
+
+// untidy makes a lane wait until what was written to its key's records is
+// durable, so that its worker sees nothing else. It waits once: where records
+// are written all the time, it goes on without them, and the worker asks.
+func (c *core) untidy(l *lane) bool {
+	if l.waited || c.led.Clean(l.key) {
+		return false
+	}
+	l.waited = true
+	l.status = laneSettling
+	c.gathering.lanes = append(c.gathering.lanes, l)
+	return true
 }
 
 func (c *core) loaded(l *lane) {
@@ -337,7 +388,9 @@ func (c *core) step(now time.Time) {
 	}
 	c.feed()
 	if !c.waitsForCommit() {
-		c.release(now, &c.gathering) // it waits for nothing: no batch gathers
+		ready := c.gathering // waits for nothing: no batch gathers
+		c.gathering = afterwards{}
+		c.release(now, ready)
 	}
 	for _, q := range c.order {
 		if q.freed.Tasks > 0 {
@@ -345,6 +398,19 @@ func (c *core) step(now time.Time) {
 			q.freed = broker.Limit{}
 		}
 	}
+}
+
+// turn follows a round of events: it does what became due and possible, and hands
+// the next batch to commit.
+func (c *core) turn(now time.Time, commit func(store.Batch)) {
+	if at := c.nextAlarm(now); !at.IsZero() && !at.After(now) {
+		c.tick(now)
+	}
+	c.step(now)
+	if b, ok := c.seal(now); ok {
+		commit(b)
+	}
+	c.step(now)
 }
 
 // waitsForCommit reports whether something accepted is not durable yet.
@@ -364,14 +430,21 @@ func (c *core) committed(now time.Time) {
 	c.led.Committed()
 	done := c.flying
 	c.flying = afterwards{}
-	c.release(now, &done)
+	c.release(now, done)
 }
 
 // nextAlarm is when tick must be called, or zero.
 func (c *core) nextAlarm(now time.Time) time.Time {
 	at := c.alarms.next()
+	if next := c.sched.next; !next.IsZero() && (at.IsZero() || next.Before(at)) {
+		at = next
+	}
 	if len(c.leases) > 0 || c.crowded() {
-		if t := c.lastTick.Add(tickInterval); at.IsZero() || t.Before(at) {
+		t := c.lastTick.Add(tickInterval)
+		if c.lastTick.After(now) {
+			t = now // the clock went back
+		}
+		if at.IsZero() || t.Before(at) {
 			at = t
 		}
 		if at.Before(now) {
@@ -396,11 +469,12 @@ func (c *core) tick(now time.Time) {
 			a.item.state = task.StateReady
 			a.item.lane.pushBack(a.item)
 			c.wake(now, a.item.lane)
-		case a.lane == nil && a.item == nil:
-			c.sched.due = true
 		}
 	}
-	if now.Sub(c.lastTick) < tickInterval {
+	if next := c.sched.next; !next.IsZero() && !next.After(now) {
+		c.sched.due, c.sched.next = true, time.Time{}
+	}
+	if since := now.Sub(c.lastTick); since >= 0 && since < tickInterval {
 		return
 	}
 	c.lastTick = now

@@ -43,12 +43,8 @@ func (f *feeder) credit(tasks, bytes int) {
 // wait returns what may be read now. It waits until a quarter of the window is
 // free, so that a full window is not refilled in crumbs.
 func (f *feeder) wait(ctx context.Context) (broker.Limit, error) {
-	window := f.own.e.cfg.Window
 	for {
-		f.mu.Lock()
-		room := f.room
-		f.mu.Unlock()
-		if room.Tasks >= window.Tasks/4 && room.Bytes >= window.Bytes/4 {
+		if room, ok := f.free(); ok {
 			return room, nil
 		}
 		select {
@@ -59,6 +55,14 @@ func (f *feeder) wait(ctx context.Context) (broker.Limit, error) {
 	}
 }
 
+// free returns the room there is, and whether it is worth a read.
+func (f *feeder) free() (room broker.Limit, ok bool) {
+	window := f.own.e.cfg.Window
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.room, f.room.Tasks >= max(1, window.Tasks/4) && f.room.Bytes >= max(1, window.Bytes/4)
+}
+
 func (f *feeder) run(ctx context.Context) {
 	for {
 		limit, err := f.wait(ctx)
@@ -66,22 +70,23 @@ func (f *feeder) run(ctx context.Context) {
 			return
 		}
 		deliveries, err := f.reader.Next(ctx, limit)
+		var arrivals []arrival
 		if err == nil {
-			err = f.hand(ctx, deliveries)
+			arrivals, err = f.identify(ctx, deliveries)
 		}
 		if err != nil {
 			f.own.fail(fmt.Errorf("read queue %s: %w", f.queue, err))
 			return
 		}
+		f.hand(arrivals)
 	}
 }
 
-// hand decodes what was read, looks up what is known of tasks that may have been
-// here before, and posts it.
-func (f *feeder) hand(ctx context.Context, deliveries []broker.Delivery) error {
+// identify decodes what was read and looks up what is known of tasks that may
+// have been here before.
+func (f *feeder) identify(ctx context.Context, deliveries []broker.Delivery) ([]arrival, error) {
 	arrivals := make([]arrival, 0, len(deliveries))
 	var repeated []int
-	bytes := 0
 	for i := range deliveries {
 		d := &deliveries[i]
 		t, err := task.Decode(d.Body)
@@ -93,7 +98,6 @@ func (f *feeder) hand(ctx context.Context, deliveries []broker.Delivery) error {
 		}
 		it := newItem(t, d.Body)
 		it.pos = d.Position
-		bytes += it.size
 		if !d.Fresh {
 			repeated = append(repeated, len(arrivals))
 		}
@@ -101,15 +105,23 @@ func (f *feeder) hand(ctx context.Context, deliveries []broker.Delivery) error {
 	}
 	if len(repeated) > 0 {
 		if err := f.own.lookUp(ctx, arrivals, repeated); err != nil {
-			return err
+			return nil, err
 		}
+	}
+	return arrivals, nil
+}
+
+// hand passes tasks on to the core.
+func (f *feeder) hand(arrivals []arrival) {
+	bytes := 0
+	for i := range arrivals {
+		bytes += arrivals[i].item.size
 	}
 	f.mu.Lock()
 	f.room.Tasks -= len(arrivals)
 	f.room.Bytes -= bytes
 	f.mu.Unlock()
 	f.own.mail.post(func(c *core, now time.Time) { c.delivered(now, f.queue, arrivals) })
-	return nil
 }
 
 func (f *feeder) close() {

@@ -66,6 +66,11 @@ func (it *item) attemptRow() *store.Attempt {
 	}
 }
 
+// expired reports whether the task must not start any more.
+func (it *item) expired(now time.Time) bool {
+	return !it.ExpiresAt.IsZero() && !now.Before(it.ExpiresAt)
+}
+
 func (it *item) note(try store.Try) {
 	if len(it.tries) >= keptTries {
 		it.tries = append([]store.Try(nil), it.tries[1:]...)

@@ -27,6 +27,7 @@ type lane struct {
 	lease   *lease    // ordered: while leased
 	until   time.Time // while blocked
 	halt    bool      // becomes halted when its outcomes are durable
+	waited  bool      // for its key's records to be durable, since the last lease
 
 	// tail says that the store holds parked rows of this lane beyond lastRow, which
 	// come after what is in memory; tasks that arrive then are parked too.
@@ -37,6 +38,7 @@ type lane struct {
 	parkedSeq uint64 // of the latest parked row
 	fetching  bool   // a page of parked rows is on its way
 	fetchSeq  uint64 // parkedSeq when it was asked for
+	fetchFrom uint64 // lastRow when it was asked for
 }
 
 // stuck reports whether the lane will not move by itself soon.

@@ -60,9 +60,12 @@ func (c *core) offer(now time.Time, l *lane) bool {
 		c.wake(now, l)
 		return true
 	}
+	if l.ordered && c.untidy(l) {
+		return true
+	}
 	want := 1
 	if !l.ordered {
-		want = c.batchOf(l, maxLeaseTasks)
+		want = c.batchOf(now, l, maxLeaseTasks)
 	}
 	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, l.key, want)
 	if !ok {
@@ -70,7 +73,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 	}
 	n := slots
 	if l.ordered {
-		n = c.batchOf(l, l.q.Batch)
+		n = c.batchOf(now, l, l.q.Batch)
 	}
 	c.grant(now, l, w, n)
 	return true
@@ -80,7 +83,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 func (c *core) dropExpired(now time.Time, l *lane) {
 	for l.items.len() > 0 {
 		it := l.items.at(0)
-		if it.ExpiresAt.IsZero() || now.Before(it.ExpiresAt) {
+		if !it.expired(now) {
 			return
 		}
 		l.popFront()
@@ -90,13 +93,13 @@ func (c *core) dropExpired(now time.Time, l *lane) {
 
 // batchOf is how many of the lane's next tasks go out together. A task that was
 // handed out often without an answer goes alone: it may be killing its workers.
-func (c *core) batchOf(l *lane, most int) int {
+func (c *core) batchOf(now time.Time, l *lane, most int) int {
 	most = min(most, l.items.len())
 	size := 0
 	for i := range most {
 		it := l.items.at(i)
 		size += it.size
-		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter) {
+		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter || it.expired(now)) {
 			return i
 		}
 		if it.deliveries >= suspectAfter {
@@ -129,7 +132,10 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		l.q.metrics.started(now, it)
 	}
 	if l.ordered {
-		out.Records, out.Complete = c.led.Travel(l.key)
+		if c.led.Clean(l.key) {
+			out.Records, out.Complete = c.led.Travel(l.key)
+		}
+		l.waited = false
 		longest = c.timeoutOf(ls.items[0])
 		l.status = laneLeased
 		l.lease = ls

@@ -302,7 +302,9 @@ func exportChange(r *store.OpLog) Change {
 }
 
 // pageOf makes the token of the page that begins after the given place.
-func pageOf(part int, rest string) string { return strconv.Itoa(part) + ":" + hex.EncodeToString([]byte(rest)) }
+func pageOf(part int, rest string) string {
+	return strconv.Itoa(part) + ":" + hex.EncodeToString([]byte(rest))
+}
 
 func (e *Engine) parsePage(token string) (part int, rest string, err error) {
 	if token == "" {

@@ -21,6 +21,9 @@ const (
 	reclaimMax  = 2 * time.Second
 )
 
+// longestNap is how long a partition that waits for a time sleeps at most.
+const longestNap = time.Minute
+
 // owner runs one partition: it claims it, feeds its core from a mailbox, carries
 // the core's effects out, and claims it anew after a failure.
 type owner struct {
@@ -134,18 +137,7 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 	e.counts.claims.Inc()
 	now := e.cfg.Clock.Now()
 	led := ledger.New(ledger.Config{Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node}, fence)
-	own := &ownership{
-		Dispatcher: e.cfg.Dispatch,
-		e:          e,
-		part:       o.part,
-		log:        o.log,
-		mail:       newMailbox(),
-		gone:       make(chan struct{}),
-		jobs:       newJobs(),
-		rows:       newJobs(),
-		outbox:     newJobs(),
-		feeders:    make(map[string]*feeder),
-	}
+	own := o.newOwnership()
 	own.core = newCore(coreConfig{
 		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
 		Repeats: !e.cfg.Broker.Capabilities().DedupesPublish, Seed: uint64(now.UnixNano()),
@@ -160,6 +152,22 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 		return nil, err
 	}
 	return own, nil
+}
+
+// newOwnership returns one that has no core and was not started.
+func (o *owner) newOwnership() *ownership {
+	return &ownership{
+		Dispatcher: o.e.cfg.Dispatch,
+		e:          o.e,
+		part:       o.part,
+		log:        o.log,
+		mail:       newMailbox(),
+		gone:       make(chan struct{}),
+		jobs:       newJobs(),
+		rows:       newJobs(),
+		outbox:     newJobs(),
+		feeders:    make(map[string]*feeder),
+	}
 }
 
 // loop feeds the core until ctx ends, the partition is drained or something
@@ -180,12 +188,7 @@ func (own *ownership) loop(ctx context.Context) error {
 				return own.failed
 			}
 		}
-		if at := own.core.nextAlarm(now); !at.IsZero() && !at.After(now) {
-			own.core.tick(now)
-		}
-		own.core.step(now)
-		own.commit(now)
-		own.core.step(now)
+		own.core.turn(now, func(b store.Batch) { own.commit(now, b) })
 		if own.core.draining && len(own.core.leases) == 0 && !own.core.waitsForCommit() {
 			return nil
 		}
@@ -193,12 +196,8 @@ func (own *ownership) loop(ctx context.Context) error {
 	}
 }
 
-// commit hands in the batch that gathered, unless one is in flight.
-func (own *ownership) commit(now time.Time) {
-	b, ok := own.core.seal(now)
-	if !ok {
-		return
-	}
+// commit hands in a batch that was sealed now.
+func (own *ownership) commit(now time.Time, b store.Batch) {
 	own.e.committer.submit(b, func(err error) {
 		own.mail.post(func(c *core, later time.Time) {
 			if err != nil {
@@ -211,7 +210,8 @@ func (own *ownership) commit(now time.Time) {
 	})
 }
 
-// arm makes the loop wake up for the core's next alarm.
+// arm makes the loop wake up for the core's next alarm, and at least every
+// longestNap while there is one, because the wall clock may jump.
 func (own *ownership) arm(now time.Time) {
 	at := own.core.nextAlarm(now)
 	if at.IsZero() || at.Equal(own.armed) && own.timer != nil {
@@ -221,7 +221,10 @@ func (own *ownership) arm(now time.Time) {
 		own.timer.Stop()
 	}
 	own.armed = at
-	own.timer = own.e.cfg.Clock.AfterFunc(max(at.Sub(now), time.Millisecond), own.mail.poke)
+	nap := min(max(at.Sub(now), time.Millisecond), longestNap)
+	own.timer = own.e.cfg.Clock.AfterFunc(nap, func() {
+		own.mail.post(func(*core, time.Time) { own.armed = time.Time{} })
+	})
 }
 
 // fail ends the ownership: memory can not be trusted any more.

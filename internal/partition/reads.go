@@ -63,7 +63,7 @@ func (own *ownership) LoadParked(queue, key string, after uint64) {
 			Part: own.part, Table: store.TableParked,
 			From:  &store.Parked{Queue: queue, Key: key, Seq: after + 1},
 			To:    &store.Parked{Queue: queue, Key: key, Seq: math.MaxUint64},
-			Limit: parkedPage, Bytes: maxLeaseBytes,
+			Limit: own.core.cfg.Page, Bytes: maxLeaseBytes,
 		})
 		if err != nil {
 			return fmt.Errorf("load parked tasks: %w", err)

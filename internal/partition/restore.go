@@ -52,7 +52,7 @@ func (own *ownership) restoreOutbox(ctx context.Context) error {
 				outbox = append(outbox, r)
 			}
 		}
-		own.Publish(outbox)
+		own.core.env.Publish(outbox)
 		return &store.Outbox{Seq: outbox[len(outbox)-1].Seq + 1}, nil
 	})
 }

@@ -9,11 +9,19 @@ import (
 
 // scheduler knows when the next schedule row is due and how far they were read.
 type scheduler struct {
-	next     time.Time // of the earliest alarm set; zero: none
+	next     time.Time // of the earliest row that is known and was not read; zero: none
 	due      bool      // rows may be due now
 	fetching bool
 	readDue  time.Time // last row that was read
 	readSeq  uint64
+	written  time.Time // of the earliest row written since the fetch began; zero: none
+}
+
+// expect says that there is a row that was not read.
+func (s *scheduler) expect(due time.Time) {
+	if s.next.IsZero() || due.Before(s.next) {
+		s.next = due
+	}
 }
 
 // reschedule moves a task into a schedule row and out of memory.
@@ -32,9 +40,9 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	q.stats.Scheduled++
 	c.leaveFor(it, inSchedule, seq)
 	c.forget(it)
-	if c.sched.next.IsZero() || due.Before(c.sched.next) {
-		c.sched.next = due
-		c.alarms.add(alarm{at: due})
+	c.sched.expect(due)
+	if c.sched.fetching && (c.sched.written.IsZero() || due.Before(c.sched.written)) {
+		c.sched.written = due
 	}
 }
 
@@ -56,6 +64,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 		c.settle(q, it.pos)
 		c.unhold(it, q)
 		c.fromStore++
+		c.recent.add(it.ID)
 	case inSchedule:
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		q.stats.Scheduled--
@@ -110,14 +119,17 @@ func (c *core) fetch(l *lane) {
 	if l.fetching {
 		return
 	}
-	if c.fromStore >= maxFromStore {
+	if c.fromStore >= c.cfg.FromStore {
 		c.hungry = append(c.hungry, l)
 		l.fetching = true
 		return
 	}
 	l.fetching = true
 	l.fetchSeq = l.parkedSeq
-	read := func() { c.env.LoadParked(l.q.Name, l.key, l.lastRow) }
+	read := func() {
+		l.fetchFrom = l.lastRow
+		c.env.LoadParked(l.q.Name, l.key, l.lastRow)
+	}
 	if c.led.Durable(l.parkedIn) {
 		read()
 		return
@@ -132,6 +144,12 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 		return
 	}
 	l.fetching = false
+	if l.fetchFrom != l.lastRow || l.status == laneHalted {
+		// The lane gave its memory back meanwhile: the page does not follow what it
+		// holds, or would be held for a lane that waits for a person.
+		c.wake(now, l)
+		return
+	}
 	for i := range arrivals {
 		it := &arrivals[i].item
 		if it.seq <= l.lastRow || c.tasks[it.ID] != nil {
@@ -152,13 +170,13 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 
 // feed reads rows from the store while there is room for their tasks.
 func (c *core) feed() {
-	for len(c.hungry) > 0 && c.fromStore < maxFromStore {
+	for len(c.hungry) > 0 && c.fromStore < c.cfg.FromStore {
 		l := c.hungry[0]
 		c.hungry = c.hungry[1:]
 		l.fetching = false
 		c.fetch(l)
 	}
-	if c.sched.due && !c.sched.fetching && c.fromStore < maxFromStore {
+	if c.sched.due && !c.sched.fetching && c.fromStore < c.cfg.FromStore {
 		c.sched.fetching = true
 		c.sched.due = false
 		c.sched.next = time.Time{}
@@ -168,14 +186,14 @@ func (c *core) feed() {
 
 // scheduleLoaded takes the next schedule rows, in the order of their times.
 func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
-	c.sched.fetching = false
+	written := c.sched.written
+	c.sched.fetching, c.sched.written = false, time.Time{}
 	for i := range arrivals {
 		it := &arrivals[i].item
-		if it.due.After(now) {
-			if c.sched.next.IsZero() || it.due.Before(c.sched.next) {
-				c.sched.next = it.due
-				c.alarms.add(alarm{at: it.due})
-			}
+		if it.due.After(now) || !written.IsZero() && !it.due.Before(written) {
+			// What was written after the page was read may come before this row: it is
+			// read again with it.
+			c.sched.expect(it.due)
 			return
 		}
 		c.sched.readDue, c.sched.readSeq = it.due, it.seq
@@ -203,10 +221,8 @@ func (c *core) crowded() bool {
 // makeRoom moves what stands still out of memory, so that the window moves on.
 func (c *core) makeRoom(now time.Time) {
 	for _, q := range c.order {
-		for _, l := range q.lanes {
-			if l.items.len() > 0 && l.stuck(now) {
-				c.evict(now, l)
-			}
+		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && l.stuck(now) }) {
+			c.evict(now, l)
 		}
 	}
 }

@@ -1,0 +1,627 @@
+package partition
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// simNames are the names of records.
+var simNames = []string{"a", "b", "c"}
+
+// simPool is the worker pool: sessions with slots, and who waits for room.
+type simPool struct {
+	w        *world
+	sessions map[uint64]*simSession
+	order    []uint64 // of all sessions ever
+	starved  []starving
+	balance  map[uint64]int // assigned and not released, also of sessions that are gone
+}
+
+type starving struct {
+	o     *simOwner
+	queue string
+}
+
+// simSession is one worker process, connected once.
+type simSession struct {
+	w      *world
+	id     uint64
+	name   string
+	slots  int
+	used   int
+	gone   bool          // the pool gave it up; the process may not know
+	dead   bool          // the process ended
+	frozen time.Duration // does nothing until then
+	leases []*simLease
+	inbox  []func()
+}
+
+// simLease is a lease in the hands of a worker.
+type simLease struct {
+	lease   *task.Lease
+	o       *simOwner
+	next    int
+	overlay map[cellName]*cell
+	full    bool // what is not in the overlay does not exist under the lease's key
+	asked   bool // waits for a record
+	age     int  // counts conflicts, so that late records are not used
+	unsent  []task.Outcome
+	first   int // of unsent
+	done    bool
+	loose   []int // without order: tasks to be run
+}
+
+type cellName struct{ key, name string }
+
+// cell is a record as a handler sees it.
+type cell struct {
+	version uint64
+	value   string
+	exists  bool
+	chained bool
+}
+
+// simDispatch is the pool as one owner sees it.
+type simDispatch struct {
+	w *world
+	o *simOwner
+}
+
+func (p *simPool) join() {
+	p.w.serial++
+	s := &simSession{w: p.w, id: uint64(p.w.serial), name: fmt.Sprintf("worker-%d", p.w.serial), slots: pick(p.w, 1, 2, 4, 20)}
+	p.w.logf("session %d with %d slots", s.id, s.slots)
+	p.sessions[s.id] = s
+	p.order = append(p.order, s.id)
+	p.feed()
+}
+
+func (p *simPool) alive() (alive []*simSession) {
+	for _, id := range p.order {
+		if s := p.sessions[id]; !s.gone && !s.dead {
+			alive = append(alive, s)
+		}
+	}
+	return alive
+}
+
+// feed tells those who wait that there is room.
+func (p *simPool) feed() {
+	if !slices.ContainsFunc(p.alive(), func(s *simSession) bool { return s.used < s.slots }) {
+		return
+	}
+	waiting := p.starved
+	p.starved = nil
+	for _, x := range waiting {
+		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue) })
+	}
+}
+
+func (d *simDispatch) Assign(_ int, q *task.Queue, _ string, want int) (WorkerRef, int, bool) {
+	p := d.w.pool
+	if want < 1 {
+		d.w.failf("%d slots were asked for", want)
+	}
+	free := slices.DeleteFunc(p.alive(), func(s *simSession) bool { return s.used >= s.slots })
+	if len(free) == 0 {
+		p.starved = append(p.starved, starving{d.o, q.Name})
+		return WorkerRef{}, 0, false
+	}
+	s := pick(d.w, free...)
+	n := 1 + d.w.rng.IntN(min(want, s.slots-s.used))
+	s.used += n
+	p.count(s.id, n)
+	return WorkerRef{Session: s.id, ID: s.name}, n, true
+}
+
+func (p *simPool) count(session uint64, n int) {
+	if p.balance == nil {
+		p.balance = map[uint64]int{}
+	}
+	if p.balance[session] += n; p.balance[session] < 0 {
+		p.w.failf("more slots of session %d were released than assigned", session)
+	}
+}
+
+func (d *simDispatch) Release(session uint64, slots int) {
+	if d.w.plan.mutant == mutantLosesRelease && d.w.chance(20) {
+		return
+	}
+	p := d.w.pool
+	p.count(session, -slots)
+	p.sessions[session].used -= slots
+	p.feed()
+}
+
+func (d *simDispatch) Send(session uint64, lease *task.Lease) {
+	d.w.logf("part %d epoch %d lease %d of %s to session %d: %d tasks from %v, attempt %d, delivery %d", lease.Partition, lease.Epoch,
+		lease.Token, lease.Queue, session, len(lease.Tasks), lease.Tasks[0].ID, lease.Tasks[0].Attempt, lease.Tasks[0].Delivery)
+	d.w.model.sent(d.o, session, lease)
+	d.deliver(session, lease)
+	if d.w.plan.mutant == mutantTwoWorkers && d.w.chance(20) {
+		if other := pick(d.w, d.w.pool.alive()...); other.id != session {
+			d.deliver(other.id, lease)
+		}
+	}
+}
+
+func (d *simDispatch) deliver(session uint64, lease *task.Lease) {
+	s := d.w.pool.sessions[session]
+	if s.gone || s.dead {
+		return
+	}
+	s.inbox = append(s.inbox, func() {
+		d.w.model.begun(s, lease)
+		l := &simLease{lease: lease, o: d.o}
+		if lease.Ordered {
+			l.reset(lease.Records, lease.Complete)
+		} else {
+			for i := range lease.Tasks {
+				l.loose = append(l.loose, i)
+			}
+		}
+		s.leases = append(s.leases, l)
+	})
+}
+
+func (d *simDispatch) Answer(session uint64, v task.Verdict) {
+	d.w.logf("part %d answers session %d: lease %d, kind %d, first %d, count %d %s", d.o.part, session, v.Token, v.Kind, v.First, v.Count, v.Error)
+	d.w.model.answered(v)
+	s := d.w.pool.sessions[session]
+	if s == nil || s.gone || s.dead {
+		return
+	}
+	s.inbox = append(s.inbox, func() { s.told(v) })
+}
+
+// reset makes the overlay what the records are now.
+func (l *simLease) reset(records []task.Record, complete bool) {
+	l.overlay = map[cellName]*cell{}
+	l.full = complete
+	for _, r := range records {
+		l.overlay[cellName{r.Key, r.Name}] = &cell{version: r.Version, value: string(r.Value), exists: true}
+	}
+	l.age++
+	l.asked = false
+}
+
+// told takes a verdict.
+func (s *simSession) told(v task.Verdict) {
+	i := slices.IndexFunc(s.leases, func(l *simLease) bool { return l.lease.LeaseRef == v.LeaseRef })
+	if i < 0 {
+		return
+	}
+	l := s.leases[i]
+	switch v.Kind {
+	case task.VerdictConflict:
+		if l.lease.Ordered {
+			l.reset(v.Records, v.Complete)
+			l.next, l.unsent, l.done = v.First, nil, false
+			return
+		}
+		l.loose = append(l.loose, v.First)
+	case task.VerdictStale:
+		if v.First >= 0 && v.First < len(l.lease.Tasks) && v.Count > 0 {
+			l.done, l.unsent, l.loose = true, nil, nil
+		}
+	case task.VerdictRefused:
+		if l.lease.Ordered {
+			l.done = true
+		}
+	case task.VerdictCommitted:
+	}
+}
+
+// step makes one worker do one thing.
+func (p *simPool) step() {
+	alive := slices.DeleteFunc(slices.Clone(p.order), func(id uint64) bool { return p.sessions[id].dead })
+	if len(alive) == 0 {
+		p.join()
+		return
+	}
+	p.sessions[pick(p.w, alive...)].step()
+}
+
+// run makes all workers do what they can.
+func (p *simPool) run() bool {
+	did := false
+	for _, id := range slices.Clone(p.order) {
+		for n := 0; n < 1000 && p.sessions[id].step(); n++ {
+			did = true
+		}
+	}
+	if len(p.alive()) == 0 {
+		p.join()
+		did = true
+	}
+	return did
+}
+
+// trouble crashes, freezes, loses or adds a worker.
+func (p *simPool) trouble() {
+	alive := p.alive()
+	if len(alive) == 0 || p.w.chance(3) {
+		p.join()
+		return
+	}
+	s := pick(p.w, alive...)
+	switch p.w.rng.IntN(3) {
+	case 0:
+		s.die()
+	case 1:
+		s.frozen = p.w.ticks + pick(p.w, 100*time.Millisecond, 10*time.Second)
+		p.w.logf("session %d freezes until %v", s.id, s.frozen)
+	default:
+		p.lose(s)
+	}
+}
+
+// lose makes the pool give a session up.
+func (p *simPool) lose(s *simSession) {
+	if s.gone {
+		return
+	}
+	p.w.logf("session %d is lost", s.id)
+	p.w.tally.lost++
+	s.gone = true
+	for _, o := range p.w.owners {
+		o.mail.post(func(c *core, now time.Time) { c.workerGone(now, s.id) })
+	}
+}
+
+func (s *simSession) die() {
+	s.dead = true
+	s.leases, s.inbox = nil, nil
+	s.w.pool.lose(s)
+}
+
+// crash ends all sessions without anybody to be told; the processes go on.
+func (p *simPool) crash() {
+	for _, s := range p.alive() {
+		s.gone = true
+		if p.w.chance(2) {
+			s.dead = true
+			s.leases, s.inbox = nil, nil
+		}
+	}
+	p.starved = nil
+	p.balance = nil
+	p.join()
+}
+
+func (p *simPool) heal() {
+	for _, s := range p.alive() {
+		s.frozen = 0
+	}
+	for len(p.alive()) < 2 {
+		p.join()
+	}
+}
+
+// step takes one message, or runs one task, or sends what was not sent.
+func (s *simSession) step() bool {
+	if s.dead || s.frozen > s.w.ticks {
+		return false
+	}
+	if len(s.inbox) > 0 && (len(s.leases) == 0 || s.w.chance(2)) {
+		f := s.inbox[0]
+		s.inbox = s.inbox[1:]
+		f()
+		return true
+	}
+	s.leases = slices.DeleteFunc(s.leases, func(l *simLease) bool {
+		return l.o.gone && s.w.chance(2) || l.done && len(l.unsent) == 0 && s.w.chance(5) && l.lease.Ordered && l.next >= len(l.lease.Tasks)+1
+	})
+	var can []*simLease
+	for _, l := range s.leases {
+		if !l.asked && (len(l.unsent) > 0 || !l.done && (l.lease.Ordered || len(l.loose) > 0)) {
+			can = append(can, l)
+		}
+	}
+	if len(can) == 0 {
+		if len(s.inbox) == 0 {
+			return false
+		}
+		f := s.inbox[0]
+		s.inbox = s.inbox[1:]
+		f()
+		return true
+	}
+	l := pick(s.w, can...)
+	if l.lease.Ordered {
+		s.chain(l)
+	} else {
+		if l.overlay == nil {
+			i := s.w.rng.IntN(len(l.loose))
+			l.loose[0], l.loose[i] = l.loose[i], l.loose[0]
+			l.overlay = map[cellName]*cell{}
+		}
+		index := l.loose[0]
+		if o, ok := s.execute(l, index); ok {
+			l.loose = l.loose[1:]
+			l.overlay = nil
+			s.send(l, index, []task.Outcome{o})
+		}
+	}
+	return true
+}
+
+// chain runs the next task of an ordered lease, or sends.
+func (s *simSession) chain(l *simLease) {
+	if len(l.unsent) > 0 && (l.done || s.w.chance(2)) {
+		outs := l.unsent
+		l.unsent = nil
+		s.send(l, l.first, outs)
+		return
+	}
+	if l.done {
+		return
+	}
+	o, ok := s.execute(l, l.next)
+	if !ok {
+		return
+	}
+	if len(l.unsent) == 0 {
+		l.first = l.next
+	}
+	l.unsent = append(l.unsent, o)
+	l.next++
+	l.done = l.next == len(l.lease.Tasks) || o.Kind != task.OutcomeDone
+}
+
+// send tells the owner outcomes, perhaps not only once or not quite rightly.
+func (s *simSession) send(l *simLease, first int, outs []task.Outcome) {
+	w := s.w
+	to := l.o
+	if cur := w.current[to.part]; to.gone || cur != nil && w.chance(8) {
+		to = cur
+	}
+	if to == nil {
+		return
+	}
+	if w.has(faultAnswers) && w.chance(6) {
+		w.tally.wrong++
+		s.lie(l, to, first, outs)
+	}
+	s.post(to, s.id, l.lease.LeaseRef, first, outs)
+	if w.has(faultAnswers) && w.chance(10) {
+		s.post(to, s.id, l.lease.LeaseRef, first, outs)
+	}
+}
+
+// lie sends something that must not take effect.
+func (s *simSession) lie(l *simLease, to *simOwner, first int, outs []task.Outcome) {
+	ref := l.lease.LeaseRef
+	switch s.w.rng.IntN(6) {
+	case 0:
+		ref.Token = ^ref.Token
+		s.post(to, s.id, ref, first, outs)
+	case 1:
+		ref.Epoch--
+		s.post(to, s.id, ref, first, outs)
+	case 2:
+		s.post(to, s.id, ref, -1, outs)
+	case 3:
+		s.post(to, s.id, ref, len(l.lease.Tasks), outs)
+	case 4:
+		s.post(to, 1<<40, ref, first, outs)
+	case 5:
+		if l.lease.Ordered {
+			s.post(to, s.id, ref, first+1, outs)
+		}
+	}
+}
+
+func (s *simSession) post(to *simOwner, session uint64, ref task.LeaseRef, first int, outs []task.Outcome) {
+	s.w.logf("session %d answers lease %d from %d: %d outcomes", session, ref.Token, first, len(outs))
+	outs = slices.Clone(outs)
+	for i := range outs {
+		outs[i].Emits = slices.Clone(outs[i].Emits) // the core fills in ids
+	}
+	to.mail.post(func(c *core, now time.Time) {
+		c.outcomes(now, WorkerRef{Session: session, ID: s.name}, ref, first, outs)
+	})
+}
+
+// spec is what a task's handler does; it follows from the task's id.
+type spec struct {
+	fails  int           // failed attempts before the last one
+	after  time.Duration // the handler's own delay; negative: the policy's
+	hangs  bool          // the first attempt never answers
+	poison bool          // kills its worker
+	end    ending        // how the last attempt ends
+	bad    int           // what is wrong with a refused outcome
+	dead   bool
+	ops    []operation
+	emits  int
+}
+
+type operation struct {
+	kind    int // 0 put, 1 delete, 2 read
+	sibling bool
+	name    string
+}
+
+func (w *world) specOf(t *task.Task) spec {
+	r := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(t.ID[:8]), binary.LittleEndian.Uint64(t.ID[8:])))
+	s := spec{after: -1}
+	if w.plan.faults&faultTasks != 0 {
+		if r.IntN(4) == 0 {
+			s.fails = 1 + r.IntN(3)
+			s.after = []time.Duration{-1, 0, 300 * time.Millisecond, 3 * time.Second, 40 * time.Second}[r.IntN(5)]
+		}
+		s.hangs = r.IntN(15) == 0
+		s.poison = r.IntN(40) == 0
+		s.dead = r.IntN(20) == 0
+		if r.IntN(20) == 0 {
+			s.bad = 1 + r.IntN(6)
+		}
+	}
+	names := slices.Clone(simNames)
+	for range r.IntN(3) {
+		i := r.IntN(len(names))
+		s.ops = append(s.ops, operation{kind: []int{0, 0, 0, 1, 2}[r.IntN(5)], sibling: r.IntN(5) == 0, name: names[i]})
+		names = slices.Delete(names, i, i+1)
+	}
+	if t.Payload[0] > 0 && r.IntN(3) == 0 {
+		s.emits = 1 + r.IntN(2)
+	}
+	return s
+}
+
+// execute runs a handler; false says that it waits for a record, or never ends.
+func (s *simSession) execute(l *simLease, index int) (task.Outcome, bool) {
+	w := s.w
+	t := &l.lease.Tasks[index]
+	sp := w.specOf(&t.Task)
+	if sp.poison && !s.gone {
+		w.logf("task %v kills session %d", t.ID, s.id)
+		s.die()
+		return task.Outcome{}, false
+	}
+	if sp.hangs && t.Delivery == 1 {
+		if l.lease.Ordered {
+			l.done, l.unsent, l.next = true, nil, len(l.lease.Tasks)+1
+		} else {
+			l.loose, l.overlay = l.loose[1:], nil
+		}
+		return task.Outcome{}, false
+	}
+	switch {
+	case t.Attempt <= sp.fails:
+		return task.Outcome{Kind: task.OutcomeRetry, Error: "not yet", RetryAfter: sp.after}, true
+	case sp.dead:
+		return task.Outcome{Kind: task.OutcomeDead, Error: "never"}, true
+	}
+	return s.succeed(l, index, &t.Task, sp)
+}
+
+// succeed forms a done outcome over the lease's overlay.
+func (s *simSession) succeed(l *simLease, index int, t *task.Task, sp spec) (task.Outcome, bool) {
+	w := s.w
+	o := task.Outcome{Kind: task.OutcomeDone}
+	run := &execution{task: t.ID, ref: l.lease.LeaseRef, session: s.id, worker: s.name}
+	if t.Key != "" && sp.bad == 0 {
+		for _, op := range sp.ops {
+			key := t.Key
+			if op.sibling {
+				keys := simKeys[l.lease.Partition]
+				key = keys[(slices.Index(keys, t.Key)+1)%len(keys)]
+			}
+			if !s.look(l, cellName{key, op.name}) {
+				return o, false
+			}
+		}
+	}
+	w.serial++
+	run.id = fmt.Sprintf("run-%d", w.serial)
+	o.Result = []byte(run.id)
+	if t.Key != "" && sp.bad == 0 {
+		for i, op := range sp.ops {
+			l.operate(run, &o, t.Key, op, i)
+		}
+	}
+	for i := range sp.emits {
+		e := w.newTask(task.ID{}, t.Payload[0]-1)
+		if i == 1 {
+			e.ID = task.DeriveID(t.ID.String(), "emit")
+		}
+		o.Emits = append(o.Emits, e)
+		if e.ID.IsZero() {
+			e.ID = task.DeriveID("emit", t.ID.String(), fmt.Sprint(i))
+		}
+		run.emits = append(run.emits, e.ID)
+	}
+	spoil(&o, t, sp.bad, l.lease.Partition)
+	if w.has(faultAnswers) && len(o.Writes) > 0 && !o.Writes[0].Chained && w.chance(12) {
+		o.Writes[0].Expected += 1000
+	}
+	w.model.ran(run)
+	return o, true
+}
+
+// spoil makes an outcome one that can never take effect.
+func spoil(o *task.Outcome, t *task.Task, bad, part int) {
+	switch bad {
+	case 1:
+		o.Writes = []task.Write{{Key: simKeys[1-part][0], Name: "a"}}
+	case 2:
+		o.Emits = []task.Task{{Queue: "nowhere"}}
+	case 3:
+		o.Writes = []task.Write{{Name: ""}}
+	case 4:
+		o.Writes = []task.Write{{Name: "new"}, {Key: t.Key, Name: "new"}}
+	case 5:
+		o.Result = make([]byte, task.MaxResult+1)
+	case 6:
+		o.Emits = []task.Task{{Queue: "keyed", Key: string(make([]byte, task.MaxKey+1))}}
+	}
+}
+
+// look has a record in the overlay, or asks for it.
+func (s *simSession) look(l *simLease, n cellName) bool {
+	if l.overlay[n] != nil {
+		return true
+	}
+	if l.full && l.lease.Ordered && n.key == l.lease.Tasks[0].Key {
+		l.overlay[n] = &cell{}
+		return true
+	}
+	if l.asked {
+		return false
+	}
+	l.asked = true
+	age := l.age
+	ok := l.o.mail.post(func(c *core, _ time.Time) {
+		c.getRecord(n.key, n.name, func(r task.Record) {
+			s.inbox = append(s.inbox, func() {
+				if l.age == age {
+					l.asked = false
+					if l.overlay[n] == nil {
+						l.overlay[n] = &cell{version: r.Version, value: string(r.Value), exists: r.Version != 0}
+					}
+				}
+			})
+		})
+	})
+	if !ok {
+		l.done, l.unsent, l.loose = true, nil, nil
+	}
+	return false
+}
+
+// operate does one operation of a handler on the overlay.
+func (l *simLease) operate(run *execution, o *task.Outcome, own string, op operation, i int) {
+	key := own
+	if op.sibling {
+		keys := simKeys[l.lease.Partition]
+		key = keys[(slices.Index(keys, own)+1)%len(keys)]
+	}
+	n := cellName{key, op.name}
+	c := l.overlay[n]
+	named := key
+	if !op.sibling && i == 0 {
+		named = "" // means the task's own key
+	}
+	if op.kind == 2 {
+		o.Reads = append(o.Reads, task.Read{Key: named, Name: op.name, Version: c.version, Chained: c.chained})
+		run.reads = append(run.reads, change{n, c.value, c.exists, "", false})
+		return
+	}
+	w := task.Write{Key: named, Name: op.name, Expected: c.version, Chained: c.chained, Delete: op.kind == 1}
+	after := &cell{chained: true}
+	if op.kind == 0 {
+		after.value, after.exists = run.id+"/"+op.name, true
+		w.Value = []byte(after.value)
+	}
+	o.Writes = append(o.Writes, w)
+	run.writes = append(run.writes, change{n, c.value, c.exists, after.value, after.exists})
+	if l.lease.Ordered {
+		l.overlay[n] = after
+	}
+}
