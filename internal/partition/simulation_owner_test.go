@@ -344,8 +344,9 @@ func (w *world) newTask(id task.ID, hops byte) task.Task {
 		}
 	}
 	if w.has(faultWaiting) {
-		if w.chance(6) {
-			t.RunAt = w.Now().Add(pick(w, 5*time.Millisecond, time.Second, time.Minute)).Truncate(time.Microsecond)
+		if w.chance(w.later) {
+			soon := time.Duration(1+w.rng.IntN(60)) * time.Millisecond
+			t.RunAt = w.Now().Add(pick(w, soon, soon, time.Second, time.Minute)).Truncate(time.Microsecond)
 		}
 		if w.chance(12) {
 			t.ExpiresAt = w.Now().Add(pick(w, 100*time.Millisecond, 2*time.Minute)).Truncate(time.Microsecond)

@@ -66,6 +66,7 @@ type world struct {
 	unsure  []task.Task
 	healed  bool
 	window  broker.Limit
+	later   int // one of so many tasks has a run_at
 	rows    int // of an entity that are loaded at once
 	cache   int
 	from    int // bounds of tasks from the store
@@ -132,6 +133,7 @@ func (w *world) build() {
 		w.from, w.page, w.rows = pick(w, 1, 2, 8, 0), pick(w, 1, 2, 5, 0), pick(w, 1, 2, 256)
 		w.cache = pick(w, 1, 1500, 0)
 	}
+	w.later = pick(w, 1, 2, 6, 20)
 	w.latest = w.Now()
 	w.store = storefake.New(storefake.Config{Seed: w.plan.seed, KeepSome: w.chance(2)})
 	w.broker = newSimBroker(w, w.has(faultBroker) && w.chance(2))
