@@ -16,6 +16,7 @@ type entity struct {
 	complete bool               // no other records exist
 	partial  bool               // it has too many records to hold them all
 	dirty    uint64             // number of the last batch that changes it
+	expected int                // reads of the store that are under way
 	bytes    int
 	place    *list.Element
 }
@@ -68,17 +69,26 @@ func (l *Ledger) Clean(key string) bool {
 	return e == nil || e.dirty <= l.done
 }
 
+// Expect says that the store is about to be read for the key; Fill or FillOne
+// follows. Until then nothing that is known of the key is forgotten: it may be
+// newer than what the read finds.
+func (l *Ledger) Expect(key string) { l.entity(key).expected++ }
+
+// arrived is the end of one read of the store.
+func (e *entity) arrived() { e.expected = max(0, e.expected-1) }
+
 // Fill adds the records of a key that were loaded from the store. What the ledger
 // knows already is newer and stays. complete says that the key has no others.
 func (l *Ledger) Fill(key string, rows []*store.Record, complete bool) {
 	e := l.entity(key)
+	e.arrived()
 	for _, row := range rows {
 		if _, known := e.records[row.Name]; known {
 			continue
 		}
 		r := &record{of: e, name: row.Name, version: row.Version, value: row.Value, updatedAt: row.UpdatedAt, taskID: row.TaskID}
 		e.records[row.Name] = r
-		l.grow(e, len(r.name)+len(r.value)+entityOverhead)
+		l.grow(e, r.size())
 	}
 	e.complete = e.complete || complete
 	e.partial = !e.complete
@@ -88,6 +98,7 @@ func (l *Ledger) Fill(key string, rows []*store.Record, complete bool) {
 // does not exist.
 func (l *Ledger) FillOne(key, name string, row *store.Record) {
 	e := l.entity(key)
+	e.arrived()
 	if e.records[name] != nil {
 		return
 	}
@@ -96,7 +107,7 @@ func (l *Ledger) FillOne(key, name string, row *store.Record) {
 		r.version, r.value, r.updatedAt, r.taskID = row.Version, row.Value, row.UpdatedAt, row.TaskID
 	}
 	e.records[name] = r
-	l.grow(e, len(name)+len(r.value)+entityOverhead)
+	l.grow(e, r.size())
 }
 
 // Record returns what is known of a record; its version is 0 where it does not
@@ -169,17 +180,36 @@ func (l *Ledger) grow(e *entity, n int) {
 	l.cached += n
 }
 
-// evict forgets the least recently used entities until the cache fits, except
-// those whose changes are not durable: the store does not know them yet.
+// evict forgets the least recently used entities until the cache fits. It keeps
+// what the store may not know yet: entities whose changes are not durable, and
+// those that are being loaded. Of one that is changed all the time and takes a
+// large part of the cache, it forgets the records that are durable.
 func (l *Ledger) evict() {
 	for at := l.recent.Back(); at != nil && l.cached > l.cfg.CacheBytes; {
 		e := at.Value.(*entity)
 		at = at.Prev()
-		if e.dirty > l.done {
-			continue
+		switch {
+		case e.expected > 0:
+		case e.dirty <= l.done:
+			l.recent.Remove(e.place)
+			delete(l.entities, e.key)
+			l.cached -= e.bytes
+		case e.bytes > l.cfg.CacheBytes/4:
+			l.thin(e)
 		}
-		l.recent.Remove(e.place)
-		delete(l.entities, e.key)
-		l.cached -= e.bytes
 	}
 }
+
+// thin forgets those records of an entity that are durable.
+func (l *Ledger) thin(e *entity) {
+	for name, r := range e.records {
+		if r.touched <= l.done {
+			delete(e.records, name)
+			l.grow(e, -r.size())
+			e.complete, e.partial = false, true
+		}
+	}
+}
+
+// size is what the record counts as against the cache.
+func (r *record) size() int { return len(r.name) + len(r.value) + entityOverhead }

@@ -12,6 +12,7 @@ func (c *core) load(k ledger.RecordKey, then func()) {
 	waiting, under := c.loading[k]
 	c.loading[k] = append(waiting, then)
 	if !under {
+		c.led.Expect(k.Key)
 		c.env.LoadRecords(k.Key, k.Name)
 	}
 }

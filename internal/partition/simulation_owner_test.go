@@ -22,6 +22,7 @@ type simOwner struct {
 	inbox  []event
 	outbox []*store.Outbox // waits for its publish
 	staged map[string]*stage
+	late   [2][]event // what jobs found and did not post yet
 	gone   bool
 }
 
@@ -192,11 +193,12 @@ func (o *simOwner) work() bool {
 		return false
 	}
 	var can []func()
-	if len(o.jobs.queue) > 0 {
-		can = append(can, func() { o.do(o.jobs) })
-	}
-	if len(o.rows.queue) > 0 {
-		can = append(can, func() { o.do(o.rows) })
+	for i, j := range []*jobs{o.jobs, o.rows} {
+		if len(o.late[i]) > 0 {
+			can = append(can, func() { o.hand(i) })
+		} else if len(j.queue) > 0 {
+			can = append(can, func() { o.do(i, j) })
+		}
 	}
 	if len(o.outbox) > 0 {
 		can = append(can, o.emit)
@@ -219,12 +221,25 @@ func (o *simOwner) work() bool {
 	return true
 }
 
-func (o *simOwner) do(j *jobs) {
+// do runs a job. What it posts is held back: a goroutine may be slow between
+// reading and posting.
+func (o *simOwner) do(i int, j *jobs) {
 	f := j.queue[0]
 	j.queue = j.queue[1:]
+	before := len(o.mail.events)
 	if err := f(context.Background()); err != nil {
 		o.fail(err)
 	}
+	o.late[i] = slices.Clone(o.mail.events[before:])
+	o.mail.events = o.mail.events[:before]
+}
+
+// hand posts what a job found.
+func (o *simOwner) hand(i int) {
+	for _, ev := range o.late[i] {
+		o.mail.post(ev)
+	}
+	o.late[i] = nil
 }
 
 // emit publishes some of the outbox.
