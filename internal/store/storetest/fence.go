@@ -76,8 +76,10 @@ func replayedBatch(t *testing.T, h *Harness) {
 }
 
 func unclaimed(t *testing.T, h *Harness) {
-	o := &owner{s: h.Store, part: 9, fence: store.Fence{Epoch: 1}}
-	wantFailed(t, o.try(t.Context(), []store.Row{probe(1)}, nil), store.ErrFenced, 0)
+	for _, fence := range []store.Fence{{}, {Epoch: 1}} {
+		o := &owner{s: h.Store, part: 9, fence: fence}
+		wantFailed(t, o.try(t.Context(), []store.Row{probe(1)}, nil), store.ErrFenced, 0)
+	}
 	wantRows(t, all(t, h.Store, 9, store.TableOutbox), nil)
 }
 
