@@ -98,7 +98,8 @@ type Meta interface {
 	// Get returns the value and its version; version 0 says that there is none.
 	Get(ctx context.Context, name string) (value []byte, version uint64, err error)
 	// Put writes the value if its version is the expected one (0: none exists), else
-	// fails with ErrVersion. A nil value deletes.
+	// fails with ErrVersion. A nil value deletes. A version that a name once had is
+	// never given to it again, also not after a delete.
 	Put(ctx context.Context, name string, value []byte, expected uint64) (version uint64, err error)
 	// List returns all names with the prefix, sorted, and their values.
 	List(ctx context.Context, prefix string) ([]Entry, error)
