@@ -28,15 +28,15 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // options are those of a small node on free ports.
-func options(t *testing.T) Options {
-	t.Helper()
+func options(tb testing.TB) Options {
+	tb.Helper()
 	c := config.Default()
-	c.Node, c.DataDir = "n1", filepath.Join(t.TempDir(), "data")
+	c.Node, c.DataDir = "n1", filepath.Join(tb.TempDir(), "data")
 	c.GRPC.Listen, c.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	c.Partitions = 4
 	c.Storage = config.Storage{Cache: 8 << 20, MemTable: 4 << 20, MinFree: 1 << 20}
 	c.Shutdown.Drain = 5 * time.Second
-	return Options{Config: c, Build: telemetry.Build{Version: "v0"}, Fatal: func(err error) { t.Errorf("the disk failed: %v", err) }}
+	return Options{Config: c, Build: telemetry.Build{Version: "v0"}, Fatal: func(err error) { tb.Errorf("the disk failed: %v", err) }}
 }
 
 // running is a node that runs, and a client of it.

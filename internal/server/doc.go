@@ -8,8 +8,9 @@
 // interfaces of engine.go.
 //
 // Bounds: messages and bodies have a most size that is checked before they are
-// read whole; a submit stream reads at most 8 MiB ahead of the engine; a worker's
-// stream is bounded by its slots and by dispatch.
+// read whole; a submit stream reads at most 8 MiB ahead of the engine, and all
+// tasks under way have 256 MiB; a worker's stream is bounded by its slots and by
+// dispatch.
 //
 // Concurrency: every request has its goroutine, owned by gRPC or net/http. A
 // stream has a second one that reads; it belongs to the Server, and Close waits

@@ -9,11 +9,26 @@ import (
 // maxTasks is the most tasks of one submit.
 const maxTasks = 10_000
 
+// maxUnderWay is the most bytes of tasks between their arrival and their answer,
+// over all requests and streams. Beyond it streams are read no further, and
+// single requests are refused.
+const maxUnderWay = 256 << 20
+
 func checkBatch(n int) error {
 	if n > maxTasks {
 		return task.Errorf(task.CodeTooLarge, "the request has %d tasks; at most %d are allowed: split it", n, maxTasks).WithField("tasks")
 	}
 	return nil
+}
+
+// sizeOf is about what tasks take in memory while they are under way.
+func sizeOf(ws []*fenfav1.Task) int64 {
+	const each = 128
+	n := int64(each * (1 + len(ws)))
+	for _, w := range ws {
+		n += int64(len(w.GetPayload()) + len(w.GetKey()))
+	}
+	return min(n, maxUnderWay)
 }
 
 // gathering is one call of the engine: the readable tasks of one or more submit
@@ -30,6 +45,7 @@ type request struct {
 	first    int // index of its first readable task
 	count    int // tasks of the request, readable or not
 	refused  []refusal
+	bytes    int64 // of the server's room, on a stream
 }
 
 // refusal is a task of a request that could not be read.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	"github.com/fenfa/fenfa/internal/clock"
@@ -46,6 +47,7 @@ type Server struct {
 	started time.Time
 	grpc    *grpc.Server
 	http    *http.Server
+	room    *semaphore.Weighted // bytes of tasks that may be under way
 
 	stopping context.Context //nolint:containedctx // It is the signal of Close: streams end with it.
 	stop     context.CancelFunc
@@ -71,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRequest == 0 {
 		cfg.MaxRequest = DefaultMaxRequest
 	}
-	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now()}
+	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now(), room: semaphore.NewWeighted(maxUnderWay)}
 	if cfg.Registerer != nil {
 		if err := s.metrics.register(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("register metrics of server: %w", err)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -24,7 +25,8 @@ type submitStream = grpc.BidiStreamingServer[fenfav1.SubmitStreamRequest, fenfav
 func (s *taskService) SubmitStream(stream submitStream) error {
 	ctx, cancel := s.streamContext(stream.Context())
 	defer cancel()
-	in := newIntake()
+	in := newIntake(s.room)
+	defer in.close()
 	s.readers.Go(func() {
 		defer s.contain("submit stream reader", in.end)
 		in.read(ctx, stream)
@@ -43,6 +45,7 @@ func (s *taskService) SubmitStream(stream submitStream) error {
 			if err := stream.Send(answer(&g.requests[i], results)); err != nil {
 				return err
 			}
+			in.answered(g.requests[i].bytes)
 		}
 		spent = g
 	}
@@ -61,16 +64,19 @@ func answer(r *request, results []partition.SubmitResult) *fenfav1.SubmitStreamR
 
 // intake is where a stream's reader gathers requests until the engine takes them.
 type intake struct {
-	arrived chan struct{} // holds a token while there may be something to take
-	taken   chan struct{} // holds a token while there may be room
+	room    *semaphore.Weighted // of the server, in bytes
+	arrived chan struct{}       // holds a token while there may be something to take
+	taken   chan struct{}       // holds a token while there may be room
 
-	mu  sync.Mutex
-	g   *gathering
-	err error // why nothing more will come
+	mu     sync.Mutex
+	g      *gathering
+	held   int64 // bytes of the server's room, of requests not answered yet
+	closed bool
+	err    error // why nothing more will come
 }
 
-func newIntake() *intake {
-	return &intake{arrived: make(chan struct{}, 1), taken: make(chan struct{}, 1), g: &gathering{}}
+func newIntake(room *semaphore.Weighted) *intake {
+	return &intake{room: room, arrived: make(chan struct{}, 1), taken: make(chan struct{}, 1), g: &gathering{}}
 }
 
 // read gathers requests until the stream ends, or ctx does.
@@ -90,23 +96,51 @@ func (in *intake) read(ctx context.Context, stream submitStream) {
 	}
 }
 
-// put adds a request once there is room, and reports false when ctx ended before.
+// put adds a request once there is room for it, and reports false when ctx ended
+// before.
 func (in *intake) put(ctx context.Context, req *fenfav1.SubmitStreamRequest) bool {
-	for {
-		in.mu.Lock()
-		if in.g.bytes < maxAhead {
-			in.g.add(req.GetSequence(), req.GetTasks(), true)
-			in.mu.Unlock()
-			signal(in.arrived)
-			return true
-		}
+	size := sizeOf(req.GetTasks())
+	if in.room.Acquire(ctx, size) != nil {
+		return false
+	}
+	in.mu.Lock()
+	for !in.closed && in.g.bytes >= maxAhead {
 		in.mu.Unlock()
 		select {
 		case <-in.taken:
 		case <-ctx.Done():
+			in.room.Release(size)
 			return false
 		}
+		in.mu.Lock()
 	}
+	defer in.mu.Unlock()
+	if in.closed {
+		in.room.Release(size)
+		return false
+	}
+	in.held += size
+	in.g.add(req.GetSequence(), req.GetTasks(), true)
+	in.g.requests[len(in.g.requests)-1].bytes = size
+	signal(in.arrived)
+	return true
+}
+
+// answered gives back the room of a request.
+func (in *intake) answered(size int64) {
+	in.mu.Lock()
+	in.held -= size
+	in.mu.Unlock()
+	in.room.Release(size)
+}
+
+// close gives back the room of all requests that were not answered.
+func (in *intake) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.closed = true
+	in.room.Release(in.held)
+	in.held = 0
 }
 
 // end says that nothing more will come.

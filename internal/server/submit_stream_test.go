@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc/codes"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -187,7 +189,8 @@ func TestTooManyTasksEndTheStreamAfterTheAnswersBefore(t *testing.T) {
 
 // TestAStreamReadsABoundedAmountAhead fills an intake while nobody takes.
 func TestAStreamReadsABoundedAmountAhead(t *testing.T) {
-	in := newIntake()
+	room := semaphore.NewWeighted(maxUnderWay)
+	in := newIntake(room)
 	ctx, cancel := context.WithCancel(t.Context())
 	req := func() *fenfav1.SubmitStreamRequest {
 		return &fenfav1.SubmitStreamRequest{Tasks: []*fenfav1.Task{{Id: someID, Queue: "q", Payload: make([]byte, 1<<20)}}}
@@ -221,6 +224,43 @@ func TestAStreamReadsABoundedAmountAhead(t *testing.T) {
 	cancel()
 	if in.put(ctx, req()) {
 		t.Error("a request was taken after the stream had ended")
+	}
+	in.close()
+	if in.put(t.Context(), req()) {
+		t.Error("a request was taken after the stream was closed")
+	}
+	if !room.TryAcquire(maxUnderWay) {
+		t.Error("the stream kept room of the server")
+	}
+}
+
+func TestTasksUnderWayAreBoundedOverAllRequests(t *testing.T) {
+	h := newHarness(t)
+	if !h.room.TryAcquire(maxUnderWay) {
+		t.Fatal("there is no room at the start")
+	}
+	_, err := h.tasks().Submit(t.Context(), &fenfav1.SubmitRequest{Tasks: []*fenfav1.Task{{Queue: "orders"}}})
+	refused(t, err, codes.ResourceExhausted, task.CodeResourceExhausted)
+	if r := h.do(t, "POST", "/v1/tasks", strings.NewReader(`{"tasks":[{"queue":"orders"}]}`)); r.status != 429 || r.header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	stream := h.submitStream(t)
+	sendTasks(t, stream, 1, newTask())
+	h.room.Release(maxUnderWay) // The stream waited for it, and was not refused.
+	if resp, err := stream.Recv(); err != nil || len(resp.GetExceptions()) != 0 {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	sendTasks(t, stream, 2, newTask())
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := stream.Recv(); err != nil {
+			break
+		}
+	}
+	if !h.room.TryAcquire(maxUnderWay) {
+		t.Error("room was not given back")
 	}
 }
 

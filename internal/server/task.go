@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 	"github.com/fenfa/fenfa/internal/partition"
@@ -24,6 +25,11 @@ func (s *taskService) Submit(ctx context.Context, req *fenfav1.SubmitRequest) (*
 	if err := checkBatch(n); err != nil {
 		return nil, err
 	}
+	size := sizeOf(req.GetTasks())
+	if !s.room.TryAcquire(size) {
+		return nil, task.Errorf(task.CodeResourceExhausted, "too many tasks are on their way to the disk: submit again a little later").WithRetryAfter(time.Second)
+	}
+	defer s.room.Release(size)
 	var g gathering
 	g.add(0, req.GetTasks(), false)
 	results := s.submit(ctx, g.tasks)
