@@ -88,7 +88,7 @@ func TestSameFileChangesNoStock(t *testing.T) {
 
 func TestInterruptedDemoTakesItsProcessesAlong(t *testing.T) {
 	dir := t.TempDir()
-	cmd := fenfaCommand(t, "demo", "--orders", "1000000", "--rate", "100", "--data", dir)
+	cmd := fenfaCommand(t, "demo", "--orders", "20000", "--rate", "100", "--data", dir)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/fenfa/fenfa/internal/kv"
 )
 
+// leastLives is how many lives a comparison with the limit takes at least.
+const leastLives = 50_000
+
 // limit measures what the disk and the storage engine can do at most, without
 // any of fenfa: see kv.MeasureLimit.
 func limit(ctx context.Context, cfg Config, result *Result) error {
@@ -36,7 +39,7 @@ func measureLimit(ctx context.Context, cfg Config) (lives int, took time.Duratio
 	fmt.Fprintln(cfg.Log, "measuring the limit of the disk")
 	lives = cfg.Tasks
 	if cfg.Name != "limit" {
-		lives = defaults("limit").Tasks
+		lives = min(max(lives, leastLives), defaults("limit").Tasks)
 	}
 	took, err = kv.MeasureLimit(ctx, kv.LimitConfig{Dir: dir, Lives: lives, Payload: cfg.Payload})
 	if err != nil {

@@ -58,10 +58,10 @@ func (c *crew) hire() error {
 	return nil
 }
 
-// How often, and how long apart, kill looks for a worker in the middle of an
-// order before it takes the next best moment.
+// How long, and how often, kill looks for a worker in the middle of an order
+// before it takes the next best moment.
 const (
-	catchTries = 1000
+	catchFor   = 300 * time.Millisecond
 	catchEvery = 200 * time.Microsecond
 )
 
@@ -74,11 +74,11 @@ func (c *crew) kill(ctx context.Context) (id string, at time.Time, started []tas
 	if victim == nil {
 		return "", time.Time{}, nil, errors.New("no worker runs")
 	}
-	for try := range catchTries {
+	for began := time.Now(); ; {
 		if err := victim.process.Freeze(); err != nil {
 			return "", time.Time{}, nil, err
 		}
-		if victim.notes.started.Load() > victim.notes.ended.Load() || try == catchTries-1 {
+		if victim.notes.started.Load() > victim.notes.ended.Load() || time.Since(began) > catchFor {
 			break
 		}
 		if err := errors.Join(victim.process.Thaw(), wait(ctx, catchEvery)); err != nil {
