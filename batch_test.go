@@ -49,3 +49,17 @@ func TestAnAnswerOutOfOrderBreaksTheStream(t *testing.T) {
 		t.Errorf("an answer about a task that is not in the request: %v", err)
 	}
 }
+
+func TestABatchThatWasSentDoesNotGrow(t *testing.T) {
+	b := &batch{tasks: make([]*fenfav1.Task, 1)}
+	if b.full(2) {
+		t.Error("a batch with room is full")
+	}
+	b.request()
+	if !b.full(2) {
+		t.Error("a batch that was on the wire takes more tasks")
+	}
+	if !(&batch{bytes: maxBatchBytes}).full(2) {
+		t.Error("a batch of the most bytes takes more tasks")
+	}
+}

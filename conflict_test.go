@@ -256,3 +256,33 @@ func TestLaterTasksOfALeaseBuildOnEarlierOnes(t *testing.T) {
 		t.Errorf("the chain broke: %+v %+v", second, third)
 	}
 }
+
+func TestATaskThatOnlyReadsDependsOnWhatItRead(t *testing.T) {
+	n := startFake(t)
+	n.with(func() { n.put("k", "r", "old") })
+	changed := false
+	n.knobs.before = func(*fakeTask) {
+		if !changed {
+			changed = true
+			n.put("k", "r", "new")
+		}
+	}
+	c := dial(t, n)
+	seen := make(chan string, 2)
+	w := c.Worker()
+	w.Handle("q", func(ctx context.Context, task *Task) error {
+		v, _, err := task.State().GetRaw(ctx, "r")
+		seen <- string(v)
+		return err
+	})
+	task := NewTask("q", nil, Key("k"))
+	submit(t, c, task)
+	stop := work(t, w)
+	n.awaitState(task, done)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if len(seen) != 2 || <-seen != "old" || <-seen != "new" {
+		t.Error("the task was not run again over the record that changed after it had read it")
+	}
+}

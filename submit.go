@@ -35,8 +35,9 @@ type SubmitResult struct {
 // goroutines may submit at once; their tasks travel in batches, in the order in
 // which Submit was called.
 //
-// When the connection is lost, the client reconnects and sends again until ctx
-// ends or the submit timeout is over; errors.Is(err, ErrUnknownOutcome) then says
+// When the connection is lost, or the node refuses a task with CodeUnavailable, as
+// it does while it starts and stops, the client sends again until ctx ends or the
+// submit timeout is over; errors.Is(err, ErrUnknownOutcome) then says
 // that the task may be durable or not, and that submitting the same Task again
 // tells. A refusal with CodeResourceExhausted is returned, not repeated: its
 // RetryAfter says when to come back. Submit blocks while 64 MiB of this client's
@@ -50,11 +51,18 @@ func (c *Client) Submit(ctx context.Context, t *Task) (ID, error) {
 // error is the result's.
 func (c *Client) SubmitResult(ctx context.Context, t *Task) (SubmitResult, error) {
 	r := c.begin(ctx, t).wait(ctx)
+	if notNow(r.Err) {
+		results := []SubmitResult{r}
+		c.repeat(ctx, []*Task{t}, results)
+		r = results[0]
+	}
 	return r, r.Err
 }
 
 // SubmitBatch submits tasks in the order given and returns one result for each.
-// A refused task has its Err set and does not stop the others. The error is not
+// A refused task has its Err set and does not stop the others. One that was refused
+// with CodeUnavailable is not sent again when a later task of its key was accepted:
+// it would come behind that one. The error is not
 // nil when there are tasks that were not sent or whose outcome is unknown, and is
 // the first one's.
 func (c *Client) SubmitBatch(ctx context.Context, tasks []*Task) ([]SubmitResult, error) {
@@ -63,14 +71,20 @@ func (c *Client) SubmitBatch(ctx context.Context, tasks []*Task) ([]SubmitResult
 		tickets[i] = c.begin(ctx, t)
 	}
 	results := make([]SubmitResult, len(tasks))
-	var first error
+	refused := false
 	for i := range tickets {
 		results[i] = tickets[i].wait(ctx)
-		if first == nil && notAnswered(results[i].Err) {
-			first = results[i].Err
+		refused = refused || notNow(results[i].Err)
+	}
+	if refused {
+		c.repeat(ctx, tasks, results)
+	}
+	for i := range results {
+		if notAnswered(results[i].Err) {
+			return results, results[i].Err
 		}
 	}
-	return results, first
+	return results, nil
 }
 
 // notAnswered tells the client's own errors from a node's refusals.
