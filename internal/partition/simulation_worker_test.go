@@ -409,7 +409,9 @@ func (s *simSession) lie(l *simLease, to *simOwner, first int, outs []task.Outco
 	case 3:
 		s.post(to, s.id, ref, len(l.lease.Tasks), outs)
 	case 4:
-		s.post(to, 1<<40, ref, first, outs)
+		impostor := *s
+		impostor.name = "impostor"
+		impostor.post(to, 1<<40, ref, first, outs)
 	case 5:
 		if l.lease.Ordered {
 			s.post(to, s.id, ref, first+1, outs)
