@@ -67,7 +67,7 @@ func (d *demoFlags) run(cmd *cobra.Command, out *output) error {
 		Orders: list, Input: input, Binary: binary, DataDir: d.data, Workers: d.workers, Concurrency: d.concurrency, Rate: d.rate,
 		Kill: !d.noKill, Resubmit: !d.noResubmit,
 		// Standard output is for the report alone.
-		Out: cmd.ErrOrStderr(), Terminal: isTerminal(cmd.ErrOrStderr()),
+		Out: cmd.ErrOrStderr(), Terminal: isTerminal(cmd.ErrOrStderr()), Width: terminalWidth(cmd.ErrOrStderr()),
 	}
 	if out.json {
 		cfg.Out, cfg.Terminal = io.Discard, false

@@ -74,6 +74,12 @@ type served struct {
 // serveNode starts a node on a data directory and waits until it is ready.
 func serveNode(t *testing.T, dir string) *served {
 	t.Helper()
+	return serveUntil(t, dir, "/readyz")
+}
+
+// serveUntil starts a node and waits until a page of it is good.
+func serveUntil(t *testing.T, dir, page string) *served {
+	t.Helper()
 	n := &served{grpc: freeAddr(t), http: freeAddr(t), dir: dir, ended: make(chan struct{})}
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -103,7 +109,7 @@ func serveNode(t *testing.T, dir string) *served {
 			t.Fatalf("the node ended with code %d:\n%s", n.cmd.ProcessState.ExitCode(), n.said(t))
 		default:
 		}
-		return get(t, "http://"+n.http+"/readyz") == http.StatusOK
+		return get(t, "http://"+n.http+page) == http.StatusOK
 	})
 	return n
 }

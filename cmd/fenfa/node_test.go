@@ -234,6 +234,38 @@ func TestNodeThatCannotStartSaysWhy(t *testing.T) {
 	}
 }
 
+func TestFullDiskRefusesNewTasks(t *testing.T) {
+	t.Setenv("FENFA_STORAGE_MIN_FREE", "1000TiB") // No disk has that much room: it counts as full.
+	n := serveUntil(t, t.TempDir(), "/healthz")
+	if code, _, stderr := n.run(t, "submit", "--queue", "orders", "x"); code == exitOK {
+		t.Errorf("a submit to a queue that is not there succeeds: %s", stderr)
+	}
+	n.ok(t, &queueView{}, "queue", "set", "orders")
+	code, _, stderr := n.run(t, "submit", "--queue", "orders", "x")
+	if code != exitUnavailable || !strings.Contains(stderr, "disk") {
+		t.Errorf("submit: exit code %d, want %d; it says %q", code, exitUnavailable, stderr)
+	}
+}
+
+func TestConfigurationIsPrintedWithItsSources(t *testing.T) {
+	t.Setenv("FENFA_LOG_LEVEL", "warn")
+	code, stdout, _ := process(t, "", "serve", "--print-config", "--grpc-listen", "127.0.0.1:7999")
+	if code != exitOK || !strings.Contains(stdout, "environment FENFA_LOG_LEVEL") || !strings.Contains(stdout, "flag --grpc-listen") {
+		t.Errorf("exit code %d, output %q", code, stdout)
+	}
+	for _, args := range [][]string{
+		{"serve", "--grpc-listen", "0.0.0.0:7400"},
+		{"serve", "--partitions", "0"},
+		{"serve", "--config", "/no/such/file"},
+		{"serve", "--log-level", "loud"},
+	} {
+		code, _, stderr := process(t, "", args...)
+		if code != exitUsage || !strings.HasPrefix(stderr, "fenfa: ") {
+			t.Errorf("%v: exit code %d, want %d; it says %q", args, code, exitUsage, stderr)
+		}
+	}
+}
+
 func TestSecondSignalEndsTheNodeAtOnce(t *testing.T) {
 	n := serveNode(t, t.TempDir())
 	n.ok(t, &queueView{}, "queue", "set", "slow")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,8 +58,9 @@ func awaitIdle(ctx context.Context, client queueDescriber, patience time.Duratio
 	return nil
 }
 
-// collectOutcomes asks for every confirmed order by its id.
-func collectOutcomes(ctx context.Context, client taskGetter, list *orders.List, ev *Evidence) error {
+// collectOutcomes asks for every confirmed order by its id, and counts them as it
+// goes.
+func collectOutcomes(ctx context.Context, client taskGetter, list *orders.List, ev *Evidence, count *atomic.Int64) error {
 	group, ctx := errgroup.WithContext(ctx)
 	chunk := max(1, (len(list.Orders)+parallel-1)/parallel)
 	for from := 0; from < len(list.Orders); from += chunk {
@@ -72,6 +74,7 @@ func collectOutcomes(ctx context.Context, client taskGetter, list *orders.List, 
 					return fmt.Errorf("get result of line %d: %w", list.Orders[i].Line, err)
 				}
 				ev.Outcomes[i] = outcome
+				count.Add(1)
 			}
 			return nil
 		})

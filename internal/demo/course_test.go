@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ func play(t *testing.T, n *fakeNode, count int) (*Findings, *submitter) {
 		t.Fatal(err)
 	}
 	ev.Resubmitted, ev.ResubmitAnswers = count, answers
-	if err := errors.Join(collectOutcomes(t.Context(), n, list, ev), collectStock(t.Context(), n, list, ev)); err != nil {
+	if err := errors.Join(collectOutcomes(t.Context(), n, list, ev, &atomic.Int64{}), collectStock(t.Context(), n, list, ev)); err != nil {
 		t.Fatal(err)
 	}
 	return Judge(list, ev), s
@@ -81,7 +82,7 @@ func TestNodeThatForgetsIsFoundOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	ev.Resubmitted, ev.ResubmitAnswers = 500, answers
-	if err := errors.Join(collectOutcomes(t.Context(), n, list, ev), collectStock(t.Context(), n, list, ev)); err != nil {
+	if err := errors.Join(collectOutcomes(t.Context(), n, list, ev, &atomic.Int64{}), collectStock(t.Context(), n, list, ev)); err != nil {
 		t.Fatal(err)
 	}
 	if f := Judge(list, ev); f.OK() || f.Duplicated == 0 {
@@ -168,7 +169,7 @@ func TestUnreadableAnswersAreLost(t *testing.T) {
 			n.status[fenfa.ID(list.Orders[i].ID)] = states[i]
 		}
 	}
-	if err := collectOutcomes(t.Context(), n, list, ev); err != nil {
+	if err := collectOutcomes(t.Context(), n, list, ev, &atomic.Int64{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []Ending{EndingDone, EndingDone, EndingDead, EndingMissing, EndingMissing} {

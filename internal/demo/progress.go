@@ -36,6 +36,7 @@ func (s *snapshot) backlog() int64 { return max(0, s.confirmed-s.worked) }
 type display struct {
 	out      io.Writer
 	terminal bool
+	width    int // of the terminal; a line that wraps could not be redrawn
 	take     func() snapshot
 
 	drawn int // lines of the block on the terminal
@@ -76,6 +77,11 @@ func (d *display) show() {
 	}
 	if d.terminal {
 		lines := block(&s)
+		for i := range lines {
+			if d.width > 0 {
+				lines[i] = lines[i][:min(len(lines[i]), d.width-1)]
+			}
+		}
 		d.drawn = len(lines)
 		text.WriteString(strings.Join(lines, "\n") + "\n")
 	} else {

@@ -35,6 +35,17 @@ func TestDisplayOnATerminalRedrawsOneBlock(t *testing.T) {
 	}
 }
 
+func TestDisplayFitsItsTerminal(t *testing.T) {
+	var out bytes.Buffer
+	d := &display{out: &out, terminal: true, width: 30, take: func() snapshot { return snapshot{phase: "distributing", total: 10} }}
+	d.show()
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 30 {
+			t.Errorf("line has %d characters: %q", len(line), line)
+		}
+	}
+}
+
 func TestDisplayElsewhereWritesALineNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fenfa/fenfa"
@@ -85,6 +86,7 @@ type show struct {
 	crew      *crew
 	submitter *submitter
 	incidents *incidents
+	collected atomic.Int64 // results so far
 
 	lock    sync.Mutex
 	phase   string
@@ -100,7 +102,7 @@ func (s *show) run(ctx context.Context) (*Report, error) {
 	s.enter("starting")
 	go func() {
 		defer close(shown)
-		(&display{out: s.cfg.Out, terminal: s.cfg.Terminal, take: s.snapshot}).run(showing)
+		(&display{out: s.cfg.Out, terminal: s.cfg.Terminal, width: s.cfg.Width, take: s.snapshot}).run(showing)
 	}()
 	defer func() { stopShow(); <-shown }()
 	if err := s.prepare(ctx); err != nil {
@@ -123,7 +125,7 @@ func (s *show) run(ctx context.Context) (*Report, error) {
 		}
 	}
 	s.enter("collecting results")
-	if err := collectOutcomes(ctx, s.client, s.cfg.Orders, ev); err != nil {
+	if err := collectOutcomes(ctx, s.client, s.cfg.Orders, ev, &s.collected); err != nil {
 		return nil, err
 	}
 	if err := collectStock(ctx, s.client.State(), s.cfg.Orders, ev); err != nil {
@@ -226,6 +228,9 @@ func (s *show) snapshot() snapshot {
 	now := snapshot{
 		phase: s.phase, total: int64(len(s.cfg.Orders.Orders)), confirmed: s.submitter.done.Load(), worked: s.crew.worked(),
 		submitP50: p50, submitP99: p99, running: running, workers: workers, news: s.incidents.all(),
+	}
+	if n := s.collected.Load(); n > 0 {
+		now.phase = fmt.Sprintf("%s (%d)", now.phase, n)
 	}
 	if !s.started.IsZero() {
 		now.elapsed = time.Since(s.started)

@@ -23,6 +23,7 @@ type Config struct {
 
 	Out      io.Writer // progress; nil: none
 	Terminal bool      // Out is a terminal: one block that refreshes itself
+	Width    int       // of the terminal, in characters; 0: not known
 
 	// StallTimeout is how long nothing may get done before the demo gives up
 	// waiting and judges what there is. Default 60 s.
