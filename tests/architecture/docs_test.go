@@ -146,3 +146,20 @@ func TestTestsThatPagesNameExist(t *testing.T) {
 		}
 	}
 }
+
+func TestPagesThatCodeNamesExist(t *testing.T) {
+	named := regexp.MustCompile(`docs/[a-z0-9_/.-]+\.(?:md|yaml)`)
+	for _, p := range load(t) {
+		for _, file := range p.files() {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, page := range named.FindAllString(string(source), -1) {
+				if _, err := os.Stat(filepath.Join("..", "..", page)); err != nil {
+					t.Errorf("%s names %s, which is not there", file, page)
+				}
+			}
+		}
+	}
+}
