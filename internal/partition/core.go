@@ -23,7 +23,7 @@ const (
 	maxLeaseTasks = 512                    // of a lease without order
 	parkedPage    = 256
 	schedulePage  = 256
-	maxFromStore  = 4096    // tasks in memory that came from schedule and parked rows
+	maxFetches    = 4       // pages of parked rows of one queue that are on their way
 	maxBatchBytes = 4 << 20 // of a gathering batch; beyond, no new leases until it is committed
 )
 
@@ -61,16 +61,16 @@ type coreConfig struct {
 	// Repeats says that the broker may deliver one task under two positions.
 	Repeats bool
 	Seed    uint64
-	// FromStore is how many tasks that came from schedule and parked rows are held
-	// in memory, default maxFromStore, and Page how many parked rows are read at a
-	// time, default parkedPage.
-	FromStore int
-	Page      int
+	// Stored bounds what is held in memory of a queue's tasks that came from schedule
+	// and parked rows; default Window.
+	Stored broker.Limit
+	// Page is how many parked rows are read at a time, default parkedPage.
+	Page int
 }
 
 func (cfg coreConfig) withDefaults() coreConfig {
-	if cfg.FromStore == 0 {
-		cfg.FromStore = maxFromStore
+	if cfg.Stored == (broker.Limit{}) {
+		cfg.Stored = cfg.Window
 	}
 	if cfg.Page == 0 {
 		cfg.Page = parkedPage
@@ -100,12 +100,10 @@ type core struct {
 	lastTick  time.Time
 	draining  bool // nothing new is leased
 
-	loading   map[ledger.RecordKey][]func() // by record, name empty for all of a key
-	loadedAt  time.Time                     // when the last of them came
-	fromStore int
-	hungry    []*lane // lanes that wait for room to fetch parked rows
-	sched     scheduler
-	counts    *counters
+	loading  map[ledger.RecordKey][]func() // by record, name empty for all of a key
+	loadedAt time.Time                     // when the last of them came
+	sched    scheduler
+	counts   *counters
 }
 
 // queue is one queue's part in this partition.
@@ -114,9 +112,12 @@ type queue struct {
 	lanes   map[string]*lane
 	shared  *lane // tasks without order
 	ready   []*lane
-	starved bool // no worker has room; capacity follows
-	held    broker.Limit
+	starved bool         // no worker has room; capacity follows
+	held    broker.Limit // tasks in memory that are in the broker's log
 	freed   broker.Limit // to be given back to the reader
+	stored  broker.Limit // tasks in memory that are in schedule and parked rows
+	fetches int          // pages of parked rows on their way
+	hungry  []*lane      // wait for room to fetch parked rows
 	stats   QueueStats
 	metrics *queueMetrics
 }
@@ -209,6 +210,31 @@ func (c *core) restore(now time.Time, queue, key string, halted bool) {
 	c.wake(now, l)
 }
 
+// find returns the lane that parked rows belong to, or nil.
+func (q *queue) find(key string) *lane {
+	if key == "" {
+		return q.shared
+	}
+	return q.lanes[key]
+}
+
+// store counts a task of a schedule or parked row that is in memory; unstore one
+// that is not any more.
+func (q *queue) store(it *item) {
+	q.stored.Tasks++
+	q.stored.Bytes += it.size
+}
+
+func (q *queue) unstore(it *item) {
+	q.stored.Tasks--
+	q.stored.Bytes -= it.size
+}
+
+// full reports whether no more of the queue's rows may be read into memory.
+func (c *core) full(q *queue) bool {
+	return q.stored.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes >= c.cfg.Stored.Bytes
+}
+
 // laneOf returns the lane of a key, or the shared one where there is no order.
 func (c *core) laneOf(q *queue, key string) *lane {
 	if key == "" || q.Order == task.OrderNone {
@@ -256,19 +282,34 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 		return
 	}
 	if !l.ordered && it.notBefore.After(now) {
-		it.state = task.StateScheduled
-		c.alarms.add(alarm{at: it.notBefore, item: it})
+		c.enqueue(now, it)
 		return
 	}
-	if l.tail {
+	// Tasks of a lane keep their order; those that are due and find no room wait
+	// where other queues do not wait for them.
+	if l.ordered && l.tail || it.origin == inSchedule && c.full(q) {
+		if l.ordered && !l.tail {
+			c.parkAll(now, l)
+		}
 		c.park(now, it)
 		c.forget(it)
 		c.wake(now, l)
 		return
 	}
-	it.state = task.StateReady
-	l.pushBack(it)
+	c.enqueue(now, it)
 	c.wake(now, l)
+}
+
+// enqueue puts a task at the end of its lane, or, where there is no order and its
+// next attempt is not due, lets it wait beside it.
+func (c *core) enqueue(now time.Time, it *item) {
+	if !it.lane.ordered && it.notBefore.After(now) {
+		it.state = task.StateScheduled
+		c.alarms.add(alarm{at: it.notBefore, item: it})
+		return
+	}
+	it.state = task.StateReady
+	it.lane.pushBack(it)
 }
 
 // forget drops a task from memory.
@@ -278,7 +319,7 @@ func (c *core) forget(it *item) {
 		c.unhold(it, it.lane.q)
 		return
 	}
-	c.fromStore--
+	it.lane.q.unstore(it)
 }
 
 func (c *core) unhold(it *item, q *queue) {

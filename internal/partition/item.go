@@ -44,8 +44,9 @@ const keptTries = 20
 // Arrival is a task on its way from the broker or the store into the core, with
 // what the store knows of it.
 type arrival struct {
-	item  item
-	known *store.Dedup // its mark, if it has one
+	item    item
+	known   *store.Dedup // its mark, if it has one
+	corrupt bool         // a row that cannot be read: only its place is known
 }
 
 func newItem(t task.Task, body []byte) item {

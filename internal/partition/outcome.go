@@ -293,7 +293,7 @@ func (c *core) leave(it *item) {
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		it.lane.q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(&store.Parked{Queue: it.lane.q.Name, Key: it.Key, Seq: it.seq})
+		c.led.Delete(&store.Parked{Queue: it.lane.q.Name, Key: it.lane.key, Seq: it.seq})
 		it.lane.q.stats.Parked--
 	}
 }

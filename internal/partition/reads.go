@@ -121,6 +121,7 @@ func (own *ownership) revive(ctx context.Context, rows []store.Row) ([]arrival, 
 		if err != nil {
 			own.log.Error("waiting task cannot be read", "seq", seq, "error", err)
 			own.e.counts.corrupt.Inc()
+			arrivals = append(arrivals, arrival{item: item{due: due, seq: seq}, corrupt: true})
 			continue
 		}
 		it := newItem(t, body)

@@ -48,7 +48,7 @@ func (w *world) claim(part int) {
 	led := ledger.New(ledger.Config{Part: part, Partitions: simPartitions, Node: fmt.Sprintf("node-%d", w.serial), CacheBytes: w.cache}, fence)
 	o.core = newCore(coreConfig{
 		Part: part, Partitions: simPartitions, Window: w.window, Repeats: w.broker.repeats, Seed: w.plan.seed,
-		FromStore: w.from, Page: w.page,
+		Stored: w.stored, Page: w.page,
 	}, o, led, now, w.engine.counts)
 	w.logf("claim part %d epoch %d", part, fence.Epoch)
 	w.owners = append(w.owners, o)
@@ -293,10 +293,11 @@ func (o *simOwner) advance(f *feeder, s *stage) {
 func (o *simOwner) describe() string {
 	c := o.core
 	var b strings.Builder
-	fmt.Fprintf(&b, "owner of part %d epoch %d: %d tasks, %d leases, %d from store, %d loading, %d hungry, sched %+v, next alarm %v, armed %v, now %v",
-		o.part, o.epoch, len(c.tasks), len(c.leases), c.fromStore, len(c.loading), len(c.hungry), c.sched, c.nextAlarm(o.w.Now()), o.armed, o.w.Now())
+	fmt.Fprintf(&b, "owner of part %d epoch %d: %d tasks, %d leases, %d loading, sched %+v, next alarm %v, armed %v, now %v",
+		o.part, o.epoch, len(c.tasks), len(c.leases), len(c.loading), c.sched, c.nextAlarm(o.w.Now()), o.armed, o.w.Now())
 	for _, q := range c.order {
-		fmt.Fprintf(&b, "\n  queue %s: %d lanes, %d ready, starved %v, held %+v, room %+v", q.Name, len(q.lanes), len(q.ready), q.starved, q.held, o.feeders[q.Name].room)
+		fmt.Fprintf(&b, "\n  queue %s: %d lanes, %d ready, starved %v, held %+v, room %+v, stored %+v, %d fetches, %d hungry",
+			q.Name, len(q.lanes), len(q.ready), q.starved, q.held, o.feeders[q.Name].room, q.stored, q.fetches, len(q.hungry))
 		fmt.Fprintf(&b, "\n    no order: status %d, %d items", q.shared.status, q.shared.items.len())
 		for _, key := range sortedKeys(q.lanes) {
 			l := q.lanes[key]
@@ -309,9 +310,9 @@ func (o *simOwner) describe() string {
 // checkEmpty holds that nothing is left in memory after every task ended.
 func (o *simOwner) checkEmpty() {
 	c := o.core
-	bad := len(c.tasks)+len(c.leases)+c.fromStore+len(c.loading)+len(c.hungry)+len(c.woken) != 0 || c.waitsForCommit()
+	bad := len(c.tasks)+len(c.leases)+len(c.loading)+len(c.woken) != 0 || c.waitsForCommit()
 	for _, q := range c.order {
-		bad = bad || len(q.lanes)+len(q.ready)+q.shared.items.len() != 0 || q.held != (broker.Limit{}) || o.feeders[q.Name].room != o.w.window
+		bad = bad || len(q.lanes)+len(q.ready)+q.shared.items.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{}) || q.fetches+len(q.hungry) != 0 || o.feeders[q.Name].room != o.w.window
 	}
 	if bad {
 		o.w.failf("something is left in memory: %s", o.describe())

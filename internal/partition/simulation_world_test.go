@@ -69,7 +69,7 @@ type world struct {
 	later   int // one of so many tasks has a run_at
 	rows    int // of an entity that are loaded at once
 	cache   int
-	from    int // bounds of tasks from the store
+	stored  broker.Limit
 	page    int
 	serial  int
 	trace   strings.Builder
@@ -130,7 +130,8 @@ func (w *world) build() {
 	w.window = broker.Limit{Tasks: 4096, Bytes: 4 << 20}
 	if w.has(faultPressure) {
 		w.window = broker.Limit{Tasks: pick(w, 2, 4, 8, 16, 4096), Bytes: pick(w, 1000, 5000, 4<<20)}
-		w.from, w.page, w.rows = pick(w, 1, 2, 8, 0), pick(w, 1, 2, 5, 0), pick(w, 1, 2, 256)
+		w.page, w.rows = pick(w, 1, 2, 5, 0), pick(w, 1, 2, 256)
+		w.stored = broker.Limit{Tasks: pick(w, 1, 2, 8, 4096), Bytes: pick(w, 500, 4<<20)}
 		w.cache = pick(w, 1, 1500, 0)
 	}
 	w.later = pick(w, 1, 2, 6, 20)

@@ -63,13 +63,13 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 	case inBroker:
 		c.settle(q, it.pos)
 		c.unhold(it, q)
-		c.fromStore++
+		q.store(it)
 		c.recent.add(it.ID)
 	case inSchedule:
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(&store.Parked{Queue: q.Name, Key: it.Key, Seq: it.seq})
+		c.led.Delete(&store.Parked{Queue: q.Name, Key: it.lane.key, Seq: it.seq})
 		q.stats.Parked--
 	}
 	it.origin, it.seq = to, seq
@@ -82,7 +82,7 @@ func (c *core) park(now time.Time, it *item) {
 	}
 	l := it.lane
 	seq := uint64(c.led.Stamp(now))
-	c.led.Put(&store.Parked{Queue: l.q.Name, Key: it.Key, Seq: seq, Body: it.body})
+	c.led.Put(&store.Parked{Queue: l.q.Name, Key: l.key, Seq: seq, Body: it.body})
 	c.led.Put(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, seq)
@@ -91,22 +91,31 @@ func (c *core) park(now time.Time, it *item) {
 	l.parkedIn = c.led.Number()
 }
 
+// parkAll gives every task of a lane a parked row, in their order, also those
+// that are leased: what is parked next comes after them.
+func (c *core) parkAll(now time.Time, l *lane) {
+	if l.lease != nil {
+		for _, it := range l.lease.items {
+			if it != nil {
+				c.park(now, it)
+				l.lastRow = it.seq
+			}
+		}
+	}
+	for i := range l.items.len() {
+		it := l.items.at(i)
+		c.park(now, it)
+		l.lastRow = it.seq
+	}
+}
+
 // evict moves all tasks of a lane that stands still into parked rows, in their
 // order, and those that are not leased out of memory.
 func (c *core) evict(now time.Time, l *lane) {
 	if !l.ordered || l.items.len() == 0 {
 		return
 	}
-	if l.lease != nil {
-		for _, it := range l.lease.items {
-			if it != nil {
-				c.park(now, it)
-			}
-		}
-	}
-	for i := range l.items.len() {
-		c.park(now, l.items.at(i))
-	}
+	c.parkAll(now, l)
 	l.lastRow = l.items.at(0).seq - 1
 	for l.items.len() > 0 {
 		c.forget(l.popBack())
@@ -119,12 +128,12 @@ func (c *core) fetch(l *lane) {
 	if l.fetching {
 		return
 	}
-	if c.fromStore >= c.cfg.FromStore {
-		c.hungry = append(c.hungry, l)
-		l.fetching = true
+	l.fetching = true
+	if l.q.fetches >= maxFetches || c.full(l.q) {
+		l.q.hungry = append(l.q.hungry, l)
 		return
 	}
-	l.fetching = true
+	l.q.fetches++
 	l.fetchSeq = l.parkedSeq
 	read := func() {
 		l.fetchFrom = l.lastRow
@@ -139,10 +148,9 @@ func (c *core) fetch(l *lane) {
 
 // parkedLoaded takes a page of a lane's parked rows; more says that others follow.
 func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival, more bool) {
-	l := c.queues[queue].lanes[key]
-	if l == nil {
-		return
-	}
+	q := c.queues[queue]
+	q.fetches--
+	l := q.find(key)
 	l.fetching = false
 	if l.fetchFrom != l.lastRow || l.status == laneHalted {
 		// The lane gave its memory back meanwhile: the page does not follow what it
@@ -152,15 +160,18 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 	}
 	for i := range arrivals {
 		it := &arrivals[i].item
-		if it.seq <= l.lastRow || c.tasks[it.ID] != nil {
+		if it.seq <= l.lastRow {
+			continue
+		}
+		l.lastRow = it.seq
+		if arrivals[i].corrupt || c.tasks[it.ID] != nil {
 			continue
 		}
 		it.origin = inParked
-		it.state = task.StateReady
-		l.lastRow = it.seq
-		c.fromStore++
+		it.lane = l
+		q.store(it)
 		c.tasks[it.ID] = it
-		l.pushBack(it)
+		c.enqueue(now, it)
 	}
 	if !more && l.parkedSeq == l.fetchSeq {
 		l.tail = false
@@ -170,13 +181,15 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 
 // feed reads rows from the store while there is room for their tasks.
 func (c *core) feed() {
-	for len(c.hungry) > 0 && c.fromStore < c.cfg.FromStore {
-		l := c.hungry[0]
-		c.hungry = c.hungry[1:]
-		l.fetching = false
-		c.fetch(l)
+	for _, q := range c.order {
+		for len(q.hungry) > 0 && q.fetches < maxFetches && !c.full(q) {
+			l := q.hungry[0]
+			q.hungry = q.hungry[1:]
+			l.fetching = false
+			c.fetch(l)
+		}
 	}
-	if c.sched.due && !c.sched.fetching && c.fromStore < c.cfg.FromStore {
+	if c.sched.due && !c.sched.fetching {
 		c.sched.fetching = true
 		c.sched.due = false
 		c.sched.next = time.Time{}
@@ -198,11 +211,11 @@ func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
 		}
 		c.sched.readDue, c.sched.readSeq = it.due, it.seq
 		q := c.queues[it.Queue]
-		if q == nil || c.tasks[it.ID] != nil {
+		if arrivals[i].corrupt || q == nil || c.tasks[it.ID] != nil {
 			continue
 		}
 		it.origin = inSchedule
-		c.fromStore++
+		q.store(it)
 		c.admit(now, q, it)
 	}
 	c.sched.due = c.sched.due || more
