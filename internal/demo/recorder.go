@@ -89,6 +89,12 @@ func (r *recorder) start(id task.ID, at time.Time) {
 // end notes that a handler returned.
 func (r *recorder) end() { r.ended.Add(1) }
 
+// busy reports whether a handler is at work.
+func (r *recorder) busy() bool {
+	ended := r.ended.Load()
+	return r.started.Load() > ended
+}
+
 // recent returns the orders that were started last, at most as many as the ring
 // holds. The writer may be at work, or dead in the middle of a note: an entry may
 // be no order's id.

@@ -26,11 +26,19 @@ func TestRecorderIsReadByAnotherMapping(t *testing.T) {
 		writer.start(numbered(n), time.UnixMicro(int64(n)))
 	}
 	writer.end()
+	if !reader.busy() {
+		t.Error("a worker with two orders at work is not busy")
+	}
 	if got, want := reader.recent(), []task.ID{numbered(2), numbered(1), numbered(0)}; !slices.Equal(got, want) {
 		t.Errorf("recent orders are %v, want %v", got, want)
 	}
 	if reader.started.Load() != 3 || reader.ended.Load() != 1 {
 		t.Errorf("%d started and %d ended, want 3 and 1", reader.started.Load(), reader.ended.Load())
+	}
+	writer.end()
+	writer.end()
+	if reader.busy() {
+		t.Error("a worker that has ended everything is busy")
 	}
 	// The notes outlive their writer.
 	if err := writer.close(); err != nil {
