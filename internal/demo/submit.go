@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	submitShards = 8  // goroutines that submit; all orders of a SKU go through one
+	submitShards = 8   // goroutines that submit; all orders of a SKU go through one
 	submitBatch  = 128 // orders in one call
 	submitPause  = 50 * time.Millisecond
 )
