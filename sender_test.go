@@ -3,7 +3,13 @@ package fenfa
 import (
 	"context"
 	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"google.golang.org/grpc"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
@@ -131,5 +137,45 @@ func TestVerdictsThatFitNothingAreIgnored(t *testing.T) {
 	}
 	if len(s.leases) != 1 || l.lost.Load() || l.clashed.Load() {
 		t.Error("a verdict that does not fit changed the lease")
+	}
+}
+
+// carefulStream notices two messages at once.
+type carefulStream struct {
+	grpc.ClientStream
+	inside atomic.Int32
+	sent   atomic.Int32
+	clash  atomic.Bool
+}
+
+func (s *carefulStream) Recv() (*fenfav1.WorkResponse, error) { return nil, io.EOF }
+
+func (s *carefulStream) Send(*fenfav1.WorkRequest) error {
+	if s.inside.Add(1) > 1 {
+		s.clash.Store(true)
+	}
+	runtime.Gosched()
+	s.inside.Add(-1)
+	s.sent.Add(1)
+	return nil
+}
+
+func TestAStreamTakesOneMessageAtATime(t *testing.T) {
+	stream := &carefulStream{}
+	s := bareSession(t, 1, func(context.Context, *Task) error { return nil })
+	s.stream = stream
+	var senders sync.WaitGroup
+	for range 4 {
+		senders.Go(func() {
+			for range 200 {
+				if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	senders.Wait()
+	if stream.clash.Load() || stream.sent.Load() != 800 {
+		t.Errorf("%d messages, two at once: %v", stream.sent.Load(), stream.clash.Load())
 	}
 }

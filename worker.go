@@ -109,8 +109,9 @@ func (w *Worker) Handle(queue string, h HandlerFunc) { w.handlers[queue] = h }
 
 // Run works until ctx ends. It reconnects by itself; when ctx ends it takes
 // nothing new, finishes what it has, and returns nil when all of that is
-// confirmed. It fails when the node refuses the worker, and when the drain timeout
-// is over before everything is finished: the node then hands the rest to others.
+// confirmed. It fails when the node refuses the worker for good, as it does where a
+// queue does not exist or another worker has taken its name, and when the drain
+// timeout is over before everything is finished: the node hands the rest to others.
 // Handlers' contexts carry the values of ctx.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
