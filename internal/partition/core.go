@@ -92,6 +92,7 @@ type core struct {
 	token  uint64 // of the latest lease
 	first  uint64 // before every row number of this claim
 	recent recentIDs
+	marked map[task.ID]struct{} // tasks that left marks since the sweeper asked; nil: nobody asked
 
 	gathering afterwards // waits for the batch that gathers
 	flying    afterwards // waits for the batch in flight
@@ -422,11 +423,6 @@ func (c *core) step(now time.Time) {
 			c.serve(now, q)
 		}
 	}
-	if n := len(c.order); n > 1 { // another queue is first next time
-		first := c.order[0]
-		copy(c.order, c.order[1:])
-		c.order[n-1] = first
-	}
 	c.feed()
 	if !c.waitsForCommit() {
 		ready := c.gathering // waits for nothing: no batch gathers
@@ -452,6 +448,11 @@ func (c *core) turn(now time.Time, commit func(store.Batch)) {
 		commit(b)
 	}
 	c.step(now)
+	if n := len(c.order); n > 1 { // another queue is first next time
+		first := c.order[0]
+		copy(c.order, c.order[1:])
+		c.order[n-1] = first
+	}
 }
 
 // waitsForCommit reports whether something accepted is not durable yet.

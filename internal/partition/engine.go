@@ -40,6 +40,7 @@ type Engine struct {
 	committer *committer
 	owners    []*owner
 	group     sync.WaitGroup
+	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
 	hlc       atomic.Uint64
 	draining  atomic.Bool
@@ -80,13 +81,16 @@ func New(cfg Config) (*Engine, error) {
 }
 
 // Start loads the queues and claims all partitions. It returns when they run; ctx
-// bounds the start only.
+// bounds the start only. After an error Drain must be called too: partitions that
+// were claimed run.
 func (e *Engine) Start(ctx context.Context) error {
 	if err := e.loadQueues(ctx); err != nil {
 		return err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.starting.Lock()
 	e.stop = stop
+	e.starting.Unlock()
 	e.group.Go(func() { e.committer.run(run) })
 	claimed := make(chan struct{}, len(e.owners))
 	for _, o := range e.owners {
@@ -109,26 +113,26 @@ func (e *Engine) Start(ctx context.Context) error {
 // ends, and stops. What is not finished then is handed out again by the next
 // owner.
 func (e *Engine) Drain(ctx context.Context) error {
-	if e.stop == nil {
+	e.starting.Lock()
+	stop := e.stop
+	e.starting.Unlock()
+	if stop == nil {
 		return nil
 	}
 	e.draining.Store(true)
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		for _, o := range e.owners {
-			own := o.current()
-			if own == nil || !own.mail.post(drainCore) {
-				continue
-			}
-			select {
-			case <-own.gone:
-			case <-ctx.Done():
-			}
+	var drained []*ownership
+	for _, o := range e.owners {
+		if own := o.current(); own != nil && own.mail.post(drainCore) {
+			drained = append(drained, own)
 		}
-	}()
-	<-drained
-	e.stop()
+	}
+	for _, own := range drained {
+		select {
+		case <-own.gone:
+		case <-ctx.Done():
+		}
+	}
+	stop()
 	e.group.Wait()
 	return nil
 }

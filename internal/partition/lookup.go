@@ -14,8 +14,11 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// historyScan bounds how many op-log rows one call of History looks at.
+// historyScan bounds how many rows one call of History or ScanRecords looks at.
 const historyScan = 20_000
+
+// pageBytes is about how many bytes of values one page of an answer holds.
+const pageBytes = 4 << 20
 
 // TaskStatus tells where a task is, from what the owner has in memory, else from
 // the store, else from the broker.
@@ -148,32 +151,48 @@ func (e *Engine) DeadLetters(ctx context.Context, queue string, limit int, pageT
 	if err != nil && rest != "" {
 		return nil, "", badPage(pageToken)
 	}
+	if limit < 1 {
+		return nil, "", badLimit(limit)
+	}
 	var found []DeadLetter
+	size := 0
 	for ; part < len(e.owners); part, after = part+1, 0 {
-		rows, err := e.cfg.Store.Load(ctx, store.Scan{
-			Part: part, Table: store.TableDead, From: &store.Dead{Queue: queue, Seq: after + 1},
-			To: &store.Dead{Queue: queue, Seq: math.MaxUint64}, Limit: limit - len(found), Bytes: 4 << 20,
-		})
-		if err != nil {
-			return nil, "", fmt.Errorf("list dead letters: %w", err)
-		}
-		for _, row := range rows {
-			r, ok := row.(*store.Dead)
-			if !ok {
-				continue
-			}
-			dead, err := exportDead(r)
+		for {
+			rows, err := e.cfg.Store.Load(ctx, store.Scan{
+				Part: part, Table: store.TableDead, From: &store.Dead{Queue: queue, Seq: after + 1},
+				To: &store.Dead{Queue: queue, Seq: math.MaxUint64}, Limit: limit - len(found), Bytes: pageBytes,
+			})
 			if err != nil {
-				return nil, "", err
+				return nil, "", fmt.Errorf("list dead letters: %w", err)
 			}
-			found = append(found, dead)
-			after = r.Seq
-		}
-		if len(rows) > 0 && (len(found) >= limit || len(rows) == limit) {
-			return found, pageOf(part, strconv.FormatUint(after, 10)), nil
+			if len(rows) == 0 {
+				break
+			}
+			for _, row := range rows {
+				r, ok := row.(*store.Dead)
+				if !ok {
+					continue
+				}
+				after = r.Seq
+				size += len(r.Body)
+				dead, err := exportDead(r)
+				if err != nil {
+					e.cfg.Logger.Error("dead letter cannot be read", "partition", part, "seq", r.Seq, "error", err)
+					e.counts.corrupt.Inc()
+					continue
+				}
+				found = append(found, dead)
+			}
+			if len(found) >= limit || size >= pageBytes {
+				return found, pageOf(part, strconv.FormatUint(after, 10)), nil
+			}
 		}
 	}
 	return found, "", nil
+}
+
+func badLimit(limit int) error {
+	return task.Errorf(task.CodeInvalidArgument, "the limit is %d: want at least 1", limit).WithField("limit")
 }
 
 // GetRecord returns a record as it is now, durably.
@@ -210,11 +229,15 @@ func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (
 
 // ScanRecords lists records whose key has the prefix, and whose name is the given
 // one if it is not empty, partition by partition, and returns the token of the
-// next page, empty after the last.
+// next page, empty after the last; a page may be short, or empty, and not be the
+// last.
 func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error) {
 	part, rest, err := e.parsePage(pageToken)
 	if err != nil {
 		return nil, "", err
+	}
+	if limit < 1 {
+		return nil, "", badLimit(limit)
 	}
 	from := &store.Record{Key: prefix}
 	if rest != "" {
@@ -223,33 +246,32 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 		if place.End() != nil {
 			return nil, "", badPage(pageToken)
 		}
-		from = &store.Record{Key: key, Name: last + "\x00"}
+		from = &store.Record{Key: key, Name: last}
 	}
 	var found []task.Record
+	looked, size := 0, 0
 	for ; part < len(e.owners); part, from = part+1, (&store.Record{Key: prefix}) {
-		for {
-			rows, err := e.cfg.Store.Load(ctx, store.Scan{Part: part, Table: store.TableRecord, From: from, Limit: limit, Bytes: 4 << 20})
+		for within := true; within; {
+			rows, err := e.cfg.Store.Load(ctx, store.Scan{Part: part, Table: store.TableRecord, From: from, Limit: scanPage, Bytes: pageBytes})
 			if err != nil {
 				return nil, "", fmt.Errorf("scan records: %w", err)
 			}
-			ended := len(rows) == 0
+			within = len(rows) > 0
 			for _, row := range rows {
 				r, ok := row.(*store.Record)
 				if !ok || !strings.HasPrefix(r.Key, prefix) {
-					ended = true
+					within = false
 					break
 				}
 				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
-				if name != "" && r.Name != name {
-					continue
+				looked++
+				if name == "" || r.Name == name {
+					found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID})
+					size += len(r.Value)
 				}
-				found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID})
-				if len(found) == limit {
-					return found, pageOf(part, string(task.AppendBytes(task.AppendBytes(nil, r.Key), r.Name))), nil
+				if len(found) >= limit || size >= pageBytes || looked >= historyScan {
+					return found, pageOf(part, string(task.AppendBytes(task.AppendBytes(nil, from.Key), from.Name))), nil
 				}
-			}
-			if ended {
-				break
 			}
 		}
 	}
@@ -263,11 +285,15 @@ func (e *Engine) History(ctx context.Context, key, name string, after uint64, li
 	if key == "" || len(key) > task.MaxKey {
 		return nil, 0, task.Errorf(task.CodeInvalidArgument, "a key has 1 to %d bytes, this one has %d", task.MaxKey, len(key)).WithField("key")
 	}
+	if limit < 1 {
+		return nil, 0, badLimit(limit)
+	}
 	part := task.PartitionOf(key, e.cfg.Partitions)
 	var found []Change
+	size := 0
 	for looked := 0; looked < historyScan; {
 		rows, err := e.cfg.Store.Load(ctx, store.Scan{
-			Part: part, Table: store.TableOpLog, From: &store.OpLog{Seq: after + 1}, Limit: scanPage, Bytes: 4 << 20,
+			Part: part, Table: store.TableOpLog, From: &store.OpLog{Seq: after + 1}, Limit: scanPage, Bytes: pageBytes,
 		})
 		if err != nil {
 			return nil, 0, fmt.Errorf("read op log: %w", err)
@@ -286,7 +312,7 @@ func (e *Engine) History(ctx context.Context, key, name string, after uint64, li
 				continue
 			}
 			found = append(found, exportChange(r))
-			if len(found) == limit {
+			if size += len(r.Value); len(found) == limit || size >= pageBytes {
 				return found, after, nil
 			}
 		}

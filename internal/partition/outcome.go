@@ -267,7 +267,7 @@ type ending struct {
 func (c *core) finish(now time.Time, it *item, end ending) {
 	q := it.lane.q
 	at := c.led.Stamp(now)
-	c.led.Put(&store.Dedup{
+	c.putMark(&store.Dedup{
 		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
 		Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
 		Expires: now.Add(max(q.DedupeWindow, q.ResultTTL)),

@@ -90,6 +90,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	o.own = own
 	o.mu.Unlock()
 	claimed()
+	own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
 	err = own.loop(ctx)
 	o.mu.Lock()
 	o.own = nil
@@ -100,6 +101,20 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	own.core.abandon()
 	close(own.gone)
 	return err
+}
+
+// catchUp takes in what happened to the engine while the partition was claimed
+// and could not be told.
+func (own *ownership) catchUp(ctx context.Context, c *core, now time.Time) {
+	for _, q := range own.e.Queues() {
+		if known := c.queues[q.Name]; known != nil && known.Queue == q {
+			continue
+		}
+		if err := own.serveQueue(ctx, now, q); err != nil {
+			own.failed = err
+		}
+	}
+	c.draining = c.draining || own.e.draining.Load()
 }
 
 // end stops what the ownership started, and waits for it. Its context has ended.

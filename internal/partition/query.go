@@ -143,12 +143,28 @@ func (c *core) emitRefused(now time.Time, row *store.Outbox, t task.Task, cause 
 	}
 }
 
-// sweep removes expired marks.
-func (c *core) sweep(expired []store.Row) {
-	for _, row := range expired {
-		c.led.Delete(row)
+// watchMarks notes from now on which tasks leave marks: the sweeper is about to
+// read marks, and those that are written meanwhile are not the ones that it read.
+func (c *core) watchMarks() { c.marked = make(map[task.ID]struct{}) }
+
+// putMark writes the mark of a task that ended or waits in the store.
+func (c *core) putMark(mark *store.Dedup) {
+	c.led.Put(mark)
+	if c.marked != nil {
+		c.marked[mark.ID] = struct{}{}
+	}
+}
+
+// sweep removes expired marks, unless their task is here again under its old ID.
+func (c *core) sweep(expired []*store.Dedup) {
+	for _, mark := range expired {
+		if _, again := c.marked[mark.ID]; again || c.tasks[mark.ID] != nil {
+			continue
+		}
+		c.led.Delete(mark)
 		c.counts.swept.Inc()
 	}
+	c.marked = nil
 }
 
 // abandon gives the workers' slots back before the core is dropped.

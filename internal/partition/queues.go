@@ -96,14 +96,20 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	}
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
-	all := *e.queues.Load()
-	old := all[change.Name]
+	// What is stored counts: an earlier change may have been stored and have failed
+	// afterwards, or have been made by another node.
 	q := task.DefaultQueue(change.Name)
-	version := uint64(0)
-	if old != nil {
-		q, version = old.settings, old.version
+	stored, version, err := e.cfg.Store.Meta().Get(ctx, metaQueue+change.Name)
+	if err != nil {
+		return task.Queue{}, false, fmt.Errorf("read queue %s: %w", change.Name, err)
 	}
-	if old != nil && change.Order != "" && change.Order != q.Order {
+	created = version == 0
+	if !created {
+		if err := json.Unmarshal(stored, &q); err != nil {
+			return task.Queue{}, false, fmt.Errorf("read queue %s: %w", change.Name, err)
+		}
+	}
+	if !created && change.Order != "" && change.Order != q.Order {
 		return task.Queue{}, false, task.Errorf(task.CodeFailedPrecondition,
 			"the order of queue %q is %s and cannot be changed while it exists: create another queue", q.Name, q.Order).WithField("order")
 	}
@@ -124,19 +130,19 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	if err := e.declare(ctx, q); err != nil {
 		return task.Queue{}, false, err
 	}
-	next := maps.Clone(all)
+	next := maps.Clone(*e.queues.Load())
 	next[q.Name] = e.register(q, version)
 	e.queues.Store(&next)
 	for _, o := range e.owners {
 		_, err := ask(ctx, o, func(c *core, at time.Time, answer func(struct{})) {
-			o.applySettings(ctx, at, q)
+			o.applySettings(context.WithoutCancel(ctx), at, q)
 			answer(struct{}{})
 		})
 		if err != nil && task.CodeOf(err) != task.CodeUnavailable {
 			return task.Queue{}, false, err
 		}
 	}
-	return q, old == nil, nil
+	return q, created, nil
 }
 
 // applySettings runs in the goroutine of the partition's core.

@@ -64,14 +64,20 @@ func (s *sweeper) pass(ctx context.Context) error {
 // page looks at one page of marks and returns where the next one begins; zero
 // after the last.
 func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired int, err error) {
+	if err := s.own.await(ctx, func(c *core, answer func()) {
+		c.watchMarks()
+		answer()
+	}); err != nil {
+		return task.ID{}, 0, err
+	}
 	rows, err := s.own.e.cfg.Store.Load(ctx, store.Scan{
 		Part: s.own.part, Table: store.TableDedup, From: &store.Dedup{ID: from}, Limit: sweepPage, Bytes: maxLeaseBytes,
 	})
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return task.ID{}, 0, err
 	}
 	now := s.own.e.cfg.Clock.Now()
-	var gone []store.Row
+	var gone []*store.Dedup
 	for _, row := range rows {
 		mark, ok := row.(*store.Dedup)
 		if !ok {
@@ -82,10 +88,29 @@ func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired
 			gone = append(gone, &store.Dedup{ID: mark.ID})
 		}
 	}
-	if len(gone) > 0 {
-		s.own.mail.post(func(c *core, _ time.Time) { c.sweep(gone) })
+	err = s.own.await(ctx, func(c *core, answer func()) {
+		c.sweep(gone)
+		if len(gone) == 0 {
+			answer()
+			return
+		}
+		c.afterDurable(answer) // one page at a time, so that no batch grows large
+	})
+	return next, len(gone), err
+}
+
+// await runs f in the core and waits for its answer.
+func (own *ownership) await(ctx context.Context, f func(c *core, answer func())) error {
+	answered := make(chan struct{})
+	if !own.mail.post(func(c *core, _ time.Time) { f(c, func() { close(answered) }) }) {
+		return context.Canceled
 	}
-	return next, len(gone), nil
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // after is the ID that follows id; the last one is followed by zero.

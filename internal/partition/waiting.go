@@ -33,7 +33,7 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	}
 	seq := uint64(c.led.Stamp(now))
 	c.led.Put(&store.Schedule{Due: due, Seq: seq, Body: it.body})
-	c.led.Put(c.waitingMark(it, task.StateScheduled, seq, due))
+	c.putMark(c.waitingMark(it, task.StateScheduled, seq, due))
 	if it.attempted {
 		c.led.Put(it.attemptRow())
 	}
@@ -83,7 +83,7 @@ func (c *core) park(now time.Time, it *item) {
 	l := it.lane
 	seq := uint64(c.led.Stamp(now))
 	c.led.Put(&store.Parked{Queue: l.q.Name, Key: l.key, Seq: seq, Body: it.body})
-	c.led.Put(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
+	c.putMark(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, seq)
 	l.tail = true
