@@ -15,6 +15,9 @@ const (
 	maxInFlight    = 3       // merged batches that are written and not yet synced
 	maxMergedBytes = 4 << 20 // a merged batch closes when it reaches this
 	queueRetained  = 4096    // items of the idle queue whose memory is kept
+
+	lazyDelay = time.Millisecond // how long CommitLater holds a batch back at most
+	lazyBytes = 256 << 10        // size of the queue at which it does no longer
 )
 
 // commitItem is one call of Commit; a nil batch is a mark in the order only.
@@ -38,6 +41,8 @@ type committer struct {
 	wake    sync.Cond // signals the commit loop that the queue has something
 	queue   []commitItem
 	bytes   int       // encoded size of the queue
+	urgent  bool      // somebody waits for what is in the queue
+	late    bool      // a timer is set to make it urgent
 	active  []*merged // taken from the queue and not completed, in order
 	closing bool      // Commit refuses
 
@@ -52,13 +57,44 @@ type committer struct {
 // must not block, and must not wait for a later commit. After Close or a failure it
 // runs on a goroutine of its own.
 func (db *DB) Commit(b *Batch, done func(error)) {
+	db.commit(b, true, done)
+}
+
+// CommitLater is Commit for what nobody waits for: the batch is held back for up
+// to a millisecond, so that it shares a sync with others. The order is kept.
+func (db *DB) CommitLater(b *Batch, done func(error)) {
+	db.commit(b, false, done)
+}
+
+// Hurry ends the wait of what CommitLater holds back now.
+func (db *DB) Hurry() {
 	c := &db.commits
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) > 0 {
+		c.press()
+	}
+}
+
+func (db *DB) commit(b *Batch, urgent bool, done func(error)) {
+	c := &db.commits
+	late := false
 	c.mu.Lock()
 	err := db.refusal()
 	if err == nil {
-		c.enqueue(commitItem{batch: b, size: b.Size(), done: done})
+		c.enqueue(commitItem{batch: b, size: b.Size(), done: done}, urgent || c.bytes > lazyBytes)
+		late = !c.urgent && !c.late
+		c.late = c.late || late
 	}
 	c.mu.Unlock()
+	if late {
+		db.cfg.Clock.AfterFunc(lazyDelay, func() {
+			c.mu.Lock()
+			c.late = false
+			c.mu.Unlock()
+			db.Hurry()
+		})
+	}
 	if err != nil {
 		b.release()
 		if done != nil {
@@ -67,10 +103,18 @@ func (db *DB) Commit(b *Batch, done func(error)) {
 	}
 }
 
-func (c *committer) enqueue(item commitItem) {
+func (c *committer) enqueue(item commitItem, urgent bool) {
 	c.queue = append(c.queue, item)
 	c.bytes += item.size
-	if len(c.queue) == 1 {
+	if urgent {
+		c.press()
+	}
+}
+
+// press lets the commit loop take the queue; mu is held.
+func (c *committer) press() {
+	if !c.urgent {
+		c.urgent = true
 		c.wake.Signal()
 	}
 }
@@ -103,7 +147,7 @@ func (db *DB) Barrier(ctx context.Context) error {
 	err := db.refusal()
 	idle := len(c.queue) == 0 && len(c.active) == 0
 	if err == nil && !idle {
-		c.enqueue(commitItem{done: func(err error) { ch <- err }})
+		c.enqueue(commitItem{done: func(err error) { ch <- err }}, true)
 	}
 	c.mu.Unlock()
 	if err != nil || idle {
@@ -178,11 +222,11 @@ func (db *DB) commitLoop() {
 func (c *committer) take(m *merged) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.queue) == 0 {
-		if c.closing {
-			return false
-		}
+	for !c.urgent && !c.closing {
 		c.wake.Wait()
+	}
+	if len(c.queue) == 0 {
+		return false
 	}
 	n, size := 0, 0
 	for n < len(c.queue) && size < maxMergedBytes {
@@ -196,6 +240,7 @@ func (c *committer) take(m *merged) bool {
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
+	c.urgent = rest > 0
 	if rest == 0 && cap(c.queue) > queueRetained {
 		c.queue = nil
 	}

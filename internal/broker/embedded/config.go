@@ -16,6 +16,8 @@ const (
 	DefaultTailBytes      = 4 << 20
 	DefaultTotalTailBytes = 64 << 20
 	DefaultSweepInterval  = time.Second
+	DefaultRecentIDs      = 1 << 20
+	DefaultReservation    = 100_000
 )
 
 // maxAhead is how far ahead of the clock the millisecond of a version 7 id may be.
@@ -36,6 +38,9 @@ type Config struct {
 	// RecentIDs is how many ids one generation of the memory of recent ids holds;
 	// default 1 << 20, which takes 3 MiB for both.
 	RecentIDs int
+	// Reservation is how far ahead of what is handed out the durable mark is set
+	// that tells fresh messages after a restart; default 100,000 messages.
+	Reservation int
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -58,7 +63,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.SweepInterval = DefaultSweepInterval
 	}
 	if c.RecentIDs <= 0 {
-		c.RecentIDs = 1 << 20
+		c.RecentIDs = DefaultRecentIDs
+	}
+	if c.Reservation <= 0 {
+		c.Reservation = DefaultReservation
 	}
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -50,15 +51,11 @@ func (h *history) copy() *history {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := newHistory()
-	for id, m := range h.tried {
-		c.tried[id] = m
-	}
+	maps.Copy(c.tried, h.tried)
 	for _, pair := range []struct{ to, from map[task.ID]bool }{
 		{c.confirmed, h.confirmed}, {c.handedOut, h.handedOut}, {c.settling, h.settling}, {c.settled, h.settled},
 	} {
-		for id := range pair.from {
-			pair.to[id] = true
-		}
+		maps.Copy(pair.to, pair.from)
 	}
 	for p := range h.order {
 		c.order[p] = append([]task.ID(nil), h.order[p]...)
@@ -292,7 +289,7 @@ func run(disk *kvtest.Disk, h *history, seed uint64, rounds int) (fatal error, e
 			ended <- err
 			return
 		}
-		b, err := embedded.New(embedded.Config{DB: db, TailBytes: 4 << 10, RecentIDs: 64})
+		b, err := embedded.New(embedded.Config{DB: db, TailBytes: 4 << 10, RecentIDs: 64, Reservation: 6})
 		if err == nil {
 			err = work(context.Background(), b, db, h, seed, rounds)
 			err = errors.Join(err, b.Close(context.Background()))

@@ -8,10 +8,6 @@ import (
 	"github.com/fenfa/fenfa/internal/kv"
 )
 
-// reservation is how far ahead of what is handed out the durable mark is set:
-// one tiny write for as many messages.
-const reservation = 100_000
-
 // mark is a durable mark on its way: after a restart nothing from its position on
 // can have been handed out.
 type mark struct {
@@ -24,6 +20,7 @@ type mark struct {
 // mark is reached the next one is set, so that reading rarely waits for it.
 func (r *reader) reserve(ctx context.Context, pos broker.Position) error {
 	l := r.log
+	ahead := broker.Position(r.broker.cfg.Reservation)
 	for {
 		l.mu.Lock()
 		if l.reader != r {
@@ -31,8 +28,8 @@ func (r *reader) reserve(ctx context.Context, pos broker.Position) error {
 			l.mu.Unlock()
 			return r.ended()
 		}
-		if pos+reservation/2 >= l.reserved && l.reserving == nil {
-			l.reserving = &mark{pos: pos + reservation, done: make(chan struct{})}
+		if pos+ahead/2 >= l.reserved && l.reserving == nil {
+			l.reserving = &mark{pos: pos + max(ahead, 1), done: make(chan struct{})}
 			l.commitMark(r.broker.db, l.reserving)
 		}
 		reserved, m := l.reserved, l.reserving

@@ -220,7 +220,7 @@ func (r *reader) Settle(_ context.Context, positions ...broker.Position) error {
 	key, value := batch.SetInPlace(stateKeySize, countsRowSize)
 	putStateKey(key, l.queue.number, l.part, stateSettled)
 	l.settled.put(value)
-	r.broker.db.Commit(batch, nil)
+	r.broker.db.CommitLater(batch, nil)
 	l.queue.tasks.Add(-tasks)
 	l.queue.bytes.Add(-bytes)
 	r.broker.metrics.settled.Add(float64(tasks))

@@ -91,8 +91,8 @@ func (b *Broker) shortestWindow() time.Duration {
 // sweepKind goes on through [lo, hi), and starts again at its end the next time.
 func (s *sweeper) sweepKind(ctx context.Context, kind byte, lo, hi []byte, now time.Time) error {
 	for range sweepSteps {
-		if ctx.Err() != nil {
-			return nil
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		from := s.next[kind]
 		if from == nil {
