@@ -6,57 +6,72 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/kv/kvtest"
 )
 
-// eventually asks until the condition holds; synctest moves the clock.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for range 1000 {
-		if holds() {
-			return
+// ticks is a clock whose timers fire at once when the test says so.
+type ticks struct {
+	clock.System
+	pending chan func()
+}
+
+func (c *ticks) AfterFunc(_ time.Duration, f func()) clock.Timer {
+	c.pending <- f
+	return stopped{}
+}
+
+type stopped struct{}
+
+func (stopped) Stop() bool { return false }
+
+// until lets the watch look, again and again, until the condition holds.
+func (c *ticks) until(holds func() bool) {
+	for !holds() {
+		select {
+		case fire := <-c.pending:
+			fire()
+		default:
+			runtime.Gosched()
 		}
-		time.Sleep(100 * time.Millisecond) // Of the bubble's clock.
 	}
-	t.Fatalf("%s: never", what)
 }
 
 func TestNewWorkIsRefusedWhileTheDiskIsNearlyFull(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		mem := vfs.NewMem()
-		free := func(mib uint64) {
-			mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: mib << 20, TotalBytes: 1 << 40, UsedBytes: 1 << 30})
-		}
-		free(100)
-		cfg := small(mem)
-		cfg.MinFreeBytes = 50 << 20
-		db := open(t, cfg)
-		if err := db.AcceptsNew(); err != nil {
-			t.Errorf("with room: %v", err)
-		}
-		free(49)
-		eventually(t, "refused", func() bool { return errors.Is(db.AcceptsNew(), kv.ErrFull) })
-		if err := db.AcceptsNew(); !strings.Contains(err.Error(), "49 MiB") || !strings.Contains(err.Error(), "data") {
-			t.Errorf("the refusal says %q", err)
-		}
-		if _, left := db.DiskUsage(); left != 49<<20 {
-			t.Errorf("%d bytes are left", left)
-		}
-		// Completions are taken all the same.
-		set(t, db, "a", "1")
-		free(51)
-		eventually(t, "accepted", func() bool { return db.AcceptsNew() == nil })
-		if err := db.Close(); err != nil {
-			t.Fatal(err)
-		}
-	})
+	mem := vfs.NewMem()
+	free := func(mib uint64) {
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: mib << 20, TotalBytes: 1 << 40, UsedBytes: 1 << 30})
+	}
+	free(100)
+	watch := &ticks{pending: make(chan func(), 100)}
+	cfg := small(mem)
+	cfg.MinFreeBytes = 50 << 20
+	cfg.Clock = watch
+	db := open(t, cfg)
+	if err := db.AcceptsNew(); err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	free(49)
+	watch.until(func() bool { return errors.Is(db.AcceptsNew(), kv.ErrFull) })
+	if err := db.AcceptsNew(); !strings.Contains(err.Error(), "49 MiB") || !strings.Contains(err.Error(), "data") {
+		t.Errorf("the refusal says %q", err)
+	}
+	if _, left := db.DiskUsage(); left != 49<<20 {
+		t.Errorf("%d bytes are left", left)
+	}
+	// Completions are taken all the same.
+	set(t, db, "a", "1")
+	free(51)
+	watch.until(func() bool { return db.AcceptsNew() == nil })
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestFullDiskIsKnownFromTheStart(t *testing.T) {

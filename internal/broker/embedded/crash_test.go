@@ -426,6 +426,7 @@ func TestTornLogEndsWhereItWasTorn(t *testing.T) {
 		known := h.copy()
 		clear(known.confirmed)
 		clear(known.settled)
+		clear(known.handedOut)
 		verify(t, torn, known)
 	}
 }

@@ -25,6 +25,7 @@ type Disk struct {
 	after   *Disk
 	failure Failure
 	failed  bool
+	held    chan struct{} // syncs of the log wait until it is closed; nil: none do
 }
 
 // Crash says when a disk is photographed, and what the picture has.
@@ -104,6 +105,7 @@ func (d *Disk) step(op errorfs.Op) error {
 	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 		return nil
 	}
+	d.waitHeld(op)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.keepOrder(op)
@@ -190,4 +192,38 @@ func (d *Disk) write(path string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// HoldLog lets nobody's sync of the log begin until release is called.
+func (d *Disk) HoldLog() (release func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	held := make(chan struct{})
+	d.held = held
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.held == held {
+			d.held = nil
+		}
+		close(held)
+	}
+}
+
+// waitHeld waits while the log is held.
+func (d *Disk) waitHeld(op errorfs.Op) {
+	if op.Kind != errorfs.OpFileSyncData && op.Kind != errorfs.OpFileSync || !strings.HasSuffix(op.Path, ".log") {
+		return
+	}
+	d.mu.Lock()
+	held := d.held
+	d.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
+// SetFree sets how many bytes the disk says are left; at first it does not say.
+func (d *Disk) SetFree(bytes uint64) {
+	d.mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: bytes, TotalBytes: bytes + 1})
 }

@@ -1,0 +1,20 @@
+package embedded
+
+import (
+	"context"
+)
+
+// Sweep looks for expired ids once, as the sweeper does by itself.
+func (b *Broker) Sweep(ctx context.Context) error {
+	return (&sweeper{broker: b, next: make(map[byte][]byte)}).sweep(ctx)
+}
+
+// TailBytes is what the tails of all logs take.
+func (b *Broker) TailBytes() int64 { return b.memory.used.Load() }
+
+// Claims is how many ids are claimed by publishes under way.
+func (b *Broker) Claims() int {
+	b.order.Lock()
+	defer b.order.Unlock()
+	return len(b.claims)
+}
