@@ -236,6 +236,11 @@ func (c *core) full(q *queue) bool {
 	return q.stored.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes >= c.cfg.Stored.Bytes
 }
 
+// over reports whether more of the queue's rows are in memory than may be.
+func (c *core) over(q *queue) bool {
+	return q.stored.Tasks > c.cfg.Stored.Tasks || q.stored.Bytes > c.cfg.Stored.Bytes && q.stored.Tasks > 1
+}
+
 // laneOf returns the lane of a key, or the shared one where there is no order.
 func (c *core) laneOf(q *queue, key string) *lane {
 	if key == "" || q.Order == task.OrderNone {
@@ -288,7 +293,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	}
 	// Tasks of a lane keep their order; those that are due and find no room wait
 	// where other queues do not wait for them.
-	if l.ordered && l.tail || it.origin == inSchedule && c.full(q) {
+	if l.ordered && l.tail || it.origin == inSchedule && c.over(q) {
 		if l.ordered && !l.tail {
 			c.parkAll(now, l)
 		}

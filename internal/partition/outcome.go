@@ -24,7 +24,7 @@ func sortLeases(leases []*lease) {
 // outcomes takes what a worker says of tasks [first, first+len(outs)) of a lease.
 func (c *core) outcomes(now time.Time, w WorkerRef, ref task.LeaseRef, first int, outs []task.Outcome) {
 	ls := c.leases[ref.Token]
-	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || first < 0 || first+len(outs) > len(ls.items) {
+	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || first < 0 || len(outs) > len(ls.items)-first {
 		c.counts.stale.Add(float64(len(outs)))
 		c.env.Answer(w.Session, task.Verdict{LeaseRef: ref, Kind: task.VerdictStale, First: first, Count: len(outs)})
 		return

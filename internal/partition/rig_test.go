@@ -1,0 +1,358 @@
+package partition
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// rig is a core with a scripted world around it: it records what the core does
+// and lets a test say what happens.
+type rig struct {
+	t     *testing.T
+	c     *core
+	now   time.Time
+	pos   broker.Position
+	batch *store.Batch // in flight
+
+	slots    int // that workers have free
+	worker   WorkerRef
+	sent     []*task.Lease
+	verdicts []task.Verdict
+	assigned map[uint64]int
+	settled  []broker.Position
+	credited broker.Limit
+	outbox   []*store.Outbox
+	loads    []ledger.RecordKey
+	parked   []parkedRead
+	schedule []scheduleRead
+	rows     map[string]store.Row // durable
+	fence    store.Fence
+}
+
+type parkedRead struct {
+	queue, key string
+	after      uint64
+}
+
+type scheduleRead struct {
+	due time.Time
+	seq uint64
+}
+
+var rigStart = time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)
+
+// newRig returns a core with a queue of each order. change may alter its bounds.
+func newRig(t *testing.T, change func(*coreConfig)) *rig {
+	t.Helper()
+	r := &rig{
+		t: t, now: rigStart, slots: 100, worker: WorkerRef{Session: 1, ID: "w1"}, assigned: map[uint64]int{}, rows: map[string]store.Row{},
+		fence: store.Fence{Epoch: 1},
+	}
+	r.claim(change)
+	return r
+}
+
+// claim makes a new core over what is durable.
+func (r *rig) claim(change func(*coreConfig)) {
+	cfg := coreConfig{Partitions: 1, Window: broker.Limit{Tasks: 1000, Bytes: 4 << 20}, Seed: 1}
+	if change != nil {
+		change(&cfg)
+	}
+	r.c = newCore(cfg, r, ledger.New(ledger.Config{Partitions: 1, Node: "node"}, r.fence), r.now, newCounters(prometheus.NewRegistry()))
+	for _, name := range []string{"keyed", "loose"} {
+		q := task.DefaultQueue(name)
+		if name == "loose" {
+			q.Order = task.OrderNone
+		}
+		r.c.configure(r.now, q)
+	}
+	r.step()
+}
+
+func (r *rig) Assign(_ int, _ *task.Queue, _ string, want int) (WorkerRef, int, bool) {
+	n := min(want, r.slots)
+	if n == 0 {
+		return WorkerRef{}, 0, false
+	}
+	r.slots -= n
+	r.assigned[r.worker.Session] += n
+	return r.worker, n, true
+}
+
+func (r *rig) Release(session uint64, slots int) {
+	r.slots += slots
+	if r.assigned[session] -= slots; r.assigned[session] < 0 {
+		r.t.Errorf("session %d: more slots released than assigned", session)
+	}
+}
+
+func (r *rig) Send(_ uint64, l *task.Lease)    { r.sent = append(r.sent, l) }
+func (r *rig) Answer(_ uint64, v task.Verdict) { r.verdicts = append(r.verdicts, v) }
+func (r *rig) Hurry()                          {}
+func (r *rig) Publish(rows []*store.Outbox)    { r.outbox = append(r.outbox, rows...) }
+func (r *rig) LoadRecords(key, name string) {
+	r.loads = append(r.loads, ledger.RecordKey{Key: key, Name: name})
+}
+func (r *rig) LoadSchedule(d time.Time, s uint64) {
+	r.schedule = append(r.schedule, scheduleRead{d, s})
+}
+
+func (r *rig) Settle(_ string, positions []broker.Position) {
+	r.settled = append(r.settled, positions...)
+}
+
+func (r *rig) Credit(_ string, tasks, bytes int) {
+	r.credited.Tasks += tasks
+	r.credited.Bytes += bytes
+}
+
+func (r *rig) LoadParked(queue, key string, after uint64) {
+	r.parked = append(r.parked, parkedRead{queue, key, after})
+}
+
+// newTask makes a task whose ID follows from its name.
+func newTask(queue, key, name string) task.Task {
+	return task.Task{ID: task.DeriveID(name), Queue: queue, Key: key, Payload: []byte(name), CreatedAt: task.TimestampAt(rigStart)}
+}
+
+func arrivalOf(t task.Task) arrival {
+	body := t.Append(nil)
+	decoded, err := task.Decode(body)
+	if err != nil {
+		panic(err)
+	}
+	return arrival{item: newItem(decoded, body)}
+}
+
+// deliver hands tasks in as the broker does.
+func (r *rig) deliver(tasks ...task.Task) {
+	r.t.Helper()
+	for _, t := range tasks {
+		r.pos++
+		a := arrivalOf(t)
+		a.item.pos = r.pos
+		r.c.delivered(r.now, t.Queue, []arrival{a})
+	}
+	r.step()
+}
+
+// step ends a round of events.
+func (r *rig) step() {
+	r.c.turn(r.now, func(b store.Batch) { r.batch = &b })
+}
+
+// commit makes everything durable, batch after batch.
+func (r *rig) commit() {
+	r.t.Helper()
+	for n := 0; r.batch != nil; n++ {
+		if n > 100 {
+			r.t.Fatal("commits without end")
+		}
+		b := r.batch
+		r.batch = nil
+		if err := r.fence.Admit(b); err != nil {
+			r.t.Fatal(err)
+		}
+		r.fence = b.Next
+		for _, row := range b.Puts {
+			r.rows[fmt.Sprint(row.Table(), " ", rowName(row))] = row
+		}
+		for _, row := range b.Deletes {
+			delete(r.rows, fmt.Sprint(row.Table(), " ", rowName(row)))
+		}
+		r.c.committed(r.now)
+		r.step()
+	}
+}
+
+// pass lets time pass, with all alarms on the way.
+func (r *rig) pass(d time.Duration) {
+	end := r.now.Add(d)
+	for range 100_000 {
+		at := r.c.nextAlarm(r.now)
+		if at.IsZero() || at.After(end) {
+			break
+		}
+		if at.After(r.now) {
+			r.now = at
+		}
+		r.step()
+		r.commit()
+	}
+	r.now = end
+	r.step()
+	r.commit()
+}
+
+// take returns the leases that were sent since the last call.
+func (r *rig) take() []*task.Lease {
+	sent := r.sent
+	r.sent = nil
+	return sent
+}
+
+// one returns the only lease that was sent since the last call.
+func (r *rig) one() *task.Lease {
+	r.t.Helper()
+	sent := r.take()
+	if len(sent) != 1 {
+		r.t.Fatalf("%d leases were sent, want 1: %s", len(sent), names(sent))
+	}
+	return sent[0]
+}
+
+// names are the tasks of leases: a batch in brackets each.
+func names(leases []*task.Lease) string {
+	var all []string
+	for _, l := range leases {
+		var batch []string
+		for _, t := range l.Tasks {
+			batch = append(batch, string(t.Payload))
+		}
+		all = append(all, fmt.Sprint(batch))
+	}
+	slices.Sort(all)
+	return fmt.Sprint(all)
+}
+
+// answer gives outcomes for tasks of a lease, from the first one given.
+func (r *rig) answer(l *task.Lease, first int, outs ...task.Outcome) {
+	r.c.outcomes(r.now, r.worker, l.LeaseRef, first, outs)
+	r.step()
+}
+
+// finish answers that all tasks of a lease are done, durably.
+func (r *rig) finish(l *task.Lease) {
+	r.t.Helper()
+	r.answer(l, 0, make([]task.Outcome, len(l.Tasks))...)
+	r.commit()
+}
+
+func retry(after time.Duration) task.Outcome {
+	return task.Outcome{Kind: task.OutcomeRetry, Error: "not yet", RetryAfter: after}
+}
+
+func reject() task.Outcome { return task.Outcome{Kind: task.OutcomeDead, Error: "never"} }
+
+// mark returns the durable mark of a task.
+func (r *rig) mark(name string) *store.Dedup {
+	row, _ := r.rows[fmt.Sprint(store.TableDedup, " ", task.DeriveID(name))].(*store.Dedup)
+	return row
+}
+
+// table returns the durable rows of a table.
+func (r *rig) table(t store.Table) (rows []store.Row) {
+	for _, row := range r.rows {
+		if row.Table() == t {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// state returns the durable state of a task.
+func (r *rig) state(name string) task.State {
+	if m := r.mark(name); m != nil {
+		return m.State
+	}
+	return task.StateUnknown
+}
+
+// wantEmpty holds that nothing is left in memory and nothing is owed.
+func (r *rig) wantEmpty() {
+	r.t.Helper()
+	c := r.c
+	if len(c.tasks)+len(c.leases)+len(c.loading) != 0 || c.waitsForCommit() {
+		r.t.Errorf("%d tasks, %d leases, %d loads are left", len(c.tasks), len(c.leases), len(c.loading))
+	}
+	for _, q := range c.order {
+		if len(q.lanes) != 0 || len(q.ready) != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{}) || q.freed != (broker.Limit{}) {
+			r.t.Errorf("queue %s: %d lanes, %d ready, held %+v, stored %+v", q.Name, len(q.lanes), len(q.ready), q.held, q.stored)
+		}
+	}
+	for session, n := range r.assigned {
+		if n != 0 {
+			r.t.Errorf("%d slots of session %d are not released", n, session)
+		}
+	}
+	if left := len(r.table(store.TableAttempt)) + len(r.table(store.TableParked)) + len(r.table(store.TableSchedule)); left != 0 {
+		r.t.Errorf("%d rows are left", left)
+	}
+}
+
+func (r *rig) settings(name string, change func(*task.Queue)) {
+	q := r.c.queues[name].Queue
+	change(&q)
+	r.c.configure(r.now, q)
+	r.step()
+}
+
+// page answers a read of parked rows from what is durable.
+func (r *rig) page(limit int) {
+	r.t.Helper()
+	if len(r.parked) == 0 {
+		r.t.Fatal("no parked rows were asked for")
+	}
+	read := r.parked[0]
+	r.parked = r.parked[1:]
+	var found []*store.Parked
+	for _, row := range r.table(store.TableParked) {
+		if p := row.(*store.Parked); p.Queue == read.queue && p.Key == read.key && p.Seq > read.after {
+			found = append(found, p)
+		}
+	}
+	slices.SortFunc(found, func(a, b *store.Parked) int { return cmp.Compare(a.Seq, b.Seq) })
+	found = found[:min(len(found), limit)]
+	var arrivals []arrival
+	for _, p := range found {
+		arrivals = append(arrivals, r.revived(p.Body, time.Time{}, p.Seq))
+	}
+	r.c.parkedLoaded(r.now, read.queue, read.key, arrivals, len(found) > 0)
+	r.step()
+}
+
+// rowsDue answers a read of the schedule from what is durable.
+func (r *rig) rowsDue() {
+	r.t.Helper()
+	if len(r.schedule) == 0 {
+		r.t.Fatal("the schedule was not asked for")
+	}
+	read := r.schedule[0]
+	r.schedule = r.schedule[1:]
+	var found []*store.Schedule
+	for _, row := range r.table(store.TableSchedule) {
+		if s := row.(*store.Schedule); s.Due.After(read.due) || s.Due.Equal(read.due) && s.Seq > read.seq {
+			found = append(found, s)
+		}
+	}
+	slices.SortFunc(found, func(a, b *store.Schedule) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Seq, b.Seq)) })
+	var arrivals []arrival
+	for _, s := range found {
+		arrivals = append(arrivals, r.revived(s.Body, s.Due, s.Seq))
+	}
+	r.c.scheduleLoaded(r.now, arrivals, len(found) > 0)
+	r.step()
+}
+
+func (r *rig) revived(body []byte, due time.Time, seq uint64) arrival {
+	t, err := task.Decode(body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	a := arrival{item: newItem(t, body)}
+	a.item.due, a.item.seq = due, seq
+	if row, ok := r.rows[fmt.Sprint(store.TableAttempt, " ", t.ID)].(*store.Attempt); ok {
+		a.item.attach(row)
+	}
+	return a
+}
