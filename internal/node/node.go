@@ -100,7 +100,23 @@ func (n *Node) GRPCAddr() string { return n.grpc.Addr().String() }
 func (n *Node) HTTPAddr() string { return n.http.Addr().String() }
 
 // Problems says why the node is not ready; none: it is.
-func (n *Node) Problems() []string { return n.engine.Problems() }
+func (n *Node) Problems() []string { return ready{Engine: n.engine, db: n.db}.Problems() }
+
+// ready is the engine for the server: a node is ready when its partitions run and
+// its disk takes new tasks.
+type ready struct {
+	*partition.Engine
+	db *kv.DB
+}
+
+// Problems implements server.Engine.
+func (r ready) Problems() []string {
+	problems := r.Engine.Problems()
+	if err := r.db.AcceptsNew(); err != nil {
+		problems = append(problems, "no new tasks are taken: "+err.Error())
+	}
+	return problems
+}
 
 // Run waits until ctx ends, then drains and stops the node within the deadlines
 // of its configuration.

@@ -463,3 +463,20 @@ func TestACancelledStartStopsAgain(t *testing.T) {
 	}
 	start(t, opts)
 }
+
+func TestANodeWhoseDiskIsNearlyFullIsNotReadyAndSaysWhy(t *testing.T) {
+	opts := options(t)
+	opts.Config.Storage.MinFree = 1 << 50
+	n := start(t, opts)
+	problems := n.Problems()
+	if len(problems) != 1 || !strings.Contains(problems[0], "no new tasks are taken") {
+		t.Fatalf("problems: %q", problems)
+	}
+	health, err := fenfav1.NewClusterServiceClient(n.conn).Health(t.Context(), &fenfav1.HealthRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if health.GetReady() || len(health.GetProblems()) != 1 {
+		t.Fatalf("health: %v", health)
+	}
+}

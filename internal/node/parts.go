@@ -130,7 +130,7 @@ func (n *Node) stopEngine(ctx context.Context) error {
 func (n *Node) startServer(context.Context) error {
 	c := n.opts.Config
 	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
-		Engine: n.engine, Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
+		Engine: ready{Engine: n.engine, db: n.db}, Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
 		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
 		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
 	})

@@ -9,7 +9,7 @@ import (
 )
 
 // commitsInFlight is how many store commits may be under way at a time.
-const commitsInFlight = 3
+const commitsInFlight = 8
 
 // committer merges what all partitions have ready into few store commits.
 type committer struct {

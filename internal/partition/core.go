@@ -35,6 +35,8 @@ const tokenBits = 40
 // events.
 type env interface {
 	Dispatcher
+	// Hurry tells the store that somebody waits for a lazy batch after all.
+	Hurry()
 	// Settle tells the broker that tasks are done with.
 	Settle(queue string, positions []broker.Position)
 	// Credit gives room back to the queue's reader.
@@ -100,6 +102,8 @@ type core struct {
 	alarms    alarms
 	lastTick  time.Time
 	draining  bool // nothing new is leased
+	pressing  bool // somebody waits for the batch that gathers
+	lazy      bool // nobody waits for the batch in flight
 
 	loading  map[ledger.RecordKey][]func() // by record, name empty for all of a key
 	loadedAt time.Time                     // when the last of them came
@@ -303,6 +307,9 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 		return
 	}
 	c.enqueue(now, it)
+	if l.status == laneSettling {
+		c.press()
+	}
 	c.wake(now, l)
 }
 
@@ -342,6 +349,17 @@ func (c *core) afterDurable(answer func()) {
 		return
 	}
 	c.gathering.answers = append(c.gathering.answers, answer)
+	c.press()
+}
+
+// press says that somebody waits for what gathers or is in flight. Batches that
+// nobody waits for are lazy: they share the cost of a commit with others.
+func (c *core) press() {
+	c.pressing = true
+	if c.lazy {
+		c.lazy = false
+		c.env.Hurry()
+	}
 }
 
 // settle tells the broker, once the gathering batch is durable, that it can
@@ -395,6 +413,7 @@ func (c *core) untidy(l *lane) bool {
 	l.waited = true
 	l.status = laneSettling
 	c.gathering.lanes = append(c.gathering.lanes, l)
+	c.press()
 	return true
 }
 
@@ -468,6 +487,7 @@ func (c *core) seal(now time.Time) (store.Batch, bool) {
 	b, ok := c.led.Seal(now)
 	if ok {
 		c.flying, c.gathering = c.gathering, afterwards{}
+		b.Lazy, c.lazy, c.pressing = !c.pressing, !c.pressing, false
 	}
 	return b, ok
 }
@@ -475,6 +495,7 @@ func (c *core) seal(now time.Time) (store.Batch, bool) {
 // committed says that the batch in flight is durable.
 func (c *core) committed(now time.Time) {
 	c.led.Committed()
+	c.lazy = false
 	done := c.flying
 	c.flying = afterwards{}
 	c.release(now, done)

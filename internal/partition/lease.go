@@ -176,6 +176,9 @@ func (c *core) close(ls *lease) {
 		ls.lane.lease = nil
 		ls.lane.status = laneSettling
 		c.gathering.lanes = append(c.gathering.lanes, ls.lane)
+		if ls.lane.items.len() > 0 || ls.lane.tail {
+			c.press()
+		}
 	} else {
 		c.woken = append(c.woken, ls.lane)
 	}

@@ -202,6 +202,7 @@ func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome) {
 			o.Emits[i].ID = task.DeriveID("emit", it.ID.String(), strconv.Itoa(i))
 		}
 		c.gathering.outbox = append(c.gathering.outbox, c.led.Emit(now, &o.Emits[i]))
+		c.press()
 	}
 	c.finish(now, it, ending{state: task.StateDone, worker: ls.worker.ID, result: o.Result})
 }

@@ -262,6 +262,13 @@ func (own *ownership) Settle(queue string, positions []broker.Position) {
 	}
 }
 
+// Hurry implements env.
+func (own *ownership) Hurry() {
+	if h, ok := own.e.cfg.Store.(store.Hurrier); ok {
+		h.Hurry()
+	}
+}
+
 // Credit implements env.
 func (own *ownership) Credit(queue string, tasks, bytes int) {
 	if f := own.feeders[queue]; f != nil {

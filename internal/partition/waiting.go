@@ -144,6 +144,7 @@ func (c *core) fetch(l *lane) {
 		return
 	}
 	c.gathering.answers = append(c.gathering.answers, read)
+	c.press()
 }
 
 // parkedLoaded takes a page of a lane's parked rows; more says that others follow.

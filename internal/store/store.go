@@ -41,6 +41,15 @@ type Batch struct {
 	Next    Fence // the same epoch, Seq not less, HLC greater
 	Puts    []Row // inserted or replaced
 	Deletes []Row // only the key fields count; a missing row is no error
+	// Lazy says that nobody waits for this batch: a driver may hold it back for a
+	// few milliseconds so that it shares the cost of a commit with others.
+	Lazy bool
+}
+
+// Hurrier is implemented by drivers that hold lazy batches back: Hurry ends that
+// for those that were handed in already.
+type Hurrier interface {
+	Hurry()
 }
 
 // CommitError says which batches did not happen; all others are durable. Failed

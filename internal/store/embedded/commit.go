@@ -28,6 +28,9 @@ type locked struct {
 	moved bool
 }
 
+// Hurry implements store.Hurrier.
+func (s *Store) Hurry() { s.db.Hurry() }
+
 // Commit implements store.Store. An error that is not a *store.CommitError says
 // that no batch happened.
 func (s *Store) Commit(ctx context.Context, batches []store.Batch) error {
@@ -73,7 +76,11 @@ func (c *commit) run(batches []store.Batch) error {
 	}
 	// Queued under the locks: the fences move in the order in which they become
 	// durable.
-	c.s.db.Commit(kb, func(err error) { c.done <- err })
+	if slices.ContainsFunc(batches, func(b store.Batch) bool { return !b.Lazy }) {
+		c.s.db.Commit(kb, func(err error) { c.done <- err })
+	} else {
+		c.s.db.CommitLater(kb, func(err error) { c.done <- err })
+	}
 	c.unlock()
 	if err := <-c.done; err != nil {
 		c.fail(batches, translate(err))
