@@ -80,6 +80,11 @@ func TestAFrozenWorkersLateOutcomeChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.first.signal(syscall.SIGCONT)
+	if err := eventually(t.Context(), "the first worker is connected again", func(context.Context) bool {
+		return strings.Count(h.first.output(), "worker connected") == 2
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if code := h.first.stop(); code != 0 {
 		t.Errorf("the first worker ended with code %d: it should drain", code)
 	}
