@@ -88,6 +88,9 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 	}
 	if attempt, ok := rows[1].(*store.Attempt); ok && attempt != nil {
 		st.NextAt, st.Attempts, st.Deliveries, st.History = attempt.NextAt, attempt.Attempts, attempt.Deliveries, exportTries(attempt.Tries)
+		if st.State == task.StateQueued && st.NextAt.After(e.cfg.Clock.Now()) {
+			st.State = task.StateScheduled // parked until its next attempt
+		}
 	}
 	if mark.State == task.StateDead {
 		if dead, err := e.deadOf(ctx, o.part, mark); err == nil {

@@ -380,7 +380,10 @@ func (w *world) publish(tasks []task.Task) {
 	for i := range tasks {
 		t := &tasks[i]
 		w.must(t.Validate())
-		messages[i] = w.engine.message(t, t.Append(nil))
+		body := t.Append(nil)
+		messages[i] = broker.Message{
+			Queue: t.Queue, Partition: t.Partition(simPartitions), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body,
+		}
 	}
 	switch err := w.broker.Publish(context.Background(), messages).(type) {
 	case nil:
