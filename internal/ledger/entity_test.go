@@ -15,8 +15,7 @@ import (
 func isConflict(err error) bool { return errors.Is(err, ledger.ErrConflict) }
 
 // written returns a ledger of a partition in which something was written before.
-func written(t *testing.T, cacheBytes int) *ledger.Ledger {
-	t.Helper()
+func written(cacheBytes int) *ledger.Ledger {
 	return ledger.New(ledger.Config{Partitions: partitions, Node: "node", CacheBytes: cacheBytes}, store.Fence{Epoch: 1, Seq: 100})
 }
 
@@ -25,7 +24,7 @@ func row(key, name string, version uint64, value string) *store.Record {
 }
 
 func TestNothingIsMissingWhereNothingWasWritten(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	o := &task.Outcome{Writes: []task.Write{put("a", 0, "x")}, Reads: []task.Read{{Name: "b"}}}
 	if missing := l.Missing(&task.Task{Key: here}, o); missing != nil || !l.Known(here) || !l.Ready(here) {
 		t.Errorf("missing %v", missing)
@@ -36,7 +35,7 @@ func TestNothingIsMissingWhereNothingWasWritten(t *testing.T) {
 }
 
 func TestMissingNamesWhatMustBeLoaded(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	o := &task.Outcome{
 		Writes: []task.Write{put("a", 0, "x"), {Key: sibling, Name: "a"}, {Key: away, Name: "a"}, {Name: ""}, {Name: strings.Repeat("n", 200)}},
 		Reads:  []task.Read{{Name: "r"}, {Key: strings.Repeat("k", 600), Name: "r"}},
@@ -57,7 +56,7 @@ func TestMissingNamesWhatMustBeLoaded(t *testing.T) {
 }
 
 func TestAnInvalidNameIsNeverMissingInAPartialEntity(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	l.Fill(here, []*store.Record{row(here, "a", 7, "x")}, false)
 	if got := l.Missing(&task.Task{Key: here}, &task.Outcome{Writes: []task.Write{{Name: ""}}}); got != nil {
 		t.Errorf("missing %v: it would be loaded for ever", got)
@@ -65,7 +64,7 @@ func TestAnInvalidNameIsNeverMissingInAPartialEntity(t *testing.T) {
 }
 
 func TestFillKeepsWhatIsNewer(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	l.FillOne(here, "a", row(here, "a", 7, "old"))
 	apply(t, l, 1, put("a", 7, "new"))
 	l.FillOne(here, "gone", row(here, "gone", 8, "x"))
@@ -87,7 +86,7 @@ func TestFillKeepsWhatIsNewer(t *testing.T) {
 }
 
 func TestPartialEntityIsReadyButNotKnown(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	l.Fill(here, []*store.Record{row(here, "a", 7, "x")}, false)
 	if l.Known(here) || !l.Ready(here) || !l.KnowsRecord(here, "a") || l.KnowsRecord(here, "b") {
 		t.Error("a is known, b is not, and no more will be loaded")
@@ -101,7 +100,7 @@ func TestPartialEntityIsReadyButNotKnown(t *testing.T) {
 }
 
 func TestTravelIsSortedAndBounded(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	l.Fill(here, []*store.Record{row(here, "c", 3, "c"), row(here, "a", 1, "a"), row(here, "b", 2, "b")}, true)
 	apply(t, l, 1, task.Write{Name: "b", Expected: 2, Delete: true})
 	records, complete := l.Travel(here)
@@ -124,7 +123,7 @@ func TestTravelIsSortedAndBounded(t *testing.T) {
 }
 
 func TestEvictionNeverForgetsWhatIsNotDurable(t *testing.T) {
-	l := written(t, 1)
+	l := written(1)
 	l.Fill(here, nil, true)
 	l.Fill(sibling, []*store.Record{row(sibling, "s", 4, "x")}, true)
 	apply(t, l, 1, put("a", 0, "1"))
@@ -146,7 +145,7 @@ func TestEvictionNeverForgetsWhatIsNotDurable(t *testing.T) {
 }
 
 func TestEvictionForgetsTheLeastRecentlyUsed(t *testing.T) {
-	l := written(t, 2000)
+	l := written(2000)
 	var keys []string
 	for i := range 8 {
 		keys = append(keys, keyOf(0, i))
@@ -163,7 +162,7 @@ func TestEvictionForgetsTheLeastRecentlyUsed(t *testing.T) {
 }
 
 func TestEvictionWaitsForReadsThatAreUnderWay(t *testing.T) {
-	l := written(t, 1)
+	l := written(1)
 	l.Expect(here)
 	l.FillOne(here, "a", row(here, "a", 7, "old")) // the first read
 	l.Expect(here)
@@ -184,7 +183,7 @@ func TestEvictionWaitsForReadsThatAreUnderWay(t *testing.T) {
 
 func TestAnEntityThatIsAlwaysChangedStaysBounded(t *testing.T) {
 	const cache = 20_000
-	l := written(t, cache)
+	l := written(cache)
 	l.Fill(here, nil, true)
 	version := map[string]uint64{}
 	for i := range 1000 {
@@ -217,7 +216,7 @@ func TestAnEntityThatIsAlwaysChangedStaysBounded(t *testing.T) {
 }
 
 func TestRecordIsZeroWhereItDoesNotExist(t *testing.T) {
-	l := written(t, 0)
+	l := written(0)
 	l.FillOne(here, "a", nil)
 	for _, name := range []string{"a", "b"} {
 		if r := l.Record(here, name); r.Version != 0 || r.Key != here || r.Name != name {

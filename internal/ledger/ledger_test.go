@@ -31,10 +31,8 @@ func keyOf(part, n int) string {
 	}
 }
 
-func newLedger(t *testing.T, cfg ledger.Config) *ledger.Ledger {
-	t.Helper()
-	cfg.Partitions, cfg.Node = partitions, "node"
-	return ledger.New(cfg, store.Fence{Epoch: 3})
+func newLedger() *ledger.Ledger {
+	return ledger.New(ledger.Config{Partitions: partitions, Node: "node"}, store.Fence{Epoch: 3})
 }
 
 func put(name string, expected uint64, value string) task.Write {
@@ -80,7 +78,7 @@ func wantCode(t *testing.T, err error, code task.Code, words string) {
 }
 
 func TestVersionIsTheOpLogNumberOfTheWrite(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	apply(t, l, 1, put("a", 0, "1"), put("b", 0, "2"))
 	if a, b := l.Record(here, "a"), l.Record(here, "b"); a.Version != 1 || b.Version != 2 || string(a.Value) != "1" {
 		t.Errorf("records %+v, %+v", a, b)
@@ -92,7 +90,7 @@ func TestVersionIsTheOpLogNumberOfTheWrite(t *testing.T) {
 }
 
 func TestDeleteAndRecreateKeepsVersionsGrowing(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	apply(t, l, 1, put("a", 0, "old"))
 	apply(t, l, 2, task.Write{Name: "a", Expected: 1, Delete: true, Value: []byte("ignored")})
 	if r := l.Record(here, "a"); r.Version != 0 || r.Value != nil {
@@ -109,7 +107,7 @@ func TestDeleteAndRecreateKeepsVersionsGrowing(t *testing.T) {
 }
 
 func TestDeleteOfWhatIsNotThereChangesNothing(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	apply(t, l, 1, task.Write{Name: "a", Delete: true})
 	if b, ok := l.Seal(noon); ok {
 		t.Errorf("a batch %+v", b)
@@ -137,7 +135,7 @@ func TestConflictNamesRecordAndVersions(t *testing.T) {
 		"read before a right write": {Reads: []task.Read{{Name: "a", Version: 9}}, Writes: []task.Write{put("a", 1, "x")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := newLedger(t, ledger.Config{})
+			l := newLedger()
 			apply(t, l, 1, put("a", 0, "1"))
 			err := l.Check(tk, &o, 2)
 			if !isConflict(err) {
@@ -148,7 +146,7 @@ func TestConflictNamesRecordAndVersions(t *testing.T) {
 }
 
 func TestChainedWritesBuildOnTheirLeaseOnly(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	chained := &task.Outcome{Writes: []task.Write{{Name: "a", Chained: true, Value: []byte("2")}}}
 	tk := &task.Task{Key: here}
 	apply(t, l, 5, put("a", 0, "1"))
@@ -193,19 +191,19 @@ func TestFinalRefusals(t *testing.T) {
 		"final beside conflict": {task.Task{Key: here}, task.Outcome{Reads: []task.Read{{Name: "a", Version: 9}}, Writes: []task.Write{{}}}, task.CodeInvalidArgument, "name"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantCode(t, newLedger(t, ledger.Config{}).Check(&c.task, &c.o, 1), c.code, c.words)
+			wantCode(t, newLedger().Check(&c.task, &c.o, 1), c.code, c.words)
 		})
 	}
 }
 
 func TestTaskWithoutKeyMayHaveAResult(t *testing.T) {
-	if err := newLedger(t, ledger.Config{}).Check(&task.Task{}, &task.Outcome{Result: []byte("ok")}, 1); err != nil {
+	if err := newLedger().Check(&task.Task{}, &task.Outcome{Result: []byte("ok")}, 1); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestSeveralWritesOfOneRecordBecomeOneRow(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	apply(t, l, 1, put("a", 0, "1"), put("gone", 0, "1"))
 	apply(t, l, 1, put("a", 1, "2"), task.Write{Name: "gone", Expected: 2, Delete: true})
 	apply(t, l, 1, put("a", 3, "3"))
@@ -227,7 +225,7 @@ func TestSeveralWritesOfOneRecordBecomeOneRow(t *testing.T) {
 }
 
 func TestOpLogIsChainedAcrossBatches(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	var log []*store.OpLog
 	for token := range uint64(4) {
 		a := l.Record(here, "a").Version
@@ -292,7 +290,7 @@ func TestChainCoversEveryField(t *testing.T) {
 }
 
 func TestPipelineHasOneBatchInFlight(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	if _, ok := l.Seal(noon); ok {
 		t.Fatal("an empty batch was sealed")
 	}
@@ -343,7 +341,7 @@ func TestStampsGrowWhateverTheClockSays(t *testing.T) {
 }
 
 func TestEmitIsStampedIntoTheOutbox(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	e := task.Task{ID: task.ID{1}, Queue: "q", Key: away, Payload: []byte("p")}
 	row := l.Emit(noon, &e)
 	b := commit(t, l)
@@ -357,7 +355,7 @@ func TestEmitIsStampedIntoTheOutbox(t *testing.T) {
 }
 
 func TestDirectWrite(t *testing.T) {
-	l := newLedger(t, ledger.Config{})
+	l := newLedger()
 	w := func(expected uint64, anyVersion bool) (uint64, error) {
 		return l.Write(noon, &task.Write{Key: here, Name: "a", Expected: expected, Value: []byte("x")}, anyVersion)
 	}

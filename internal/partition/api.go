@@ -31,7 +31,7 @@ type Dispatcher interface {
 }
 
 // SubmitResult says what became of one submitted task. With Err set it was
-// refused; with Duplicate set it was here already, in State.
+// refused; with Duplicate set it was here already. State is where it is.
 type SubmitResult struct {
 	ID        task.ID
 	Duplicate bool

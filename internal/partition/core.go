@@ -43,6 +43,11 @@ type env interface {
 	Credit(queue string, tasks, bytes int)
 	// Publish hands outbox rows to the broker; event published follows.
 	Publish(rows []*store.Outbox)
+	loader
+}
+
+// loader is what a core reads from the store.
+type loader interface {
 	// LoadRecords reads one record, or with an empty name all of a key; event
 	// recordsLoaded follows.
 	LoadRecords(key, name string)
@@ -307,9 +312,6 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 		return
 	}
 	c.enqueue(now, it)
-	if l.status == laneSettling {
-		c.press()
-	}
 	c.wake(now, l)
 }
 

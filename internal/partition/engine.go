@@ -175,6 +175,19 @@ func (e *Engine) WorkerGone(session uint64) {
 	}
 }
 
+// wait returns after d, or false as soon as ctx ends.
+func (e *Engine) wait(ctx context.Context, d time.Duration) bool {
+	passed := make(chan struct{})
+	timer := e.cfg.Clock.AfterFunc(d, func() { close(passed) })
+	select {
+	case <-passed:
+		return true
+	case <-ctx.Done():
+		timer.Stop()
+		return false
+	}
+}
+
 // of returns the owner of a key's partition.
 func (e *Engine) of(key string) *owner {
 	return e.owners[task.PartitionOf(key, e.cfg.Partitions)]

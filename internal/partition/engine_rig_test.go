@@ -300,7 +300,7 @@ type engineRig struct {
 }
 
 // inBubble runs a test with an engine that has a queue of each order.
-func inBubble(t *testing.T, partitions int, f func(t *testing.T, r *engineRig)) {
+func inBubble(t *testing.T, partitions int, f func(r *engineRig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		fk := storefake.New(storefake.Config{AutoSync: true})
@@ -308,7 +308,7 @@ func inBubble(t *testing.T, partitions int, f func(t *testing.T, r *engineRig)) 
 		r.start(partitions)
 		r.configure(task.Queue{Name: "keyed"})
 		r.configure(task.Queue{Name: "loose", Order: task.OrderNone})
-		f(t, r)
+		f(r)
 		r.stop()
 	})
 }
@@ -349,7 +349,7 @@ func (r *engineRig) configure(q task.Queue) task.Queue {
 	return now
 }
 
-func (r *engineRig) submit(tasks ...task.Task) []SubmitResult {
+func (r *engineRig) submit(tasks ...task.Task) {
 	r.t.Helper()
 	results := r.e.Submit(r.t.Context(), tasks)
 	for i, res := range results {
@@ -358,7 +358,6 @@ func (r *engineRig) submit(tasks ...task.Task) []SubmitResult {
 		}
 	}
 	synctest.Wait()
-	return results
 }
 
 // work answers every lease with what handle says until nothing more comes.
@@ -381,10 +380,13 @@ func (r *engineRig) work(handle func(t *task.Leased) task.Outcome) {
 
 func done(*task.Leased) task.Outcome { return task.Outcome{Result: []byte("ok")} }
 
+// wait lets the bubble's time pass.
+func (*engineRig) wait(d time.Duration) { <-time.After(d) }
+
 // rest lets time pass in which no worker has room.
 func (r *engineRig) rest(d time.Duration) {
 	r.w.setClosed(true)
-	time.Sleep(d)
+	r.wait(d)
 	r.w.setClosed(false)
 	for part := range r.e.owners {
 		for _, q := range r.e.Queues() {

@@ -1,11 +1,9 @@
 package partition
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,7 +45,8 @@ func TestNewNeedsItsCollaborators(t *testing.T) {
 }
 
 func TestEngineCarriesTasksToTheirEnd(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		r.submit(many("keyed", 50)...)
 		r.submit(many("loose", 50)...)
 		r.work(done)
@@ -67,7 +66,8 @@ func TestEngineCarriesTasksToTheirEnd(t *testing.T) {
 }
 
 func TestSubmitRefusesHonestly(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
 		x := newTask("keyed", "k", "1")
 		other := x
 		other.Payload = []byte("another")
@@ -75,7 +75,8 @@ func TestSubmitRefusesHonestly(t *testing.T) {
 		r.b.set(func() { r.b.refuse["loose"] = broker.ErrFull })
 		results := r.e.Submit(t.Context(), []task.Task{
 			x, other, newTask("keye", "k", "2"), newTask("bad name", "", "3"), newTask("loose", "", "4"),
-			{Queue: "keyed", Payload: make([]byte, task.MaxPayload+1)}, {Queue: "keyed"},
+			{Queue: "keyed", Payload: make([]byte, task.MaxPayload+1)},
+			{Queue: "keyed"},
 		})
 		if results[0].Err != nil || !results[0].Duplicate || results[0].State != task.StateQueued {
 			t.Errorf("repeat: %+v", results[0])
@@ -101,7 +102,8 @@ func TestSubmitRefusesHonestly(t *testing.T) {
 }
 
 func TestARepeatedSubmitTellsTheStateOfTheFirst(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		x, dead := newTask("keyed", "k", "1"), newTask("keyed", "z", "dead")
 		planned := newTask("loose", "", "planned")
 		planned.RunAt = time.Now().Add(time.Hour)
@@ -122,7 +124,8 @@ func TestARepeatedSubmitTellsTheStateOfTheFirst(t *testing.T) {
 }
 
 func TestTaskStatusInEveryState(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		planned, fails, expires := newTask("keyed", "p", "planned"), newTask("keyed", "f", "fails"), newTask("keyed", "e", "expires")
 		planned.RunAt = time.Now().Add(time.Hour)
 		expires.ExpiresAt = time.Now().Add(time.Second)
@@ -166,7 +169,8 @@ func TestTaskStatusInEveryState(t *testing.T) {
 func TestAFailedCommitLosesNothing(t *testing.T) {
 	for _, applied := range []bool{false, true} {
 		t.Run(fmt.Sprint("applied ", applied), func(t *testing.T) {
-			inBubble(t, 2, func(t *testing.T, r *engineRig) {
+			inBubble(t, 2, func(r *engineRig) {
+				t := r.t
 				count := func(l *task.Leased) task.Outcome {
 					return task.Outcome{Writes: []task.Write{{Name: string(l.Payload), Value: []byte("x")}}}
 				}
@@ -178,7 +182,7 @@ func TestAFailedCommitLosesNothing(t *testing.T) {
 					}
 					r.submit(tasks...)
 					r.work(count)
-					time.Sleep(5 * time.Second) // claims again
+					r.wait(5 * time.Second) // claims again
 					r.work(count)
 				}
 				for round := range 6 {
@@ -216,7 +220,8 @@ func TestAFailedCommitLosesNothing(t *testing.T) {
 }
 
 func TestAPartitionThatCannotBeClaimedIsTriedAgain(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
 		r.s.set(func(s *flakyStore) { s.commits, s.claims = 1, errors.New("no store") })
 		r.submit(newTask("keyed", "k", "1"))
 		r.work(done)
@@ -231,14 +236,15 @@ func TestAPartitionThatCannotBeClaimedIsTriedAgain(t *testing.T) {
 			t.Errorf("verdicts %+v", r.w.verdicts)
 		}
 		r.s.set(func(s *flakyStore) { s.claims = nil })
-		time.Sleep(10 * time.Second)
+		r.wait(10 * time.Second)
 		r.work(done)
 		r.wantState("1", task.StateDone)
 	})
 }
 
 func TestDrainLetsLeasesFinish(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		r.submit(many("keyed", 20)...)
 		leases := r.w.take()
 		drained := make(chan error, 1)
@@ -283,7 +289,8 @@ func TestDrainLetsLeasesFinish(t *testing.T) {
 }
 
 func TestDrainStopsAtItsDeadline(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
 		r.submit(many("keyed", 20)...)
 		r.w.take() // and never answers
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -306,7 +313,8 @@ func TestDrainStopsAtItsDeadline(t *testing.T) {
 }
 
 func TestDrainReachesAPartitionThatIsBeingClaimed(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
+	inBubble(t, 1, func(r *engineRig) {
+		t := r.t
 		hold := make(chan struct{})
 		r.s.set(func(s *flakyStore) { s.commits, s.hold = 1, hold })
 		r.submit(newTask("keyed", "k", "1"))
@@ -316,7 +324,7 @@ func TestDrainReachesAPartitionThatIsBeingClaimed(t *testing.T) {
 		close(hold)
 		synctest.Wait() // the partition stopped and waits before it claims
 		r.e.draining.Store(true)
-		time.Sleep(time.Minute)
+		r.wait(time.Minute)
 		if leases := r.w.take(); len(leases) != 0 {
 			t.Errorf("%d leases after the drain began", len(leases))
 		}
@@ -324,7 +332,8 @@ func TestDrainReachesAPartitionThatIsBeingClaimed(t *testing.T) {
 }
 
 func TestAnEngineStartsOverWhatAnotherLeft(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		planned := newTask("keyed", "k", "planned")
 		planned.RunAt = time.Now().Add(time.Hour)
 		fails := newTask("keyed", "f", "fails")
@@ -363,7 +372,8 @@ func TestAnEngineStartsOverWhatAnotherLeft(t *testing.T) {
 }
 
 func TestHaltedKeysStayHaltedAfterARestart(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
 		for _, q := range []string{"keyed", "loose"} {
 			r.configure(task.Queue{Name: q, OnDead: task.OnDeadHalt})
 		}
@@ -393,7 +403,8 @@ func TestHaltedKeysStayHaltedAfterARestart(t *testing.T) {
 }
 
 func TestEmitsArePublishedUntilTheBrokerHasThem(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
 		r.submit(newTask("keyed", "k", "source"))
 		r.b.set(func() { r.b.failing = 3 })
 		emit := func(l *task.Leased) task.Outcome {
@@ -406,7 +417,7 @@ func TestEmitsArePublishedUntilTheBrokerHasThem(t *testing.T) {
 		if r.w.said(task.VerdictCommitted) != 1 {
 			t.Errorf("verdicts %+v", r.w.verdicts)
 		}
-		time.Sleep(time.Minute)
+		r.wait(time.Minute)
 		r.work(emit)
 		r.wantState("follow-up", task.StateDone)
 		r.wantState("far", task.StateDone)
@@ -419,7 +430,8 @@ func TestEmitsArePublishedUntilTheBrokerHasThem(t *testing.T) {
 }
 
 func TestALostWorkerGivesItsTasksBack(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
 		r.submit(many("keyed", 5)...)
 		r.w.take()
 		r.e.WorkerGone(1)
@@ -431,7 +443,8 @@ func TestALostWorkerGivesItsTasksBack(t *testing.T) {
 }
 
 func TestExpiredMarksAreSwept(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
+	inBubble(t, 1, func(r *engineRig) {
+		t := r.t
 		r.configure(task.Queue{Name: "loose", DedupeWindow: time.Hour, ResultTTL: time.Hour})
 		ids := make([]task.ID, 0, 1200)
 		for i := range 1200 {
@@ -451,11 +464,11 @@ func TestExpiredMarksAreSwept(t *testing.T) {
 			}
 			return len(rows)
 		}
-		time.Sleep(50 * time.Minute)
+		r.wait(50 * time.Minute)
 		if n := marks(); n != 1201 {
 			t.Fatalf("%d marks before their time, want 1201", n)
 		}
-		time.Sleep(30 * time.Minute)
+		r.wait(30 * time.Minute)
 		synctest.Wait()
 		if n := marks(); n != 1 {
 			t.Errorf("%d marks are left, want 1", n)
@@ -466,299 +479,9 @@ func TestExpiredMarksAreSwept(t *testing.T) {
 	})
 }
 
-func TestConfigureQueueTakesEffectAtRunTime(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
-		q, created, err := r.e.ConfigureQueue(t.Context(), task.Queue{Name: "new", Batch: 3, Timeout: time.Minute})
-		if err != nil || !created || q.Batch != 3 || q.Order != task.OrderKey {
-			t.Fatalf("%+v, %v, %v", q, created, err)
-		}
-		r.w.setClosed(true)
-		var tasks []task.Task
-		for i := range 7 {
-			tasks = append(tasks, newTask("new", "k", fmt.Sprint("n", i)))
-		}
-		r.submit(tasks...)
-		q, created, err = r.e.ConfigureQueue(t.Context(), task.Queue{Name: "new", Batch: 5})
-		if err != nil || created || q.Batch != 5 || q.Timeout != time.Minute {
-			t.Fatalf("%+v, %v, %v", q, created, err)
-		}
-		r.w.setClosed(false)
-		r.e.Capacity(task.PartitionOf("k", 4), "new")
-		synctest.Wait()
-		leases := r.w.take()
-		if len(leases) != 1 || len(leases[0].Tasks) != 5 || leases[0].Timeout != time.Minute {
-			t.Fatalf("leases %s", names(leases))
-		}
-		r.e.Outcomes(WorkerRef{Session: 1, ID: "w1"}, leases[0].LeaseRef, 0, make([]task.Outcome, 5))
-		r.work(done)
-		r.wantState("n6", task.StateDone)
-		_, _, err = r.e.ConfigureQueue(t.Context(), task.Queue{Name: "new", Order: task.OrderNone})
-		wantCode(t, err, task.CodeFailedPrecondition, "cannot be changed")
-		_, _, err = r.e.ConfigureQueue(t.Context(), task.Queue{Name: "new", Batch: -1})
-		wantCode(t, err, task.CodeInvalidArgument, "batch")
-		_, _, err = r.e.ConfigureQueue(t.Context(), task.Queue{Name: "no/slash"})
-		wantCode(t, err, task.CodeInvalidArgument, "queue name")
-		_, err = r.e.QueueStats(t.Context(), "nex")
-		wantCode(t, err, task.CodeNotFound, `did you mean "new"`)
-		_, err = r.e.QueueStats(t.Context(), "something else")
-		wantCode(t, err, task.CodeNotFound, "create it")
-	})
-}
-
-func TestAQueueCanBeChangedAfterAChangeFailed(t *testing.T) {
-	inBubble(t, 2, func(t *testing.T, r *engineRig) {
-		r.b.set(func() { r.b.refuse["keyed"] = errors.New("no broker") })
-		if _, _, err := r.e.ConfigureQueue(t.Context(), task.Queue{Name: "keyed", Batch: 9}); err == nil {
-			t.Fatal("the broker refused")
-		}
-		r.b.set(func() { delete(r.b.refuse, "keyed") })
-		if q := r.configure(task.Queue{Name: "keyed", Timeout: time.Minute}); q.Timeout != time.Minute {
-			t.Errorf("settings %+v", q)
-		}
-	})
-}
-
-func TestAQueueThatWasMadeDuringAClaimIsServed(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
-		r.s.set(func(s *flakyStore) { s.commits, s.claims = 1, errors.New("no store") })
-		r.submit(newTask("keyed", "k", "1"))
-		r.work(done)
-		if len(r.e.Problems()) == 0 {
-			t.Fatal("the partition is owned")
-		}
-		r.configure(task.Queue{Name: "late"})
-		r.s.set(func(s *flakyStore) { s.claims = nil })
-		time.Sleep(10 * time.Second)
-		r.submit(newTask("late", "k", "2"))
-		r.work(done)
-		r.wantState("2", task.StateDone)
-	})
-}
-
-func TestCatchUpServesWhatTheClaimMissed(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
-		// A queue appears after restore read the settings and before the owner is known.
-		own := r.e.owners[0].current()
-		next := map[string]*registered{}
-		for name, q := range *r.e.queues.Load() {
-			next[name] = q
-		}
-		q := task.DefaultQueue("missed")
-		next["missed"] = r.e.register(q, 1)
-		r.e.queues.Store(&next)
-		if err := r.e.declare(t.Context(), q); err != nil {
-			t.Fatal(err)
-		}
-		own.start(func(ctx context.Context) {
-			own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
-		})
-		r.submit(newTask("missed", "k", "1"))
-		r.work(done)
-		r.wantState("1", task.StateDone)
-	})
-}
-
-func TestRecordsThroughTheEngine(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
-		v := r.put("k", "a", "1")
-		got, err := r.e.GetRecord(t.Context(), "k", "a")
-		if err != nil || got.Version != v || string(got.Value) != "1" {
-			t.Errorf("record %+v, %v", got, err)
-		}
-		_, err = r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: "a", Expected: v + 1}, false)
-		wantCode(t, err, task.CodeConflict, "read it again")
-		if gone, err := r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: "a", Expected: v, Delete: true}, false); err != nil || gone != 0 {
-			t.Errorf("delete: %d, %v", gone, err)
-		}
-		_, err = r.e.GetRecord(t.Context(), "k", "a")
-		wantCode(t, err, task.CodeNotFound, "no record")
-		_, err = r.e.GetRecord(t.Context(), "", "a")
-		wantCode(t, err, task.CodeInvalidArgument, "key")
-		_, err = r.e.PutRecord(t.Context(), task.Write{Key: "k"}, false)
-		wantCode(t, err, task.CodeInvalidArgument, "name")
-	})
-}
-
-func TestScanPagesThroughNastyKeys(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
-		keys := []string{"p", "p\x00", "p\x00\x00", "p\x00\xff", "p\x01", "p\xff", "p\xff\xff", "p:1", "p/ü", "pa", "p" + strings.Repeat("x", 500)}
-		var want []string
-		for _, key := range keys {
-			for _, name := range []string{"a", "a\x00", "\x00", "ÿ", strings.Repeat("n", task.MaxRecordName)} {
-				r.put(key, name, key)
-				want = append(want, key+"|"+name)
-			}
-		}
-		r.put("o", "a", "before")
-		r.put("q", "a", "after")
-		slices.Sort(want)
-		for _, limit := range []int{1, 2, 7, 1000} {
-			var got []string
-			for token, pages := "", 0; ; pages++ {
-				records, next, err := r.e.ScanRecords(t.Context(), "p", "", limit, token)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, rec := range records {
-					got = append(got, rec.Key+"|"+rec.Name)
-				}
-				if token = next; token == "" {
-					break
-				}
-				if len(records) > limit || pages > len(want) {
-					t.Fatalf("page of %d records, %d pages", len(records), pages)
-				}
-			}
-			slices.Sort(got)
-			if !slices.Equal(got, want) {
-				t.Errorf("limit %d: %d records, want %d: %q", limit, len(got), len(want), got)
-			}
-		}
-		records, _, err := r.e.ScanRecords(t.Context(), "p", "a\x00", 100, "")
-		if err != nil || len(records) != len(keys) {
-			t.Errorf("by name: %d records, %v", len(records), err)
-		}
-		if all, next, err := r.e.ScanRecords(t.Context(), "", "", 1000, ""); err != nil || len(all) != len(want)+2 || next != "" {
-			t.Errorf("everything: %d, %q, %v", len(all), next, err)
-		}
-		for _, token := range []string{"x", "9:", "-1:", "0:zz", "0:ff", "0", ":", "0:00ff", "99999999999999999999:"} {
-			_, _, err := r.e.ScanRecords(t.Context(), "p", "", 5, token)
-			wantCode(t, err, task.CodeInvalidArgument, "page token")
-		}
-		_, _, err = r.e.ScanRecords(t.Context(), "p", "", 0, "")
-		wantCode(t, err, task.CodeInvalidArgument, "limit")
-	})
-}
-
-func TestScanAndHistoryBoundTheirPagesInBytes(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
-		const n = 40
-		for i := range n {
-			r.put("k", fmt.Sprint("r", i), strings.Repeat("x", task.MaxRecordValue))
-		}
-		seen, pages := 0, 0
-		for token := ""; ; pages++ {
-			records, next, err := r.e.ScanRecords(t.Context(), "k", "", 1000, token)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if seen += len(records); len(records) > 17 {
-				t.Errorf("a page of %d large records", len(records))
-			}
-			if token = next; token == "" {
-				break
-			}
-		}
-		changes := 0
-		for after := uint64(0); ; {
-			page, next, err := r.e.History(t.Context(), "k", "", after, 1000)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if changes += len(page); len(page) > 17 {
-				t.Errorf("a page of %d large changes", len(page))
-			}
-			if after = next; next == 0 {
-				break
-			}
-		}
-		if seen != n || changes != n || pages < 2 {
-			t.Errorf("%d records, %d changes, %d pages", seen, changes, pages)
-		}
-	})
-}
-
-func TestHistoryListsTheChangesOfARecord(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
-		for i := range 5 {
-			r.put("k", "a", fmt.Sprint(i))
-			r.put("k", "b", "x")
-			r.put("other", "a", "x")
-		}
-		if _, err := r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: "a", Delete: true}, true); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for after, page := uint64(0), 0; page < 10; page++ {
-			changes, next, err := r.e.History(t.Context(), "k", "a", after, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range changes {
-				got = append(got, fmt.Sprint(c.Op, c.Before, "-", c.After, string(c.Value)))
-				if c.Key != "k" || c.Name != "a" || c.Node != "node" || c.At.IsZero() || bytes.Equal(c.Hash[:], make([]byte, 32)) {
-					t.Errorf("change %+v", c)
-				}
-			}
-			if after = next; next == 0 {
-				break
-			}
-		}
-		if want := "[put0-10 put1-41 put4-72 put7-103 put10-134 delete13-0]"; fmt.Sprint(got) != want {
-			t.Errorf("got %v, want %s", got, want)
-		}
-		if all, _, _ := r.e.History(t.Context(), "k", "", 0, 100); len(all) != 11 {
-			t.Errorf("%d changes of the key, want 11", len(all))
-		}
-		_, _, err := r.e.History(t.Context(), "", "", 0, 1)
-		wantCode(t, err, task.CodeInvalidArgument, "key")
-		_, _, err = r.e.History(t.Context(), "k", "", 0, 0)
-		wantCode(t, err, task.CodeInvalidArgument, "limit")
-	})
-}
-
-func TestDeadLettersPageThroughLargeTasks(t *testing.T) {
-	inBubble(t, 4, func(t *testing.T, r *engineRig) {
-		const n = 30
-		for i := range n {
-			x := newTask("loose", "", fmt.Sprint("dead ", i))
-			x.Payload = bytes.Repeat([]byte{byte(i)}, 900<<10)
-			r.submit(x)
-			r.work(func(*task.Leased) task.Outcome { return reject() })
-		}
-		r.submit(newTask("keyed", "k", "elsewhere"))
-		r.work(func(*task.Leased) task.Outcome { return reject() })
-		for _, limit := range []int{1, 4, 1000} {
-			seen := map[task.ID]bool{}
-			for token, pages := "", 0; ; pages++ {
-				letters, next, err := r.e.DeadLetters(t.Context(), "loose", limit, token)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, l := range letters {
-					if seen[l.Task.ID] || l.Reason != "never" || l.Attempts != 1 || len(l.History) != 1 {
-						t.Errorf("letter %v, seen %v", l.Task.ID, seen[l.Task.ID])
-					}
-					seen[l.Task.ID] = true
-				}
-				if token = next; token == "" {
-					break
-				}
-				if len(letters) > limit || pages > 2*n {
-					t.Fatalf("%d letters on page %d", len(letters), pages)
-				}
-			}
-			if len(seen) != n {
-				t.Errorf("limit %d: %d letters, want %d", limit, len(seen), n)
-			}
-		}
-		one, err := r.e.DeadLetter(t.Context(), task.DeriveID("elsewhere"))
-		if err != nil || one.Task.Key != "k" {
-			t.Errorf("letter %+v, %v", one, err)
-		}
-		_, err = r.e.DeadLetter(t.Context(), task.DeriveID("nobody"))
-		wantCode(t, err, task.CodeNotFound, "not a dead letter")
-		_, _, err = r.e.DeadLetters(t.Context(), "nowhere", 1, "")
-		wantCode(t, err, task.CodeNotFound, "no queue")
-		_, _, err = r.e.DeadLetters(t.Context(), "loose", 0, "")
-		wantCode(t, err, task.CodeInvalidArgument, "limit")
-		_, _, err = r.e.DeadLetters(t.Context(), "loose", 1, "0:6162")
-		wantCode(t, err, task.CodeInvalidArgument, "page token")
-	})
-}
-
 func TestACallerThatGivesUpIsToldSo(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
+	inBubble(t, 1, func(r *engineRig) {
+		t := r.t
 		hold := make(chan struct{})
 		r.s.set(func(s *flakyStore) { s.hold = hold })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -767,16 +490,17 @@ func TestACallerThatGivesUpIsToldSo(t *testing.T) {
 		wantCode(t, err, task.CodeUnavailable, "did not answer in time")
 		r.s.set(func(s *flakyStore) { s.hold, s.commits = nil, 1 })
 		close(hold)
-		time.Sleep(10 * time.Second)
+		r.wait(10 * time.Second)
 	})
 }
 
 func TestACallerIsToldWhenTheOutcomeIsUnknown(t *testing.T) {
-	inBubble(t, 1, func(t *testing.T, r *engineRig) {
+	inBubble(t, 1, func(r *engineRig) {
+		t := r.t
 		r.s.set(func(s *flakyStore) { s.commits, s.applied = 1, true })
 		_, err := r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: "a"}, true)
 		wantCode(t, err, task.CodeUnavailable, "is unknown")
-		time.Sleep(10 * time.Second)
+		r.wait(10 * time.Second)
 		if rec, err := r.e.GetRecord(t.Context(), "k", "a"); err != nil || rec.Version != 1 {
 			t.Errorf("record %+v, %v", rec, err)
 		}

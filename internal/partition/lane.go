@@ -55,10 +55,6 @@ func (l *lane) stuck(now time.Time) bool {
 	return false
 }
 
-func (l *lane) empty() bool {
-	return l.items.len() == 0 && !l.tail && l.status == laneIdle
-}
-
 func (l *lane) pushBack(it *item) {
 	it.lane = l
 	l.items.pushBack(it)

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -166,8 +167,8 @@ func (c *core) close(ls *lease) {
 	if slots > 0 {
 		c.env.Release(ls.worker.Session, slots)
 	}
-	for i := len(ls.items) - 1; i >= 0; i-- {
-		if it := ls.items[i]; it != nil {
+	for _, it := range slices.Backward(ls.items) {
+		if it != nil {
 			it.state = task.StateReady
 			ls.lane.pushFront(it)
 		}

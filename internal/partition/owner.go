@@ -69,10 +69,8 @@ func (o *owner) run(ctx context.Context, claimed func()) {
 			return
 		}
 		o.log.Error("partition stopped, claiming it anew", "error", err, "delay", delay)
-		select {
-		case <-ctx.Done():
+		if !o.e.wait(ctx, delay) {
 			return
-		case <-time.After(delay):
 		}
 		delay = min(2*delay, reclaimMax)
 	}

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/ledger"
@@ -66,10 +67,8 @@ func (c *core) status(id task.ID) (TaskStatus, bool) {
 
 func (c *core) workerOf(it *item) string {
 	for _, ls := range c.leases {
-		for _, held := range ls.items {
-			if held == it {
-				return ls.worker.ID
-			}
+		if slices.Contains(ls.items, it) {
+			return ls.worker.ID
 		}
 	}
 	return ""

@@ -134,7 +134,7 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	next[q.Name] = e.register(q, version)
 	e.queues.Store(&next)
 	for _, o := range e.owners {
-		_, err := ask(ctx, o, func(c *core, at time.Time, answer func(struct{})) {
+		_, err := ask(ctx, o, func(_ *core, at time.Time, answer func(struct{})) {
 			o.applySettings(context.WithoutCancel(ctx), at, q)
 			answer(struct{}{})
 		})

@@ -153,10 +153,8 @@ func (own *ownership) publish(ctx context.Context, rows []*store.Outbox) error {
 		}
 		own.e.counts.outboxRetry.Inc()
 		left = failed
-		select {
-		case <-ctx.Done():
+		if !own.e.wait(ctx, delay) {
 			return nil
-		case <-time.After(delay):
 		}
 		delay = min(2*delay, reclaimMax)
 	}

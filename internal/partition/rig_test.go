@@ -103,6 +103,7 @@ func (r *rig) Publish(rows []*store.Outbox)    { r.outbox = append(r.outbox, row
 func (r *rig) LoadRecords(key, name string) {
 	r.loads = append(r.loads, ledger.RecordKey{Key: key, Name: name})
 }
+
 func (r *rig) LoadSchedule(d time.Time, s uint64) {
 	r.schedule = append(r.schedule, scheduleRead{d, s})
 }

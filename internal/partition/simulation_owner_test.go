@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -385,11 +386,13 @@ func (w *world) publish(tasks []task.Task) {
 			Queue: t.Queue, Partition: t.Partition(simPartitions), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body,
 		}
 	}
-	switch err := w.broker.Publish(context.Background(), messages).(type) {
-	case nil:
-	case *broker.PublishError:
-		for _, e := range err.Failed {
-			if e != broker.ErrDuplicate {
+	err := w.broker.Publish(context.Background(), messages)
+	var partial *broker.PublishError
+	switch {
+	case err == nil:
+	case errors.As(err, &partial):
+		for _, e := range partial.Failed {
+			if !errors.Is(e, broker.ErrDuplicate) {
 				w.failf("submit: %v", e)
 			}
 		}

@@ -4,9 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Flags of the simulation. FENFA_SEEDS, which `make simulate` sets, has the last
@@ -176,5 +179,44 @@ func TestSimulationReplaysExactly(t *testing.T) {
 		if first.traceSum() != second.traceSum() {
 			t.Errorf("seed %d: two runs differ", 1000+seed)
 		}
+	}
+}
+
+// tally counts what runs went through, so that a test sees that they did.
+type tally struct {
+	leases, claims, crashes, lost, wrong int
+	ended                                [task.StateExpired + 1]int
+	verdicts                             [4]int
+}
+
+func (a *tally) add(b tally) {
+	a.leases += b.leases
+	a.claims += b.claims
+	a.crashes += b.crashes
+	a.lost += b.lost
+	a.wrong += b.wrong
+	for i := range a.ended {
+		a.ended[i] += b.ended[i]
+	}
+	for i := range a.verdicts {
+		a.verdicts[i] += b.verdicts[i]
+	}
+}
+
+func (a *tally) String() string {
+	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
+		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
+		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused])
+}
+
+// check holds that enough seeds saw everything.
+func (a *tally) check(t *testing.T, seeds int) {
+	t.Helper()
+	if seeds < 100 {
+		return
+	}
+	counts := append([]int{a.crashes, a.lost, a.wrong, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
+	if slices.Contains(counts, 0) || a.claims < 3*seeds {
+		t.Errorf("the simulation does not reach everything: %s", a)
 	}
 }

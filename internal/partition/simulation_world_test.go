@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -117,9 +117,7 @@ func (w *world) logf(format string, args ...any) {
 }
 
 func (w *world) traceSum() uint64 {
-	h := fnv.New64a()
-	io.WriteString(h, w.trace.String())
-	return h.Sum64()
+	return xxhash.Sum64String(w.trace.String())
 }
 
 // story is what happened, for a person.
@@ -300,6 +298,7 @@ func (w *world) fault() {
 		w.direct()
 	case faultBroker:
 		w.reconnect()
+	default: // the other kinds happen where they belong
 	}
 }
 
@@ -335,10 +334,7 @@ func (w *world) configureQueue(name string, change func(*task.Queue)) {
 	all := *w.engine.queues.Load()
 	q := all[name].settings
 	change(&q)
-	next := map[string]*registered{}
-	for n, r := range all {
-		next[n] = r
-	}
+	next := maps.Clone(all)
 	next[name] = w.engine.register(q, 1)
 	w.engine.queues.Store(&next)
 	for _, o := range w.current {

@@ -28,15 +28,7 @@ func firstTimed() task.ID { return task.ID{0x01, 0x80} }
 // sweep removes expired marks until ctx ends.
 func (own *ownership) sweep(ctx context.Context) {
 	s := sweeper{own: own}
-	tick := make(chan struct{}, 1)
-	for {
-		timer := own.e.cfg.Clock.AfterFunc(sweepInterval, func() { tick <- struct{}{} })
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-tick:
-		}
+	for own.e.wait(ctx, sweepInterval) {
 		if err := s.pass(ctx); err != nil {
 			own.fail(err)
 			return
