@@ -198,7 +198,7 @@ func idOrEmpty(id task.ID) string {
 // resultToWire says what became of a submitted task.
 func resultToWire(r *partition.SubmitResult) *fenfav1.SubmitResult {
 	w := &fenfav1.SubmitResult{Id: idOrEmpty(r.ID), Duplicate: r.Duplicate}
-	if r.Duplicate {
+	if r.Err == nil {
 		w.State = stateToWire(r.State)
 	}
 	if r.Err != nil {

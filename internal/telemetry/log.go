@@ -29,10 +29,19 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	case format == FormatText, format == FormatAuto && isTerminal(w):
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case format == FormatJSON, format == FormatAuto:
+		options.ReplaceAttr = readable
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	default:
 		return nil, fmt.Errorf("log format %q is not known: want %s, %s or %s", format, FormatAuto, FormatText, FormatJSON)
 	}
+}
+
+// readable writes durations in JSON as in text: "25s", not a number of nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // ParseLevel reads the name of a level.

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -55,6 +56,20 @@ func TestLogToAFileIsJSONUnlessToldOtherwise(t *testing.T) {
 	b, err := os.ReadFile(f.Name())
 	if err != nil || !json.Valid(b) {
 		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+func TestLogWritesDurationsForPeopleInBothFormats(t *testing.T) {
+	for _, format := range []string{FormatText, FormatJSON} {
+		var b strings.Builder
+		log, err := NewLogger(&b, "info", format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.Info("draining", "deadline", 25*time.Second)
+		if !strings.Contains(b.String(), "25s") {
+			t.Errorf("%s: got %q", format, b.String())
+		}
 	}
 }
 

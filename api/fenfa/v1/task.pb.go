@@ -466,7 +466,8 @@ type SubmitResult struct {
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The task was here already: the submit changed nothing.
 	Duplicate bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
-	// State of the task that was here already.
+	// Where the task is: queued when it was accepted now, else the state of the one
+	// that was here already. Unset when it was refused.
 	State TaskState `protobuf:"varint,3,opt,name=state,proto3,enum=fenfa.v1.TaskState" json:"state,omitempty"`
 	// Set: the task was refused.
 	Error         *Error `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
