@@ -312,6 +312,9 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 		return
 	}
 	c.enqueue(now, it)
+	if l.status == laneSettling {
+		c.press()
+	}
 	c.wake(now, l)
 }
 
