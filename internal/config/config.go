@@ -31,7 +31,7 @@ type HTTP struct {
 // Memory bounds the process.
 type Memory struct {
 	Limit     Size `key:"limit" doc:"Memory that the process should stay within. 0: GOMEMLIMIT where it is set, else 90% of what the container or the machine has."`
-	GCPercent int  `key:"gc_percent" doc:"How much the heap may grow between garbage collections, in percent, as long as it is within the limit. 0: GOGC where it is set, else 400."`
+	GCPercent int  `key:"gc_percent" doc:"How much the heap may grow between garbage collections, in percent, as long as it is within the limit. 0: GOGC where it is set, else 200."`
 }
 
 // Storage tunes the embedded engine.

@@ -15,7 +15,7 @@ import (
 
 // Defaults of memory settings.
 const (
-	defaultGCPercent = 400
+	defaultGCPercent = 200
 	// shareOfMemory is the part of what there is that the process may use; the rest is
 	// for what the Go runtime does not count, like the system's page cache.
 	shareOfMemory = 0.9

@@ -64,9 +64,9 @@ func TestSettingsAndVariablesWinOverTheMachine(t *testing.T) {
 		memory config.Memory
 		want   memoryPlan
 	}{
-		{"the machine", nil, config.Memory{}, memoryPlan{limit: 15461882265, gcPercent: 400}},
+		{"the machine", nil, config.Memory{}, memoryPlan{limit: 15461882265, gcPercent: 200}},
 		{"a setting", nil, config.Memory{Limit: 1 << 30, GCPercent: 50}, memoryPlan{limit: 1 << 30, gcPercent: 50}},
-		{"the runtime's limit", map[string]string{"GOMEMLIMIT": "1GiB"}, config.Memory{}, memoryPlan{gcPercent: 400}},
+		{"the runtime's limit", map[string]string{"GOMEMLIMIT": "1GiB"}, config.Memory{}, memoryPlan{gcPercent: 200}},
 		{"the runtime's percentage", map[string]string{"GOGC": "100"}, config.Memory{}, memoryPlan{limit: 15461882265}},
 		{"a setting over the runtime's", map[string]string{"GOMEMLIMIT": "1GiB", "GOGC": "100"}, config.Memory{Limit: 2 << 30, GCPercent: 70}, memoryPlan{limit: 2 << 30, gcPercent: 70}},
 	} {
