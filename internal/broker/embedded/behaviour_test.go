@@ -73,8 +73,7 @@ func (f *fixture) message(age time.Duration) broker.Message {
 func (f *fixture) publish(m broker.Message) error {
 	f.Helper()
 	err := f.b.Publish(f.Context(), []broker.Message{m})
-	var failed *broker.PublishError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*broker.PublishError](err); ok {
 		return failed.Failed[0]
 	}
 	if err != nil {
@@ -83,9 +82,9 @@ func (f *fixture) publish(m broker.Message) error {
 	return nil
 }
 
-func (f *fixture) read(part, n int) (broker.Reader, []broker.Delivery) {
+func (f *fixture) read(n int) (broker.Reader, []broker.Delivery) {
 	f.Helper()
-	r, err := f.b.Open(f.Context(), "q", part, 1)
+	r, err := f.b.Open(f.Context(), "q", 0, 1)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -221,7 +220,7 @@ func TestGivenUpPublishHappensOrIsRepeated(t *testing.T) {
 	for f.b.Claims() > 0 {
 		runtime.Gosched()
 	}
-	_, ds := f.read(0, 1)
+	_, ds := f.read(1)
 	if ds[0].ID != m.ID {
 		t.Errorf("read %s", ds[0].ID)
 	}
@@ -263,14 +262,14 @@ func TestUntouchedMessagesAreFreshAfterARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, ds := f.read(0, 20)
+	_, ds := f.read(20)
 	for i := range ds {
 		if !ds[i].Fresh {
 			t.Fatalf("message %d is not fresh", i)
 		}
 	}
 	f.reopen()
-	_, ds = f.read(0, 100)
+	_, ds = f.read(100)
 	for i := range ds {
 		if ds[i].Fresh && i < 20 {
 			t.Errorf("message %d was handed out and is fresh", i)
@@ -285,7 +284,7 @@ func TestUntouchedMessagesAreFreshAfterARestart(t *testing.T) {
 	}
 	f.reopen()
 	// Positions that the mark covers, but which did not exist, are fresh.
-	_, _ = f.read(0, 101)
+	_, _ = f.read(101)
 	if err := f.publish(f.message(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +292,7 @@ func TestUntouchedMessagesAreFreshAfterARestart(t *testing.T) {
 	if err := f.publish(f.message(0)); err != nil {
 		t.Fatal(err)
 	}
-	_, ds = f.read(0, 103)
+	_, ds = f.read(103)
 	if !ds[102].Fresh {
 		t.Error("a message that was published after the restart is not fresh")
 	}
@@ -308,7 +307,7 @@ func TestSettledMessagesLeaveNothingButTheirIDs(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r, ds := f.read(0, 50)
+		r, ds := f.read(50)
 		f.settle(r, ds)
 		f.reopen()
 	}
@@ -331,7 +330,7 @@ func TestExpiredIDsAreForgotten(t *testing.T) {
 	if err := f.b.Publish(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
-	r, ds := f.read(0, 700)
+	r, ds := f.read(700)
 	kept := ds[333]
 	f.settle(r, append(append([]broker.Delivery(nil), ds[:333]...), ds[334:]...))
 	f.clock.advance(59 * time.Minute)
@@ -381,7 +380,7 @@ func TestExpiredIDsNeedNoSweepToBePublishedAgain(t *testing.T) {
 	if err := f.publish(m); !errors.Is(err, broker.ErrDuplicate) {
 		t.Errorf("expired and not settled: %v", err)
 	}
-	r, ds := f.read(0, 1)
+	r, ds := f.read(1)
 	f.settle(r, ds)
 	other := m
 	other.Fingerprint++
@@ -408,7 +407,7 @@ func TestWindowsOfQueuesAreTheirOwn(t *testing.T) {
 		}
 		messages = append(messages, m)
 	}
-	r, ds := f.read(0, 1)
+	r, ds := f.read(1)
 	f.settle(r, ds)
 	if err := f.b.Remove(t.Context(), "gone"); err != nil {
 		t.Fatal(err)

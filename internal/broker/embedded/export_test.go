@@ -5,8 +5,11 @@ import (
 )
 
 // Sweep looks for expired ids once, as the sweeper does by itself.
-func (b *Broker) Sweep(ctx context.Context) error {
-	return (&sweeper{broker: b, next: make(map[byte][]byte)}).sweep(ctx)
+func (b *Broker) Sweep(ctx context.Context) error { return b.SweepPaused(ctx, nil) }
+
+// SweepPaused calls paused in each step between looking and removing.
+func (b *Broker) SweepPaused(ctx context.Context, paused func()) error {
+	return (&sweeper{broker: b, next: make(map[byte][]byte), paused: paused}).sweep(ctx)
 }
 
 // TailBytes is what the tails of all logs take.
@@ -17,4 +20,11 @@ func (b *Broker) Claims() int {
 	b.order.Lock()
 	defer b.order.Unlock()
 	return len(b.claims)
+}
+
+// Backdated is how many publishes are under way where the sweeper may look.
+func (b *Broker) Backdated() int {
+	b.order.Lock()
+	defer b.order.Unlock()
+	return b.backdate.inFlight
 }

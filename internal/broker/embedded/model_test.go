@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/broker/embedded"
+	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -139,7 +141,7 @@ func (m *model) settleSome() {
 		return
 	}
 	if m.reader == nil || m.rng.IntN(10) == 0 {
-		m.reader, m.pending = m.read(0, 1)
+		m.reader, m.pending = m.read(1)
 	} else if len(m.pending) < m.open() {
 		ds, err := m.reader.Next(m.Context(), broker.Limit{Tasks: 1 + m.rng.IntN(30)})
 		if err != nil {
@@ -166,7 +168,7 @@ func (m *model) checkBacklog() {
 	if err != nil || int(backlog.Tasks) != m.open() {
 		m.Fatalf("the backlog is %+v, %v; want %d tasks", backlog, err, m.open())
 	}
-	_, ds := m.read(0, m.open())
+	_, ds := m.read(m.open())
 	for _, d := range ds {
 		if k := m.known[d.ID]; k == nil || k.settled {
 			m.Errorf("task %s is there", d.ID)
@@ -193,7 +195,7 @@ func TestSweepingNeverForgetsWhatIsBeingPublished(t *testing.T) {
 		if err := f.b.Publish(t.Context(), batch[:2500]); err != nil {
 			t.Fatal(err)
 		}
-		r, ds := f.read(0, 2500)
+		r, ds := f.read(2500)
 		f.settle(r, ds)
 		f.clock.advance(2 * time.Minute)
 		// All of these are expired now. Some are published again, with new ones among
@@ -234,9 +236,76 @@ func TestSweepingNeverForgetsWhatIsBeingPublished(t *testing.T) {
 				t.Fatalf("task %s was forgotten: %v", id, err)
 			}
 		}
-		r, ds = f.read(0, len(taken))
+		r, ds = f.read(len(taken))
 		f.settle(r, ds)
 		f.clock.advance(2 * time.Minute)
 		f.sweep()
+	}
+}
+
+// TestSweepStepsAsideForPublishes publishes exactly between the moment when the
+// sweeper has seen that ids are expired and the one when it removes them.
+func TestSweepStepsAsideForPublishes(t *testing.T) {
+	derived := func(*fixture) broker.Message { return broker.Message{Queue: "q", ID: task.DeriveID("x")} }
+	version7 := func(f *fixture) broker.Message { return f.message(0) }
+	for name, c := range map[string]struct {
+		make    func(f *fixture) broker.Message
+		again   bool // the expired id itself, not a new one among its neighbours
+		durable bool // the publish ends before the removal
+	}{
+		"expired, durable":          {version7, true, true},
+		"expired, in flight":        {version7, true, false},
+		"derived, durable":          {derived, true, true},
+		"derived, in flight":        {derived, true, false},
+		"new among them, durable":   {version7, false, true},
+		"new among them, in flight": {version7, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, embedded.Config{})
+			f.declare("q", time.Minute)
+			m := c.make(f)
+			var neighbours []broker.Message
+			for i := range 400 {
+				n := f.message(time.Duration(200-i) * time.Millisecond)
+				neighbours = append(neighbours, n)
+			}
+			all := neighbours
+			if c.again {
+				all = append(all, m)
+			}
+			if err := f.b.Publish(t.Context(), all); err != nil {
+				t.Fatal(err)
+			}
+			r, ds := f.read(len(all))
+			f.settle(r, ds)
+			f.clock.advance(time.Hour)
+			published := make(chan error, 1)
+			release := func() {}
+			paused := sync.OnceFunc(func() {
+				if c.durable {
+					published <- f.publish(m)
+					return
+				}
+				release = f.disk.HoldLog()
+				go func() { published <- f.publish(m) }()
+				for f.b.Backdated() == 0 {
+					runtime.Gosched()
+				}
+			})
+			if err := f.b.SweepPaused(t.Context(), paused); err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if err := <-published; err != nil {
+				t.Fatal(err)
+			}
+			f.sweep()
+			if err := f.publish(m); !errors.Is(err, broker.ErrDuplicate) {
+				t.Errorf("the task was forgotten: %v", err)
+			}
+			if n := f.rows(kv.SpaceBrokerIndex); n != 1 {
+				t.Errorf("%d ids are left", n)
+			}
+		})
 	}
 }

@@ -32,6 +32,8 @@ type backdate struct {
 type sweeper struct {
 	broker *Broker
 	next   map[byte][]byte // by kind of id, the key to go on from
+	// paused is called between looking and removing; tests publish there. Nil: nothing.
+	paused func()
 }
 
 func (b *Broker) sweepLoop(ctx context.Context) {
@@ -126,6 +128,9 @@ func (s *sweeper) step(kind byte, lo, hi []byte, now time.Time) (next []byte, re
 	if err != nil || expired.count == 0 {
 		expired.batch.Discard()
 		return next, 0, err
+	}
+	if s.paused != nil {
+		s.paused()
 	}
 	b.order.Lock()
 	defer b.order.Unlock()
