@@ -16,8 +16,8 @@ const (
 	maxMergedBytes = 4 << 20 // a merged batch closes when it reaches this
 	queueRetained  = 4096    // items of the idle queue whose memory is kept
 
-	lazyDelay = time.Millisecond // how long CommitLater holds a batch back at most
-	lazyBytes = 256 << 10        // size of the queue at which it does no longer
+	lazyDelay = 5 * time.Millisecond // how long CommitLater holds a batch back at most
+	lazyBytes = 256 << 10            // size of the queue at which it does no longer
 )
 
 // commitItem is one call of Commit; a nil batch is a mark in the order only.
@@ -61,7 +61,7 @@ func (db *DB) Commit(b *Batch, done func(error)) {
 }
 
 // CommitLater is Commit for what nobody waits for: the batch is held back for up
-// to a millisecond, so that it shares a sync with others. The order is kept.
+// to lazyDelay, so that it shares a sync with others. The order is kept.
 func (db *DB) CommitLater(b *Batch, done func(error)) {
 	db.commit(b, false, done)
 }

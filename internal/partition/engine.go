@@ -43,6 +43,8 @@ type Engine struct {
 	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
 	hlc       atomic.Uint64
+	runs      atomic.Uint32 // of tasks without a key
+	dedupes   bool          // the broker recognizes repeated submits
 	draining  atomic.Bool
 
 	configuring sync.Mutex // held while settings change
@@ -72,12 +74,19 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Window == (broker.Limit{}) {
 		cfg.Window = broker.Limit{Tasks: 4096, Bytes: 4 << 20}
 	}
-	e := &Engine{cfg: cfg, counts: newCounters(cfg.Registerer), committer: newCommitter(cfg.Store)}
+	e := &Engine{cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store)}
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
 		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part)})
 	}
 	return e, nil
+}
+
+// canRecognize reports whether the broker answers repeated submits by itself and
+// finds tasks by their ID.
+func canRecognize(b broker.Broker) bool {
+	_, locates := b.(broker.Locator)
+	return locates && b.Capabilities().DedupesPublish
 }
 
 // Start loads the queues and claims all partitions. It returns when they run; ctx

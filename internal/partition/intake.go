@@ -28,6 +28,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 		size += tasks[i].Size() + 64
 	}
 	arena := make([]byte, 0, size)
+	route := router{e: e}
 	for i := range tasks {
 		t := &tasks[i]
 		if t.ID.IsZero() {
@@ -48,7 +49,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 		t.CreatedAt = e.stamp()
 		begin := len(arena)
 		arena = t.Append(arena)
-		messages = append(messages, e.message(t, arena[begin:len(arena):len(arena)]))
+		messages = append(messages, route.message(t, arena[begin:len(arena):len(arena)]))
 		index = append(index, i)
 	}
 	if len(messages) == 0 {
@@ -60,10 +61,8 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 }
 
 // message is the task as the broker takes it.
-func (e *Engine) message(t *task.Task, body []byte) broker.Message {
-	return broker.Message{
-		Queue: t.Queue, Partition: t.Partition(e.cfg.Partitions), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body,
-	}
+func (r *router) message(t *task.Task, body []byte) broker.Message {
+	return broker.Message{Queue: t.Queue, Partition: r.partition(t), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body}
 }
 
 // stamp returns the node's next timestamp.
@@ -99,6 +98,7 @@ func (e *Engine) answerSubmit(ctx context.Context, err error, tasks []task.Task,
 		switch {
 		case reason == nil:
 			q.accepted.Inc()
+			results[i].State = task.StateQueued
 		case errors.Is(reason, broker.ErrDuplicate):
 			q.repeated.Inc()
 			results[i].Duplicate = true
@@ -135,8 +135,9 @@ func refusalOf(t *task.Task, reason error) error {
 func (e *Engine) stateOf(ctx context.Context, tasks []task.Task, duplicates []int, results []SubmitResult) {
 	byPart := make(map[int][]int)
 	for _, i := range duplicates {
-		part := tasks[i].Partition(e.cfg.Partitions)
-		byPart[part] = append(byPart[part], i)
+		if part, ok := e.partitionOf(ctx, &tasks[i]); ok {
+			byPart[part] = append(byPart[part], i)
+		}
 	}
 	for part, which := range byPart {
 		keys := make([]store.Row, len(which))

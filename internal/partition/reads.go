@@ -171,13 +171,14 @@ func (own *ownership) publishOnce(ctx context.Context, rows []*store.Outbox) (se
 	messages := make([]broker.Message, 0, len(rows))
 	tasks := make([]task.Task, 0, len(rows))
 	source := make([]*store.Outbox, 0, len(rows))
+	route := router{e: own.e}
 	for _, row := range rows {
 		t, err := task.Decode(row.Body)
 		if err != nil {
 			refused = append(refused, refusedEmit{row: row, err: err})
 			continue
 		}
-		messages = append(messages, own.e.message(&t, row.Body))
+		messages = append(messages, route.message(&t, row.Body))
 		tasks = append(tasks, t)
 		source = append(source, row)
 	}
