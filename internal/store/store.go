@@ -39,8 +39,8 @@ type Batch struct {
 	Part    int
 	Prev    Fence
 	Next    Fence // the same epoch, Seq not less, HLC greater
-	Puts    []Row // inserted or replaced
-	Deletes []Row // only the key fields count; a missing row is no error
+	Puts    []Row // inserted or replaced in this order: of two with one key the later stays
+	Deletes []Row // after all puts; only the key fields count; a missing row is no error
 	// Lazy says that nobody waits for this batch: a driver may hold it back for a
 	// few milliseconds so that it shares the cost of a commit with others.
 	Lazy bool

@@ -14,6 +14,7 @@ import (
 //nolint:gochecknoglobals // A list of tests.
 var commitTests = []test{
 	{"rows of every table are inserted, replaced and deleted", putReplaceDelete},
+	{"of two puts of a row the later stays, and a delete wins over both", orderWithinABatch},
 	{"a missing row is deleted without error", deleteMissing},
 	{"a delete looks at key fields only", deleteByKey},
 	{"partitions and tables do not see each other", apart},
@@ -43,6 +44,23 @@ func putReplaceDelete(t *testing.T, h *Harness) {
 
 		o.remove(t, half...)
 		wantRows(t, all(t, h.Store, 1, table), sorted(rows[len(half):]))
+	}
+}
+
+func orderWithinABatch(t *testing.T, h *Harness) {
+	rng := rand.New(rand.NewPCG(21, 3))
+	o := claim(t, h.Store, 1)
+	for _, table := range Tables() {
+		rows := NastyRows(rng, table)
+		later := make([]store.Row, len(rows))
+		for i, r := range rows {
+			later[i] = withValues(rng, r)
+		}
+		gone := rows[:len(rows)/2]
+		if err := o.try(t.Context(), append(append([]store.Row(nil), rows...), later...), gone); err != nil {
+			t.Fatalf("put and delete %s rows: %v", table, err)
+		}
+		wantRows(t, all(t, h.Store, 1, table), sorted(later[len(gone):]))
 	}
 }
 
