@@ -47,7 +47,7 @@ func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
 	}
 	for i := range outs {
 		it, o := ls.items[ls.next], &outs[i]
-		if o.Kind != task.OutcomeDone {
+		if o.Kind == task.OutcomeRetry {
 			c.endChain(now, ls, it, o)
 			return
 		}
@@ -60,6 +60,10 @@ func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
 			return
 		} else if err != nil {
 			c.refuse(now, ls, ls.next, err)
+			return
+		}
+		if o.Kind == task.OutcomeDead {
+			c.endChain(now, ls, it, o)
 			return
 		}
 		c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
@@ -75,8 +79,12 @@ func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
 }
 
-// check says whether a done outcome may take effect, follow-up tasks included.
+// check says whether an outcome may take effect, follow-up tasks included. A
+// rejection counts only over records that are still what the handler read.
 func (c *core) check(it *item, o *task.Outcome, token uint64) error {
+	if o.Kind == task.OutcomeDead {
+		return c.led.CheckReads(&it.Task, o, token)
+	}
 	for i := range o.Emits {
 		e := &o.Emits[i]
 		if err := e.Validate(); err != nil {
@@ -107,7 +115,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 		if it == nil {
 			continue // a repeat
 		}
-		if o.Kind == task.OutcomeDone {
+		if o.Kind != task.OutcomeRetry {
 			if missing := c.led.Missing(&it.Task, o); len(missing) > 0 {
 				single := stashed{index, outs[i : i+1]}
 				c.loadAll(missing, func() {
@@ -174,6 +182,7 @@ func (c *core) conflict(ls *lease, index int) {
 	}
 	v.Records, v.Complete = c.led.Travel(ls.items[index].Key)
 	c.gathering.verdicts = append(c.gathering.verdicts, verdictFor{ls.worker.Session, v})
+	c.press() // the worker has nothing else to do for this key
 }
 
 // refuse ends an ordered lease whose outcome can never take effect: the task
