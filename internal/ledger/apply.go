@@ -59,14 +59,9 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 	if len(o.Emits) > task.MaxEmits {
 		return task.Errorf(task.CodeTooLarge, "the outcome emits %d tasks; at most %d are allowed", len(o.Emits), task.MaxEmits)
 	}
-	var conflict error
-	for i := range o.Reads {
-		r := &o.Reads[i]
-		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
-			return err
-		} else if err != nil {
-			conflict = err
-		}
+	conflict := l.CheckReads(t, o, token)
+	if conflict != nil && !errors.Is(conflict, ErrConflict) {
+		return conflict
 	}
 	for i := range o.Writes {
 		w := &o.Writes[i]
@@ -77,6 +72,20 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)
 		}
 		if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
+			return err
+		} else if err != nil {
+			conflict = err
+		}
+	}
+	return conflict
+}
+
+// CheckReads says, like Check, whether what the outcome only read is still so.
+func (l *Ledger) CheckReads(t *task.Task, o *task.Outcome, token uint64) error {
+	var conflict error
+	for i := range o.Reads {
+		r := &o.Reads[i]
+		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		} else if err != nil {
 			conflict = err

@@ -342,3 +342,27 @@ func TestStatusTellsWhereATaskIs(t *testing.T) {
 		t.Error("an unknown task has a status")
 	}
 }
+
+func TestARejectionOverAStaleRecordIsRunAgain(t *testing.T) {
+	for _, queue := range []string{"keyed", "loose"} {
+		t.Run(queue, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.deliver(newTask(queue, "k", "1"))
+			l := r.one()
+			r.c.putRecord(r.now, &task.Write{Key: "k", Name: "a", Value: []byte("late")}, true, func(uint64, error) {})
+			rejection := task.Outcome{Kind: task.OutcomeDead, Error: "no such customer", Reads: []task.Read{{Name: "a"}}}
+			r.answer(l, 0, rejection)
+			r.commit()
+			if last := r.verdicts[len(r.verdicts)-1]; last.Kind != task.VerdictConflict {
+				t.Fatalf("verdict %+v", last)
+			}
+			rejection.Reads[0].Version = 1
+			r.answer(l, 0, rejection)
+			r.commit()
+			if got := r.state("1"); got != task.StateDead {
+				t.Errorf("state %v after a rejection over what is there now", got)
+			}
+			r.wantEmpty()
+		})
+	}
+}
