@@ -395,6 +395,10 @@ func (s *simSession) send(l *simLease, first int, outs []task.Outcome) {
 // lie sends something that must not take effect.
 func (s *simSession) lie(l *simLease, to *simOwner, first int, outs []task.Outcome) {
 	ref := l.lease.LeaseRef
+	outs = slices.Clone(outs)
+	for i := range outs {
+		outs[i].Result = []byte("a lie")
+	}
 	switch s.w.rng.IntN(6) {
 	case 0:
 		ref.Token = ^ref.Token
@@ -407,9 +411,7 @@ func (s *simSession) lie(l *simLease, to *simOwner, first int, outs []task.Outco
 	case 3:
 		s.post(to, s.id, ref, len(l.lease.Tasks), outs)
 	case 4:
-		impostor := *s
-		impostor.name = "impostor"
-		impostor.post(to, 1<<40, ref, first, outs)
+		s.post(to, 1<<40, ref, first, outs)
 	case 5:
 		if l.lease.Ordered {
 			s.post(to, s.id, ref, first+1, outs)
