@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"bytes"
+	"slices"
 	"sync/atomic"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -12,6 +14,7 @@ import (
 type publication struct {
 	broker  *Broker
 	items   []item  // one for each message of the call
+	byID    []int32 // indices of items, in the order of ids
 	touched []touch // the logs that get something
 	written int     // items that were handed to kv
 
@@ -84,10 +87,18 @@ func (p *publication) recycle() {
 		return
 	}
 	clear(p.items)
-	p.items, p.touched = p.items[:0], p.touched[:0]
+	p.items, p.byID, p.touched = p.items[:0], p.byID[:0], p.touched[:0]
 	p.written, p.backdated, p.err = 0, false, nil
 	p.state.Store(publishWaits)
 	p.broker.pool.Put(p)
+}
+
+// sort orders the items by their ids.
+func (p *publication) sort() {
+	for i := range p.items {
+		p.byID = append(p.byID, int32(i))
+	}
+	slices.SortFunc(p.byID, func(a, b int32) int { return bytes.Compare(p.items[a].id[:], p.items[b].id[:]) })
 }
 
 // onDone runs on the completion goroutine of kv.

@@ -18,6 +18,7 @@ func (b *Broker) Publish(ctx context.Context, batch []broker.Message) error {
 	p, _ := b.pool.Get().(*publication) // The pool holds nothing else.
 	now := b.cfg.Clock.Now()
 	b.resolve(p, batch, now)
+	p.sort()
 	if err := b.admit(p, now); err != nil {
 		return fmt.Errorf("publish %d messages: %w", len(batch), err)
 	}
@@ -217,8 +218,8 @@ func (b *Broker) place(p *publication, i int32) {
 }
 
 // encode adds the rows of everything that was placed. Neighbours in the key space
-// stand together, log by log and then the index: inserting next to the row before
-// saves the engine most of its search.
+// stand together, log by log and then the index in the order of ids: inserting next to
+// the row before saves the engine most of its search.
 func (p *publication) encode(batch *kv.Batch, at int64) {
 	for _, t := range p.touched {
 		for i := t.first; i >= 0; i = p.items[i].next {
@@ -233,7 +234,7 @@ func (p *publication) encode(batch *kv.Batch, at int64) {
 		putStateKey(key, t.log.queue.number, t.log.part, statePublished)
 		t.log.published.put(value)
 	}
-	for i := range p.items {
+	for _, i := range p.byID {
 		it := &p.items[i]
 		if it.verdict != verdictNew {
 			continue
