@@ -80,10 +80,11 @@ func limitTask(writer byte, n int) []byte {
 	return binary.BigEndian.AppendUint64([]byte{SpaceBrokerLog, writer}, uint64(n))
 }
 
-// limitMark is the key of a dedupe mark, in no order.
+// limitMark is the key of a dedupe mark, which sorts like a version 7 UUID: by a
+// clock that moves once in a batch, then at random.
 func limitMark(writer byte, n int) []byte {
-	key := binary.BigEndian.AppendUint64([]byte{SpaceBrokerIndex, writer}, mixLimit(uint64(n)))
-	return binary.BigEndian.AppendUint64(key, uint64(n))
+	key := binary.BigEndian.AppendUint64([]byte{SpaceBrokerIndex, writer}, uint64(n/LimitBatch))
+	return binary.BigEndian.AppendUint64(key, mixLimit(uint64(n)))
 }
 
 // fillLimit makes content that does not compress.
