@@ -33,6 +33,9 @@ type Message struct {
 	ID          task.ID
 	Fingerprint uint64 // of the content; tells a repeat from another task under the same ID
 	Body        []byte
+	// Owed says that the message follows from an outcome that is durable already:
+	// limits of the backlog do not refuse it.
+	Owed bool
 }
 
 // Position is a message's place in the log of its queue and partition; later

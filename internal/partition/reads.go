@@ -178,7 +178,9 @@ func (own *ownership) publishOnce(ctx context.Context, rows []*store.Outbox) (se
 			refused = append(refused, refusedEmit{row: row, err: err})
 			continue
 		}
-		messages = append(messages, route.message(&t, row.Body))
+		m := route.message(&t, row.Body)
+		m.Owed = true
+		messages = append(messages, m)
 		tasks = append(tasks, t)
 		source = append(source, row)
 	}

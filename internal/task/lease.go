@@ -71,7 +71,7 @@ const (
 	VerdictCommitted VerdictKind = iota // durable
 	VerdictStale                        // the lease had ended: nothing changed
 	VerdictConflict                     // a version was not the expected one: run First and what follows again
-	VerdictRefused                      // the outcome itself was invalid and counted as a failed attempt
+	VerdictRefused                      // the outcome itself was invalid: the task is a dead letter that says why
 )
 
 // Verdict answers the outcomes of tasks [First, First+Count) of a lease.

@@ -77,7 +77,7 @@ const (
 	VerdictKind_VERDICT_KIND_COMMITTED VerdictKind = 0 // durable
 	VerdictKind_VERDICT_KIND_STALE     VerdictKind = 1 // the lease had ended: nothing changed
 	VerdictKind_VERDICT_KIND_CONFLICT  VerdictKind = 2 // run task first and all after it again, over these records
-	VerdictKind_VERDICT_KIND_REFUSED   VerdictKind = 3 // the outcome was invalid, and counted as a failed attempt
+	VerdictKind_VERDICT_KIND_REFUSED   VerdictKind = 3 // the outcome was invalid: the task is a dead letter that says why
 )
 
 // Enum value maps for VerdictKind.

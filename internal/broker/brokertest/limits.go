@@ -10,6 +10,7 @@ import (
 var limitTests = []test{
 	{"a full backlog refuses tasks until some are settled", fullOfTasks},
 	{"a backlog full of bytes refuses tasks", fullOfBytes},
+	{"a full backlog takes what is owed", owed},
 	{"the backlog counts what is not settled", backlog},
 	{"the backlog is known after reopening", backlogAfterReopen},
 }
@@ -41,6 +42,17 @@ func fullOfBytes(t *testing.T, h *Harness) {
 	settle(t, r, read(t, r, 3)[:1])
 	publish(t, h, batch[2])
 	wantMessages(t, read(t, r, 1), batch[2:3])
+}
+
+func owed(t *testing.T, h *Harness) {
+	declareAs(t, h, broker.Declaration{Queue: queue, Partitions: 1, MaxTasks: 1, MaxBytes: 1})
+	m := maker{name: "a"}
+	batch := m.some(4, 0)
+	for i := range batch[:3] {
+		batch[i].Owed = true
+	}
+	wantFailures(t, failures(t, h, batch...), map[int]error{3: broker.ErrFull})
+	wantMessages(t, read(t, openReader(t, h, 0, 1), 3), batch[:3])
 }
 
 func wantBacklog(t *testing.T, h *Harness, tasks, bytes int64) {

@@ -54,6 +54,7 @@ type item struct {
 	id          task.ID
 	fingerprint uint64
 	body        []byte
+	owed        bool
 	verdict     verdict
 	other       uint64
 	first       claim // verdictWaits: what it waits for

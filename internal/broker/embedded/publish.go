@@ -40,7 +40,7 @@ func (b *Broker) resolve(p *publication, batch []broker.Message, now time.Time) 
 	var name string
 	for i := range batch {
 		m := &batch[i]
-		p.items = append(p.items, item{id: m.ID, fingerprint: m.Fingerprint, body: m.Body, next: -1})
+		p.items = append(p.items, item{id: m.ID, fingerprint: m.Fingerprint, body: m.Body, owed: m.Owed, next: -1})
 		it := &p.items[i]
 		if q == nil || m.Queue != name {
 			name, q = m.Queue, known.byName[m.Queue]
@@ -166,7 +166,7 @@ func (b *Broker) write(p *publication, now time.Time) {
 		if it.verdict != verdictNew {
 			continue
 		}
-		if err := it.log.queue.room(refusal, len(it.body)); err != nil {
+		if err := it.log.queue.room(refusal, it.owed, len(it.body)); err != nil {
 			it.refuse(err)
 			continue
 		}
@@ -183,12 +183,14 @@ func (b *Broker) write(p *publication, now time.Time) {
 	b.db.Commit(batch, p.done)
 }
 
-// room takes room in the backlog for a message, or says why there is none.
-func (q *queue) room(refusal error, size int) error {
+// room takes room in the backlog for a message, or says why there is none. What is
+// owed gets it in any case.
+func (q *queue) room(refusal error, owed bool, size int) error {
 	decl := q.decl.Load()
 	switch {
 	case q.removed:
 		return fmt.Errorf("%w: %q was removed", broker.ErrNoQueue, decl.Queue)
+	case owed:
 	case refusal != nil:
 		return refusal
 	case decl.MaxTasks > 0 && q.tasks.Load() >= decl.MaxTasks:
