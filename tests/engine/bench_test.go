@@ -1,4 +1,3 @@
-// Package engine measures the engine on the embedded drivers, below the wire.
 package engine
 
 import (
@@ -74,7 +73,11 @@ func BenchmarkDrain(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer db.Close()
+	defer func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	}()
 	brk, err := brokerembedded.New(brokerembedded.Config{DB: db})
 	if err != nil {
 		b.Fatal(err)
