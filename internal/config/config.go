@@ -43,7 +43,7 @@ type Storage struct {
 
 // Limits bounds requests.
 type Limits struct {
-	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 1 MiB to 1 GiB."`
+	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 4 MiB to 1 GiB."`
 }
 
 // Log says what is logged and how.

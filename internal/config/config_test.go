@@ -100,7 +100,7 @@ func TestBadInputIsAnErrorThatNamesThePlace(t *testing.T) {
 		{name: "a size", env: "FENFA_STORAGE_CACHE=lots", want: []string{"environment FENFA_STORAGE_CACHE", "not a size", "64MiB"}},
 		{name: "a flag's range", args: []string{"--partitions=5000"}, want: []string{"partitions (flag --partitions)", "1 to 4096"}},
 		{name: "the environment's range", env: "FENFA_LOG_LEVEL=infoo", want: []string{"log.level (environment FENFA_LOG_LEVEL)", `did you mean "info"?`}},
-		{name: "the file's range", file: "\nlimits: {request: 1KiB}\n", want: []string{"limits.request (file ", "fenfa.yaml:2)", "1MiB to 1GiB"}},
+		{name: "the file's range", file: "\nlimits: {request: 3MiB}\n", want: []string{"limits.request (file ", "fenfa.yaml:2)", "4MiB to 1GiB"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := load(t, c.file, []string{c.env}, c.args...)

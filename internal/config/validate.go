@@ -13,6 +13,10 @@ import (
 	"github.com/fenfa/fenfa/internal/spell"
 )
 
+// minRequest has room for the largest message of the SDK: a submit is up to 1 MiB
+// and one more task of 1 MiB, the outcomes of a batch are up to 3 MiB.
+const minRequest = 4 << 20
+
 // maxNode is the longest name of a node, in bytes.
 const maxNode = 128
 
@@ -41,7 +45,7 @@ func (c *Config) validate() (key string, err error) {
 		{"storage.cache", between(c.Storage.Cache, 1<<20, 1<<40)},
 		{"storage.memtable", between(c.Storage.MemTable, 1<<20, 1<<30)},
 		{"storage.min_free", between(c.Storage.MinFree, 1<<20, 1<<50)},
-		{"limits.request", between(c.Limits.Request, 1<<20, 1<<30)},
+		{"limits.request", between(c.Limits.Request, minRequest, 1<<30)},
 		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", oneOf(c.Log.Format, "auto", "text", "json")},
 		{"shutdown.drain", between(c.Shutdown.Drain, 0, 24*time.Hour)},

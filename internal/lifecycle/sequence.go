@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// grace is how long a part may take to stop even when the deadline is over, so
-// that one that hangs does not take those before it along.
+// grace is how long a part may take to drain or stop even when the deadline is
+// over, so that one that hangs does not take those before it along, and one that
+// obeys the deadline can say what it leaves.
 const grace = time.Second
 
 // Part is one thing that runs between a start and a stop. Functions that are nil
@@ -21,8 +22,8 @@ type Part struct {
 	Stop  func(ctx context.Context) error // end, at the latest with ctx
 }
 
-// ErrOverrun is wrapped by the error about a part that did not stop in time.
-var ErrOverrun = errors.New("did not stop in time")
+// ErrOverrun is wrapped by the error about a part that did not end in time.
+var ErrOverrun = errors.New("did not end in time")
 
 // Sequence is an ordered list of parts.
 type Sequence struct {
@@ -57,13 +58,14 @@ func (s *Sequence) Start(ctx context.Context) error {
 	return nil
 }
 
-// Drain lets the parts finish what is under way, from the last to the first.
+// Drain lets the parts finish what is under way, from the last to the first. A
+// part that does not return soon after ctx has ended is left behind.
 func (s *Sequence) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
 	for i := s.running - 1; i >= 0; i-- {
-		if err := call(ctx, s.parts[i].Drain); err != nil {
+		if err := bounded(ctx, s.parts[i].Drain); err != nil {
 			errs = append(errs, fmt.Errorf("drain %s: %w", s.parts[i].Name, err))
 		}
 	}
@@ -96,24 +98,24 @@ func call(ctx context.Context, f func(context.Context) error) error {
 	return f(ctx)
 }
 
-// bounded returns when f does, or ctx has ended and f had its grace.
+// bounded returns when f does, or ctx has ended and f had its grace since.
 func bounded(ctx context.Context, f func(context.Context) error) error {
 	if f == nil {
 		return nil
 	}
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
-	least := time.NewTimer(grace)
-	defer least.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-least.C:
-	}
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
+	}
+	most := time.NewTimer(grace)
+	defer most.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-most.C:
 		return fmt.Errorf("%w: %w", ErrOverrun, context.Cause(ctx))
 	}
 }

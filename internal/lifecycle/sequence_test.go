@@ -131,3 +131,50 @@ func TestAPartThatHangsIsLeftBehindAtTheDeadline(t *testing.T) {
 		}
 	})
 }
+
+func TestAPartThatHangsInDrainIsLeftBehindAndStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		release := make(chan struct{})
+		defer close(release)
+		hangs := j.part("hangs")
+		hangs.Drain = func(context.Context) error { <-release; return nil }
+		s := New(j.part("a"), hangs)
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		j.lines = nil
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := s.Drain(ctx)
+		if !errors.Is(err, ErrOverrun) || !strings.Contains(err.Error(), "drain hangs") {
+			t.Errorf("got %v", err)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		j.expect(t, "drain a", "stop hangs", "stop a")
+	})
+}
+
+func TestAPartMaySayWhatItLeavesAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		obeys := Part{Name: "obeys", Drain: func(ctx context.Context) error {
+			<-ctx.Done()
+			<-time.After(grace / 2)
+			return errBroken
+		}}
+		s := New(obeys)
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := s.Drain(ctx); !errors.Is(err, errBroken) || errors.Is(err, ErrOverrun) {
+			t.Errorf("got %v", err)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
