@@ -15,6 +15,7 @@ type batch struct {
 	bytes    int
 	born     time.Time
 	sent     bool // it was on the wire, perhaps of an earlier connection
+	resent   bool // it was on the wire of more than one connection
 
 	// places maps an index on the wire to an index in tasks, where there are holes.
 	places  []int
@@ -30,7 +31,7 @@ func (b *batch) full(most int) bool {
 
 // request is what goes on the wire. From then on the batch does not change.
 func (b *batch) request() *fenfav1.SubmitStreamRequest {
-	b.sent = true
+	b.resent, b.sent = b.sent, true
 	req := &fenfav1.SubmitStreamRequest{Sequence: b.sequence, Tasks: b.tasks}
 	if b.holes == 0 {
 		return req

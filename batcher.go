@@ -245,10 +245,18 @@ func (b *batcher) lost(err *Error) {
 }
 
 // refuse fails what a permanent error of the stream is about: what was in flight,
-// or where nothing was, all that waits.
+// or where nothing was, all that waits. One batch that was sent once is what was
+// refused, and so not stored; which of several was, the error does not tell.
 func (b *batcher) refuse(err *Error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.inFlight) == 1 && !b.inFlight[0].resent {
+		refused := b.inFlight[0]
+		b.inFlight = nil
+		refused.err = &Error{Code: err.Code, Message: "the task was refused and not stored: " + err.Message, Field: err.Field, cause: err}
+		b.settle(refused)
+		return
+	}
 	about := b.inFlight
 	if len(about) == 0 {
 		about, b.waiting = b.waiting, nil
