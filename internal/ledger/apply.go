@@ -153,7 +153,6 @@ func (l *Ledger) Emit(now time.Time, t *task.Task) *store.Outbox {
 	t.CreatedAt = l.Stamp(now)
 	row := &store.Outbox{Seq: uint64(t.CreatedAt), Body: t.Append(make([]byte, 0, t.Size()+64))}
 	l.Put(row)
-	l.bytes += len(row.Body)
 	return row
 }
 
@@ -201,7 +200,6 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
 	l.head.Chain = row.Hash
 	l.Put(row)
-	l.bytes += len(value)
 	if r.touched != l.number {
 		r.touched = l.number
 		l.touched = append(l.touched, r)

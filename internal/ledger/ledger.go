@@ -66,7 +66,7 @@ func (l *Ledger) Stamp(now time.Time) task.Timestamp {
 // Put adds a row that is not a record to the batch.
 func (l *Ledger) Put(row store.Row) {
 	l.batch.Puts = append(l.batch.Puts, row)
-	l.bytes += rowOverhead
+	l.bytes += rowOverhead + contentOf(row)
 }
 
 // Delete adds the removal of a row that is not a record to the batch. A row may
@@ -77,6 +77,26 @@ func (l *Ledger) Delete(row store.Row) {
 }
 
 const rowOverhead = 64
+
+// contentOf is the size of what can be large in a row.
+func contentOf(row store.Row) int {
+	switch r := row.(type) {
+	case *store.Dedup:
+		return len(r.Result) + len(r.Error)
+	case *store.Dead:
+		return len(r.Body) + len(r.Reason)
+	case *store.Schedule:
+		return len(r.Body)
+	case *store.Parked:
+		return len(r.Body)
+	case *store.Outbox:
+		return len(r.Body)
+	case *store.OpLog:
+		return len(r.Value)
+	default:
+		return 0
+	}
+}
 
 // Number is the number of the batch that gathers now: what was put until now is
 // durable when Durable says so of it.

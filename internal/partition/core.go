@@ -126,6 +126,7 @@ type queue struct {
 	held    broker.Limit // tasks in memory that are in the broker's log
 	freed   broker.Limit // to be given back to the reader
 	stored  broker.Limit // tasks in memory that are in schedule and parked rows
+	out     broker.Limit // of stored, what workers had at the last tick
 	fetches int          // pages of parked rows on their way
 	hungry  []*lane      // wait for room to fetch parked rows
 	stats   QueueStats
@@ -240,9 +241,30 @@ func (q *queue) unstore(it *item) {
 	q.stored.Bytes -= it.size
 }
 
-// full reports whether no more of the queue's rows may be read into memory.
+// full reports whether no more of the queue's rows may be read into memory. What
+// workers have does not count, or a few slow ones would keep all others out.
 func (c *core) full(q *queue) bool {
-	return q.stored.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes >= c.cfg.Stored.Bytes
+	return q.stored.Tasks-q.out.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes-q.out.Bytes >= c.cfg.Stored.Bytes
+}
+
+// countOut counts, for queues with lanes that wait for room, what of their rows
+// workers have. The count is as old as the last tick.
+func (c *core) countOut() {
+	for _, q := range c.order {
+		q.out = broker.Limit{}
+	}
+	for _, ls := range c.leases {
+		q := ls.lane.q
+		if len(q.hungry) == 0 {
+			continue
+		}
+		for _, it := range ls.items {
+			if it != nil && it.origin != inBroker {
+				q.out.Tasks++
+				q.out.Bytes += it.size
+			}
+		}
+	}
 }
 
 // over reports whether more of the queue's rows are in memory than may be.
@@ -272,7 +294,7 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 		q.held.Tasks++
 		q.held.Bytes += it.size
 		held := c.tasks[it.ID]
-		if a.known != nil || held != nil || c.recent.has(it.ID) {
+		if c.repeats(now, a) || held != nil || c.recent.has(it.ID) {
 			c.counts.repeats.Inc()
 			// The very message that is held is given again where a reader reconnected: it
 			// is settled when its task ends.
@@ -283,6 +305,23 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 			continue
 		}
 		c.admit(now, q, it)
+	}
+}
+
+// repeats reports whether a mark says that this very task ended or waits in the
+// store. The mark may be that of an earlier task with the same ID, whose window is
+// over: then the broker took the new one, and it must run.
+func (c *core) repeats(now time.Time, a *arrival) bool {
+	mark := a.known
+	switch {
+	case mark == nil:
+		return false
+	case mark.CreatedAt == a.item.CreatedAt || !mark.State.Final():
+		return true
+	case !c.cfg.Repeats:
+		return false
+	default: // a submit that was repeated before the first one was known
+		return mark.Expires.IsZero() || now.Before(mark.Expires)
 	}
 }
 
@@ -552,6 +591,7 @@ func (c *core) tick(now time.Time) {
 	}
 	c.lastTick = now
 	c.endOverdue(now)
+	c.countOut()
 	if c.crowded() {
 		c.makeRoom(now)
 	}

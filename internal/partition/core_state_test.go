@@ -321,7 +321,7 @@ func TestStatusTellsWhereATaskIs(t *testing.T) {
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"))
 	want := func(name string, state task.State, worker string) TaskStatus {
 		t.Helper()
-		st, ok := r.c.status(task.DeriveID(name))
+		st, ok := r.c.status(r.now, task.DeriveID(name))
 		if !ok || st.State != state || st.Worker != worker || st.Task == nil || st.Key != "k" {
 			t.Errorf("%s: %+v, %v", name, st, ok)
 		}
@@ -338,7 +338,7 @@ func TestStatusTellsWhereATaskIs(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	want("2", task.StateReady, "")
-	if _, ok := r.c.status(task.DeriveID("3")); ok {
+	if _, ok := r.c.status(r.now, task.DeriveID("3")); ok {
 		t.Error("an unknown task has a status")
 	}
 }
@@ -365,4 +365,68 @@ func TestARejectionOverAStaleRecordIsRunAgain(t *testing.T) {
 			r.wantEmpty()
 		})
 	}
+}
+
+func TestAnIDThatIsUsedAgainAfterItsWindowRunsAgain(t *testing.T) {
+	hour := time.Hour
+	cases := []struct {
+		name    string
+		repeats bool
+		mark    store.Dedup
+		age     task.Timestamp // of the mark's task, before the one that is delivered
+		runs    bool
+	}{
+		{"the same submit", false, store.Dedup{State: task.StateDone}, 0, false},
+		{"a later submit that the broker took", false, store.Dedup{State: task.StateDone}, 5, true},
+		{"a later submit while the first one waits", false, store.Dedup{State: task.StateScheduled}, 5, false},
+		{"a repeat that the broker cannot tell", true, store.Dedup{State: task.StateDone, Expires: time.Unix(0, 0).Add(1 << 62)}, 5, false},
+		{"a later submit to a broker that cannot tell", true, store.Dedup{State: task.StateDone, Expires: time.Unix(0, 0).Add(hour)}, 5, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, func(cfg *coreConfig) { cfg.Repeats = c.repeats })
+			x := newTask("keyed", "k", "1")
+			x.CreatedAt = 100
+			a := arrivalOf(x)
+			c.mark.ID, c.mark.CreatedAt = x.ID, x.CreatedAt-c.age
+			a.item.pos, a.known = 9, &c.mark
+			r.c.delivered(r.now, "keyed", []arrival{a})
+			r.step()
+			if got := len(r.sent) == 1; got != c.runs {
+				t.Fatalf("runs: %v, want %v", got, c.runs)
+			}
+			if c.runs {
+				r.finish(r.one())
+			}
+			r.commit()
+			if fmt.Sprint(r.settled) != "[9]" {
+				t.Errorf("settled %v", r.settled)
+			}
+			r.wantEmpty()
+		})
+	}
+}
+
+func TestATaskWhoseRetryIsDueIsReady(t *testing.T) {
+	r := newRig(t, nil)
+	r.deliver(newTask("keyed", "k", "1"))
+	r.answer(r.one(), 0, retry(time.Second))
+	r.commit()
+	state := func() task.State {
+		st, _ := r.c.status(r.now, task.DeriveID("1"))
+		return st.State
+	}
+	if got := state(); got != task.StateScheduled {
+		t.Errorf("%v while the backoff runs", got)
+	}
+	r.slots = 0
+	r.pass(2 * time.Second)
+	if got := state(); got != task.StateReady {
+		t.Errorf("%v when the backoff is over and no worker is there", got)
+	}
+	r.slots = 1
+	r.c.capacity("keyed")
+	r.step()
+	r.finish(r.one())
+	r.wantEmpty()
 }

@@ -385,3 +385,33 @@ func TestSweepSparesWhatCameBack(t *testing.T) {
 		t.Errorf("marks: old %v, again %v, running %v", r.mark("old"), r.mark("again"), r.mark("running"))
 	}
 }
+
+func TestSlowKeysDoNotKeepOtherParkedKeysOut(t *testing.T) {
+	r := newRig(t, func(cfg *coreConfig) { cfg.Stored, cfg.Page = broker.Limit{Tasks: 4, Bytes: 1 << 20}, 4 }).begin()
+	r.settings("keyed", func(q *task.Queue) { q.Timeout = time.Hour })
+	for key, wait := range map[string]time.Duration{"slow": time.Minute, "other": 2 * time.Minute} {
+		for i := range 4 {
+			r.deliver(newTask("keyed", key, fmt.Sprint(key, i)))
+			for _, l := range r.take() {
+				r.answer(l, 0, retry(wait))
+			}
+			r.commit()
+		}
+	}
+	r.pass(time.Minute)
+	r.page(4)
+	slow := r.one()
+	if len(slow.Tasks) != 4 {
+		t.Fatalf("the slow worker has %d tasks", len(slow.Tasks))
+	}
+	r.pass(time.Minute)
+	r.pass(time.Second)
+	if len(r.parked) == 0 {
+		t.Fatal("the other key is not read while a worker has all tasks of the first one")
+	}
+	r.page(4)
+	r.finish(r.one())
+	r.finish(slow)
+	r.goOn(4) // the ends of both lanes
+	r.wantEmpty()
+}

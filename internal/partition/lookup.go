@@ -63,8 +63,8 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 		st TaskStatus
 		ok bool
 	}
-	r, err := ask(ctx, o, func(c *core, _ time.Time, answer func(reply)) {
-		st, ok := c.status(id)
+	r, err := ask(ctx, o, func(c *core, now time.Time, answer func(reply)) {
+		st, ok := c.status(now, id)
 		if ok {
 			answer(reply{st, true})
 			return
@@ -130,10 +130,8 @@ func (e *Engine) DeadLetter(ctx context.Context, id task.ID) (DeadLetter, error)
 		if err != nil {
 			return DeadLetter{}, fmt.Errorf("read mark of task %s: %w", id, err)
 		}
-		if mark, ok := rows[0].(*store.Dedup); ok && mark != nil {
-			if mark.State != task.StateDead {
-				break
-			}
+		// An ID that was used again after its window may have a mark in two partitions.
+		if mark, ok := rows[0].(*store.Dedup); ok && mark != nil && mark.State == task.StateDead {
 			return e.deadOf(ctx, o.part, mark)
 		}
 	}

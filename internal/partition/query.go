@@ -42,7 +42,7 @@ func (c *core) withRecord(key, name string, then func()) {
 }
 
 // status tells what memory holds of a task.
-func (c *core) status(id task.ID) (TaskStatus, bool) {
+func (c *core) status(now time.Time, id task.ID) (TaskStatus, bool) {
 	it := c.tasks[id]
 	if it == nil {
 		return TaskStatus{}, false
@@ -52,8 +52,13 @@ func (c *core) status(id task.ID) (TaskStatus, bool) {
 		ID: id, State: it.state, Queue: it.Queue, Key: it.Key, CreatedAt: it.CreatedAt.Time(), NextAt: it.notBefore,
 		Attempts: it.attempts, Deliveries: it.deliveries, History: exportTries(it.tries), Task: &t,
 	}
-	if st.State == task.StateReady && it.notBefore.After(c.lastTick) {
-		st.State = task.StateScheduled
+	if st.State == task.StateReady || st.State == task.StateScheduled {
+		st.State = task.StateReady
+		if it.notBefore.After(now) {
+			st.State = task.StateScheduled
+		} else {
+			st.NextAt = time.Time{}
+		}
 	}
 	if st.State == task.StateRunning {
 		st.Worker = c.workerOf(it)

@@ -138,7 +138,8 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 			o.applySettings(context.WithoutCancel(ctx), at, q)
 			answer(struct{}{})
 		})
-		if err != nil && task.CodeOf(err) != task.CodeUnavailable {
+		// A partition that is not served reads the settings when it is claimed.
+		if err != nil && (ctx.Err() != nil || task.CodeOf(err) != task.CodeUnavailable) {
 			return task.Queue{}, false, err
 		}
 	}

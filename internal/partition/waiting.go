@@ -222,10 +222,14 @@ func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
 	c.sched.due = c.sched.due || more
 }
 
-// crowded reports whether a queue's window is nearly full.
+// crowded reports whether a queue's window is nearly full, or lanes wait for room
+// to read their rows.
 func (c *core) crowded() bool {
 	for _, q := range c.order {
 		if q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 {
+			return true
+		}
+		if len(q.hungry) > 0 && q.stored.Tasks > 0 {
 			return true
 		}
 	}
