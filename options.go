@@ -12,7 +12,8 @@ import (
 // TaskOption sets something of a task in NewTask.
 type TaskOption func(*Task)
 
-// Priority orders tasks of one queue where its settings say so.
+// Priority says how urgent a task is. It is kept with the task and has no effect
+// on the order yet.
 type Priority int8
 
 // The priorities; the zero value is normal.
@@ -56,7 +57,9 @@ func RunAt(at time.Time) TaskOption { return func(t *Task) { t.wire.RunAt = time
 // refused as different content: use RunAt there.
 func Delay(d time.Duration) TaskOption { return RunAt(time.Now().Add(d)) }
 
-// ExpiresAt lets the task expire instead of running after the given moment.
+// ExpiresAt lets the task expire instead of running after the given moment. That is
+// found when it would be handed out: while its queue has no worker, or while tasks
+// of its key are before it, it stays queued.
 func ExpiresAt(at time.Time) TaskOption {
 	return func(t *Task) { t.wire.ExpiresAt = timestamppb.New(at) }
 }
@@ -69,7 +72,7 @@ func Timeout(d time.Duration) TaskOption {
 // Retry sets the task's own retry policy, instead of the queue's.
 func Retry(p RetryPolicy) TaskOption { return func(t *Task) { t.wire.Retry = p.toWire() } }
 
-// WithPriority sets the task's priority.
+// WithPriority sets the task's priority, which has no effect on the order yet.
 func WithPriority(p Priority) TaskOption {
 	return func(t *Task) {
 		switch {

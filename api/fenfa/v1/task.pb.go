@@ -23,7 +23,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Priority orders tasks of one queue where its settings say so.
+// Priority says how urgent a task is. It is kept with the task and has no effect
+// on the order yet.
 type Priority int32
 
 const (
@@ -224,10 +225,13 @@ type Task struct {
 	Key  string `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
 	// At most 1 MiB.
-	Payload   []byte                 `protobuf:"bytes,5,opt,name=payload,proto3" json:"payload,omitempty"`
-	Headers   map[string]string      `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Priority  Priority               `protobuf:"varint,7,opt,name=priority,proto3,enum=fenfa.v1.Priority" json:"priority,omitempty"`
-	RunAt     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=run_at,json=runAt,proto3" json:"run_at,omitempty"`
+	Payload []byte            `protobuf:"bytes,5,opt,name=payload,proto3" json:"payload,omitempty"`
+	Headers map[string]string `protobuf:"bytes,6,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Kept with the task, without an effect on the order yet.
+	Priority Priority               `protobuf:"varint,7,opt,name=priority,proto3,enum=fenfa.v1.Priority" json:"priority,omitempty"`
+	RunAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=run_at,json=runAt,proto3" json:"run_at,omitempty"`
+	// From then on the task expires instead of being handed out. That is found when
+	// it would be handed out: while its queue has no worker it stays queued.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Per attempt. Unset: the queue's.
 	Timeout *durationpb.Duration `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
