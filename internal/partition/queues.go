@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/spell"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -155,43 +156,21 @@ func (o *owner) applySettings(ctx context.Context, now time.Time, q task.Queue) 
 	}
 }
 
-// unknownQueue says that a queue does not exist, and which one was meant.
-func (e *Engine) unknownQueue(name string) error {
-	best, distance := "", 3
-	for other := range *e.queues.Load() {
-		if d := editDistance(name, other, distance); d < distance {
-			best, distance = other, d
-		}
+// unknownQueue says that a queue does not exist.
+func (e *Engine) unknownQueue(name string) error { return UnknownQueue(name, e.Queues()) }
+
+// UnknownQueue says that a queue is not among those there are, and which one may
+// have been meant.
+func UnknownQueue(name string, queues []task.Queue) *task.Error {
+	names := make([]string, len(queues))
+	for i := range queues {
+		names[i] = queues[i].Name
 	}
 	hint := fmt.Sprintf("create it with `fenfa queue set %s`", name)
-	if best != "" {
-		hint = fmt.Sprintf("did you mean %q? Else %s", best, hint)
+	if near, ok := spell.Nearest(name, names); ok {
+		hint = fmt.Sprintf("did you mean %q? Else %s", near, hint)
 	}
 	return task.Errorf(task.CodeNotFound, "there is no queue %q: %s", name, hint).WithField("queue")
-}
-
-// editDistance is the Levenshtein distance of a and b, or most if it is not less.
-func editDistance(a, b string, most int) int {
-	if d := len(a) - len(b); d >= most || -d >= most {
-		return most
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return min(row[len(b)], most)
 }
 
 // QueueStats counts what a queue holds and did, over all partitions.

@@ -12,7 +12,7 @@ import (
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 	"github.com/fenfa/fenfa/internal/dispatch"
-	"github.com/fenfa/fenfa/internal/spell"
+	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -100,16 +100,7 @@ func (s *Server) knownQueue(name string) error {
 	if _, ok := s.cfg.Engine.Queue(name); ok {
 		return nil
 	}
-	queues := s.cfg.Engine.Queues()
-	names := make([]string, len(queues))
-	for i := range queues {
-		names[i] = queues[i].Name
-	}
-	hint := ""
-	if near, ok := spell.Nearest(name, names); ok {
-		hint = "did you mean \"" + near + "\"? Else "
-	}
-	return task.Errorf(task.CodeNotFound, "there is no queue %q: %screate it with `fenfa queue set %s`", name, hint, name).WithField("hello.queues")
+	return partition.UnknownQueue(name, s.cfg.Engine.Queues()).WithField("hello.queues")
 }
 
 // serve sends until the session or the stream ends, and ends the other one.

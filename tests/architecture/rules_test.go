@@ -4,7 +4,7 @@ package architecture
 // packages of lower layers only; packages of one layer do not know each other.
 // A package that is not listed fails the test: give it its place here.
 var layers = [][]string{
-	{"internal/clock", "internal/backoff", "internal/lifecycle", "internal/spell", "internal/child", "api"},
+	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "api"},
 	{"internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
 	{"internal/broker/faulty", "internal/store/faulty", "internal/store/codec", "internal/orders"},
@@ -75,7 +75,6 @@ type allowance struct {
 
 var allowances = []allowance{
 	{"internal/clock", nil, "a leaf stands on the standard library alone"},
-	{"internal/backoff", nil, "a leaf stands on the standard library alone"},
 	{"internal/lifecycle", nil, "a leaf stands on the standard library alone"},
 	{"internal/task", []string{"github.com/cespare/xxhash/v2"}, "the vocabulary depends on nothing of ours"},
 	{"internal/balance", []string{"internal/task", "github.com/cespare/xxhash/v2"}, "a picker is pure"},
@@ -84,12 +83,12 @@ var allowances = []allowance{
 	{"internal/ledger", []string{"internal/task", "internal/store", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
 	{
 		"internal/broker/embedded",
-		[]string{"internal/broker", "internal/kv", "internal/task", "internal/clock", "internal/backoff", "internal/lifecycle", "github.com/cespare/xxhash/v2", "github.com/prometheus/client_golang"},
+		[]string{"internal/broker", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/cespare/xxhash/v2", "github.com/prometheus/client_golang"},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
 	},
 	{
 		"internal/store/embedded",
-		[]string{"internal/store", "internal/store/codec", "internal/kv", "internal/task", "internal/clock", "internal/backoff", "internal/lifecycle", "github.com/prometheus/client_golang"},
+		[]string{"internal/store", "internal/store/codec", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/prometheus/client_golang"},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
 	},
 	{
