@@ -18,7 +18,7 @@ const (
 	// hotWindow is how many orders may be submitted and not yet worked on: the
 	// producers form a closed loop, so that latencies are those of a system that
 	// is busy and not drowned.
-	hotWindow = 2048
+	hotWindow = 512
 )
 
 type hotStock struct {
