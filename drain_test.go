@@ -108,6 +108,9 @@ func TestALostStreamEndsHandlersAndTheWorkerComesBack(t *testing.T) {
 	disconnected := make(chan error, 10)
 	w := c.Worker(WorkerID("me"), OnEvent(func(e Event) {
 		if e.Kind == EventDisconnected {
+			if e.Final {
+				t.Error("a lost stream is final")
+			}
 			disconnected <- e.Err
 		}
 	}))

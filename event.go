@@ -6,7 +6,7 @@ type EventKind string
 // The kinds of event.
 const (
 	EventConnected    EventKind = "connected"    // the node said welcome
-	EventDisconnected EventKind = "disconnected" // Err says why; the worker reconnects
+	EventDisconnected EventKind = "disconnected" // Err says why; the worker reconnects unless it is Final
 	EventFinished     EventKind = "finished"     // an attempt ended; Err is what the handler returned
 	EventConflict     EventKind = "conflict"     // a version had changed: the task runs again
 	EventLeaseLost    EventKind = "lease_lost"   // the node took the lease back: its outcomes change nothing
@@ -22,6 +22,7 @@ type Event struct {
 	Queue  string
 	TaskID ID
 	Err    error
+	Final  bool // of EventDisconnected: a repeat would fail too, and Run returns Err
 }
 
 // OnEvent sets a function that hears what happens in the worker, for tests and

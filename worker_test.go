@@ -436,6 +436,22 @@ func TestRunFailsForAWorkerThatCannotWork(t *testing.T) {
 	}
 }
 
+func TestARefusedWorkerIsToldThatItIsFinal(t *testing.T) {
+	n := startFake(t)
+	events := make(chan Event, 10)
+	w := dial(t, n).Worker(WorkerID("refused"), OnEvent(func(e Event) { events <- e }))
+	w.Handle("q", func(context.Context, *Task) error { return nil })
+	err := w.Run(t.Context())
+	for e := range events {
+		if e.Kind == EventDisconnected {
+			if !e.Final || e.Err == nil || !errors.Is(err, e.Err) {
+				t.Errorf("event %+v, and Run returned %v; want a final one with that error", e, err)
+			}
+			return
+		}
+	}
+}
+
 func TestStateNeedsAHandlersTaskAndAKey(t *testing.T) {
 	n := startFake(t)
 	n.unordered("q")
