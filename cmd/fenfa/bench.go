@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,7 @@ docs/benchmarks.md says what each number means.`,
 		Example: "  fenfa bench drain --with-limit\n  fenfa bench paced --rate 20000 --json\n  fenfa bench submit --runs 10 --benchfmt >old.txt",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("`fenfa bench` needs a NAME").withHint("one of: %v", bench.Names())
+				return usagef("`fenfa bench` needs a NAME").withHint("one of: %s", strings.Join(bench.Names(), ", "))
 			}
 			return exactly("NAME")(cmd, args)
 		},

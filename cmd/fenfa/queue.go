@@ -30,7 +30,7 @@ func newQueueList() *cobra.Command {
 				return err
 			}
 			views := make([]queueView, len(queues))
-			rows := [][]string{{"NAME", "ORDER", "BALANCE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE", "WORKERS"}}
+			rows := [][]string{{"NAME", "ORDER", "BALANCE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE SINCE START", "WORKERS"}}
 			for i := range queues {
 				q, s := &queues[i], &queues[i].Stats
 				views[i] = viewQueueInfo(q)

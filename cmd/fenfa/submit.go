@@ -33,9 +33,11 @@ queue, the row's payload and which occurrence of that payload in the file it is,
 the column that --id-column names. Rows that are equal are tasks of their own. So a submit
 that was interrupted is finished by running it once more.
 
-A row that is malformed, or that the node refuses, stops the submit (--on-error stop: all
-rows before it are submitted, none after it) or is left out (--on-error skip). Either way
-its line number and the reason are written to standard error and the exit code is 3.`,
+A row that is malformed, or that the node refuses, stops the submit (--on-error stop) or is
+left out (--on-error skip). Either way its line number and the reason are written to
+standard error and the exit code is 3. With stop all rows before a malformed one are
+submitted, and none after it. Rows travel in batches of up to 500: when the node refuses
+one, the others of its batch, also those after it, may have been submitted.`,
 		Example: `  fenfa submit --queue mail '{"to":"a@example.org"}' '{"to":"b@example.org"}'
   fenfa submit --queue orders --file orders.csv --key-column SKU
   zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku`,
@@ -135,6 +137,27 @@ func (s *submitFlags) submitArguments(cmd *cobra.Command, to *target, out *outpu
 				fmt.Fprintln(w, v.ID)
 			}
 		}), err)
+		if !out.json {
+			tellDuplicates(cmd.ErrOrStderr(), views)
+		}
 		return hinted(err, listQueues, fenfa.CodeNotFound)
 	})
+}
+
+// tellDuplicates says which tasks were there already, so that standard output
+// keeps to IDs.
+func tellDuplicates(w io.Writer, views []submittedView) {
+	for _, v := range views {
+		if v.Duplicate {
+			fmt.Fprintf(w, "task %s was there already (%s): nothing was changed\n", v.ID, v.State)
+		}
+	}
+}
+
+// source names the file in messages.
+func (s *submitFlags) source() string {
+	if s.file == "-" {
+		return "standard input"
+	}
+	return s.file
 }

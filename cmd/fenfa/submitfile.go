@@ -94,6 +94,9 @@ func (s *submitFlags) submitFile(cmd *cobra.Command, to *target, out *output) (e
 // reader opens the file as the flags say.
 func (s *submitFlags) reader(in io.Reader) (*taskfile.Reader, error) {
 	format := taskfile.Format(s.format)
+	if s.format == "" && s.file == "-" {
+		return nil, usagef("standard input has no name that tells its format").withHint("--format csv or --format ndjson")
+	}
 	if s.format == "" {
 		var err error
 		if format, err = taskfile.FormatOf(s.file); err != nil {
@@ -110,14 +113,14 @@ func (s *submitFlags) reader(in io.Reader) (*taskfile.Reader, error) {
 		Queue: s.queue, Format: format, Encoding: encoding, KeyField: s.keyColumn, IDField: s.idColumn,
 	})
 	if missing, ok := errors.AsType[*taskfile.FieldError](err); ok {
-		fault := failuref(exitRefused, "%s: %w", s.file, err)
+		fault := failuref(exitRefused, "%s: %w", s.source(), err)
 		if near, ok := spell.Nearest(missing.Field, missing.Have); ok {
 			return nil, fault.withHint("did you mean %s?", near)
 		}
 		return nil, fault
 	}
 	if err != nil {
-		return nil, failuref(exitRefused, "%s: %w", s.file, err).withHint("nothing was submitted")
+		return nil, failuref(exitRefused, "%s: %w", s.source(), err).withHint("nothing was submitted")
 	}
 	return reader, nil
 }
@@ -237,11 +240,13 @@ func (r *fileSubmit) count(rows []taskfile.Row, results []fenfa.SubmitResult) er
 }
 
 // fault notes a row that was not submitted. It returns errStopped where that ends
-// the submit.
+// the submit; the row that does is not listed, since the verdict names it.
 func (r *fileSubmit) fault(line int, reason string) error {
 	if len(r.sum.Faults) < maxFaults {
 		r.sum.Faults = append(r.sum.Faults, faultView{Line: line, Reason: reason})
-		fmt.Fprintf(r.errOut, "line %d: %s\n", line, reason)
+		if r.flags.onError == "skip" || r.sum.Stopped {
+			r.list(line, reason)
+		}
 	}
 	if r.flags.onError == "skip" {
 		return nil
@@ -250,14 +255,21 @@ func (r *fileSubmit) fault(line int, reason string) error {
 	return errStopped
 }
 
+func (r *fileSubmit) list(line int, reason string) {
+	fmt.Fprintf(r.errOut, "line %d: %s\n", line, reason)
+}
+
 // verdict is the error of the whole run.
 func (r *fileSubmit) verdict(cause error) error {
 	const again = "submit the same file again to go on: what was accepted is recognized"
 	faults := r.sum.Refused + r.sum.Malformed
+	if r.sum.Stopped && !errors.Is(cause, errStopped) { // Something worse came after it.
+		r.list(r.sum.Faults[0].Line, r.sum.Faults[0].Reason)
+	}
 	switch {
 	case errors.Is(cause, errStopped):
 		first := r.sum.Faults[0]
-		return failuref(exitRefused, "%s line %d: %s", r.flags.file, first.Line, first.Reason).
+		return failuref(exitRefused, "%s line %d: %s", r.flags.source(), first.Line, first.Reason).
 			withHint("correct it and %s, or leave such rows out with --on-error skip", again)
 	case cause != nil && fenfa.CodeOf(cause) == fenfa.CodeNotFound:
 		return hinted(cause, listQueues, fenfa.CodeNotFound)

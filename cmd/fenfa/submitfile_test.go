@@ -93,8 +93,8 @@ func TestFaultyRowStopsOrIsSkipped(t *testing.T) {
 	if exitCode(err) != exitRefused || sum.Accepted != 1 || sum.Malformed != 1 || sum.Refused != 0 || !sum.Stopped || len(m.tasks) != 1 {
 		t.Errorf("stop: %+v, %d tasks, %v", sum, len(m.tasks), err)
 	}
-	if want := "line 3: the row has 3 fields, the header has 2\n"; stderr != want {
-		t.Errorf("standard error is %q, want %q", stderr, want)
+	if want := "orders.csv line 3: the row has 3 fields, the header has 2"; err.Error() != want || stderr != "" {
+		t.Errorf("got %q, and before it %q; want only %q", err, stderr, want)
 	}
 	m = newMemory()
 	sum, stderr, err = submitText(t, m, text, submitFlags{onError: "skip"})
@@ -173,4 +173,41 @@ type canceled struct{}
 
 func (*canceled) SubmitBatch(ctx context.Context, tasks []*fenfa.Task) ([]fenfa.SubmitResult, error) {
 	return make([]fenfa.SubmitResult, len(tasks)), ctx.Err()
+}
+
+func TestRowsRefusedTogetherAreNamedOnceEach(t *testing.T) {
+	_, stderr, err := submitText(t, newMemory(), "sku\nrefuse\na\nrefuse\n", submitFlags{})
+	if want := "orders.csv line 2: refused"; err == nil || err.Error() != want || stderr != "line 4: refused\n" {
+		t.Errorf("got %v, and before it %q", err, stderr)
+	}
+}
+
+func TestARowAtFaultIsNamedWhereSomethingWorseFollows(t *testing.T) {
+	var errOut bytes.Buffer
+	run := &fileSubmit{flags: &submitFlags{onError: "stop"}, errOut: &errOut}
+	if err := run.fault(7, "refused"); !errors.Is(err, errStopped) {
+		t.Fatal(err)
+	}
+	if err := run.verdict(context.Canceled); !errors.Is(err, context.Canceled) || errOut.String() != "line 7: refused\n" {
+		t.Errorf("got %v, and before it %q", err, errOut.String())
+	}
+}
+
+func TestStandardInputIsNamedInWords(t *testing.T) {
+	flags := submitFlags{queue: "q", file: "-", encoding: "utf-8"}
+	if _, err := flags.reader(strings.NewReader("a\n")); err == nil || !strings.HasPrefix(err.Error(), "standard input ") {
+		t.Errorf("no format: %v", err)
+	}
+	flags.format = "csv"
+	if _, err := flags.reader(strings.NewReader("")); err == nil || !strings.HasPrefix(err.Error(), "standard input: ") {
+		t.Errorf("no header: %v", err)
+	}
+}
+
+func TestTasksThatWereThereAreTold(t *testing.T) {
+	var out bytes.Buffer
+	tellDuplicates(&out, []submittedView{{ID: "a"}, {ID: "b", Duplicate: true, State: fenfa.StateDone}})
+	if want := "task b was there already (done): nothing was changed\n"; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
 }

@@ -27,8 +27,18 @@ func newVersion() *cobra.Command {
 		b := build()
 		view := map[string]string{"version": b.Version, "commit": b.Revision, "go": b.Go, "platform": runtime.GOOS + "/" + runtime.GOARCH}
 		return out.write(cmd, view, func(w io.Writer) {
-			fmt.Fprintf(w, "fenfa %s (commit %s, %s, %s)\n", b.Version, view["commit"], b.Go, view["platform"])
+			writeVersion(w, b, view["platform"])
 		})
 	}
 	return cmd
+}
+
+// writeVersion leaves out the commit where the binary does not know it, as after
+// a build outside of a repository.
+func writeVersion(w io.Writer, b telemetry.Build, platform string) {
+	commit := ""
+	if b.Revision != "" {
+		commit = "commit " + b.Revision + ", "
+	}
+	fmt.Fprintf(w, "fenfa %s (%s%s, %s)\n", b.Version, commit, b.Go, platform)
 }

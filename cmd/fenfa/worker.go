@@ -84,7 +84,13 @@ func tell(cmd *cobra.Command) func(fenfa.Event) {
 		case fenfa.EventConnected:
 			fmt.Fprintf(cmd.ErrOrStderr(), "connected to node %s\n", e.Node)
 		case fenfa.EventDisconnected:
-			fmt.Fprintf(cmd.ErrOrStderr(), "disconnected, trying again: %v\n", e.Err)
+			switch {
+			case e.Final: // The command ends with the same error.
+			case e.Err == nil:
+				fmt.Fprintln(cmd.ErrOrStderr(), "dismissed by the node, connecting again")
+			default:
+				fmt.Fprintf(cmd.ErrOrStderr(), "disconnected, trying again: %v\n", e.Err)
+			}
 		case fenfa.EventDraining:
 			fmt.Fprintln(cmd.ErrOrStderr(), "draining: finishing what was begun")
 		case fenfa.EventLeaseLost:
