@@ -17,13 +17,12 @@ import (
 
 // DB is one open database.
 type DB struct {
-	cfg       Config
-	pebble    *pebble.DB
-	lock      *pebble.Lock
-	guard     *guardFS
-	slowDisk  io.Closer // nil where disk operations are not timed
-	scheduler *scheduler
-	metrics   *metrics
+	cfg      Config
+	pebble   *pebble.DB
+	lock     *pebble.Lock
+	guard    *guardFS
+	slowDisk io.Closer // nil where disk operations are not timed
+	metrics  *metrics
 
 	batches sync.Pool
 	commits committer
@@ -56,7 +55,6 @@ func Open(cfg Config) (*DB, error) {
 	}
 	db := &DB{
 		cfg:       cfg,
-		scheduler: newScheduler(),
 		watchNow:  make(chan struct{}, 1),
 		watchStop: make(chan struct{}),
 		watchDone: make(chan struct{}),
@@ -112,7 +110,6 @@ func (db *DB) openPebble() (err error) {
 		return errors.Join(err, db.pebble.Close())
 	}
 	db.look()
-	db.scheduler.start()
 	return nil
 }
 

@@ -55,7 +55,6 @@ func (db *DB) options(lock *pebble.Lock) *pebble.Options {
 		// hold up those of the log. The log itself is synced with every commit.
 		BytesPerSync: 1 << 20,
 	}
-	o.Experimental.CompactionScheduler = db.scheduler
 	o.Experimental.L0CompactionConcurrency = l0Compact * 2
 	o.Experimental.CompactionDebtConcurrency = 512 << 20
 	for i := range o.Levels {
