@@ -10,7 +10,7 @@ var _ partition.Dispatcher = (*Dispatcher)(nil)
 // Assign implements partition.Dispatcher. One call takes no more than an even
 // share of what is wanted from one worker, so that a big batch without order
 // spreads over all of them.
-func (d *Dispatcher) Assign(part int, settings *task.Queue, key string, want int) (w partition.WorkerRef, slots int, ok bool) {
+func (d *Dispatcher) Assign(part int, settings *task.Queue, _ task.Placement, key string, want int) (w partition.WorkerRef, slots int, ok bool) {
 	var calls calls
 	d.mu.Lock()
 	q := d.queueOf(settings.Name)
@@ -39,7 +39,7 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, key string, want int
 }
 
 // Release implements partition.Dispatcher.
-func (d *Dispatcher) Release(session uint64, slots int) {
+func (d *Dispatcher) Release(session uint64, _ string, use partition.Use) {
 	s := d.session(session)
 	if s == nil {
 		return
@@ -47,7 +47,7 @@ func (d *Dispatcher) Release(session uint64, slots int) {
 	var calls calls
 	d.mu.Lock()
 	if !s.ended {
-		s.give(slots)
+		s.give(use.Slots)
 		d.offer(s, &calls)
 	}
 	d.mu.Unlock()

@@ -28,10 +28,10 @@ func TestAssignReturnsNoMoreThanWantedOrThanThereIs(t *testing.T) {
 	b := newBench(t)
 	b.worker("w", 10)
 	q := settings("q")
-	if _, n, ok := b.Assign(0, q, "", 4); !ok || n != 4 {
+	if _, n, ok := b.Assign(0, q, task.Placement{}, "", 4); !ok || n != 4 {
 		t.Fatalf("got %d, %v", n, ok)
 	}
-	if _, n, ok := b.Assign(0, q, "", 100); !ok || n != 6 {
+	if _, n, ok := b.Assign(0, q, task.Placement{}, "", 100); !ok || n != 6 {
 		t.Fatalf("got %d, %v", n, ok)
 	}
 }
@@ -43,7 +43,7 @@ func TestAssignSpreadsABigBatchOverAllWorkers(t *testing.T) {
 	}
 	q, got := settings("q"), map[string]int{}
 	for want := 64; want > 0; {
-		w, n, ok := b.Assign(0, q, "", want)
+		w, n, ok := b.Assign(0, q, task.Placement{}, "", want)
 		if !ok {
 			t.Fatal("no room")
 		}
@@ -75,7 +75,7 @@ func TestAWaitingPartitionIsWokenOnceWhenThereIsRoom(t *testing.T) {
 	if got := b.engine.woken(); len(got) != 0 {
 		t.Fatalf("woken %v before there was room", got)
 	}
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	if got := b.engine.woken(); !slices.Equal(got, []int{1}) {
 		t.Fatalf("woken %v, want partition 1 once", got)
 	}
@@ -97,7 +97,7 @@ func TestAPartitionThatFoundRoomWaitsNoMore(t *testing.T) {
 		}
 	}
 	for _, s := range sessions {
-		b.Release(s.Ref().Session, 2)
+		b.Release(s.Ref().Session, "q", partition.Use{Slots: 2})
 	}
 	if got := b.engine.woken(); len(got) != 0 || home == 0 {
 		t.Fatalf("woken %v, though the partition has found room meanwhile", got)
@@ -112,7 +112,7 @@ func TestWaitingPartitionsAreWokenInTheOrderInWhichTheyCame(t *testing.T) {
 	for _, part := range []int{0, 0, 5, 2, 9, 7} {
 		b.assign(part, q, "")
 	}
-	b.Release(s.Ref().Session, 2)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 2})
 	if got := b.engine.woken(); !slices.Equal(got, []int{5, 2}) {
 		t.Fatalf("woken %v, want as many as there are slots, oldest first: 5 2", got)
 	}
@@ -125,14 +125,14 @@ func TestAHeldSlotIsNotTakenByAPartitionThatDidNotWait(t *testing.T) {
 	q := settings("q")
 	b.assign(0, q, "")
 	b.assign(1, q, "")
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	if got := b.assign(0, q, ""); got != 0 {
 		t.Fatal("partition 0 took the slot that partition 1 was woken for")
 	}
 	if got := b.assign(1, q, ""); got == 0 {
 		t.Fatal("partition 1 was woken in vain")
 	}
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	if got := b.engine.woken(); !slices.Equal(got, []int{1, 0}) {
 		t.Fatalf("woken %v", got)
 	}
@@ -145,7 +145,7 @@ func TestAHeldSlotThatNobodyFetchesIsFreeAgain(t *testing.T) {
 	b.assign(0, q, "")
 	b.assign(1, q, "")
 	b.assign(2, q, "")
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	b.engine.take()
 	b.clock.Advance(3 * round)
 	s.Heard()
@@ -171,7 +171,7 @@ func TestQueuesOfOneWorkerAreServedInTurns(t *testing.T) {
 	}
 	b.assign(0, z, "")
 	b.assign(1, z, "")
-	b.Release(s.Ref().Session, 4)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 4})
 	counts := map[string]int{}
 	for _, c := range b.engine.take() {
 		counts[c.queue]++
@@ -212,13 +212,13 @@ func TestOverflowWaitWaitsForTheKeysOwnWorker(t *testing.T) {
 		if number == home {
 			continue
 		}
-		b.Release(number, 1)
+		b.Release(number, "q", partition.Use{Slots: 1})
 	}
 	if got := b.engine.woken(); len(got) != 0 {
 		t.Fatalf("woken %v by a worker that it does not wait for", got)
 	}
 	b.check()
-	b.Release(home, 1)
+	b.Release(home, "q", partition.Use{Slots: 1})
 	if got := b.engine.woken(); !slices.Equal(got, []int{1}) {
 		t.Fatalf("woken %v", got)
 	}
@@ -268,10 +268,10 @@ func TestSettingsThatNameNoPolicyChangeNothing(t *testing.T) {
 func TestReleaseOfAnUnknownSessionOrOfTooMuchChangesNothing(t *testing.T) {
 	b := newBench(t)
 	s := b.worker("w", 2)
-	b.Release(99, 1)
-	b.Release(s.Ref().Session, 5)
+	b.Release(99, "q", partition.Use{Slots: 1})
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 5})
 	b.assign(0, settings("q"), "")
-	b.Release(s.Ref().Session, 5)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 5})
 	b.check()
 	if w := b.Workers()[0]; w.InFlight != 0 {
 		t.Fatalf("%d in flight", w.InFlight)
@@ -295,7 +295,7 @@ func TestTheHotPathDoesNotAllocate(t *testing.T) {
 	}
 	var d partition.Dispatcher = b
 	if n := testing.AllocsPerRun(1000, func() {
-		w, slots, ok := d.Assign(3, q, "key", 1)
+		w, slots, ok := d.Assign(3, q, task.Placement{}, "key", 1)
 		if !ok {
 			t.Fatal("no room")
 		}
@@ -304,7 +304,7 @@ func TestTheHotPathDoesNotAllocate(t *testing.T) {
 		if err := s.Next(t.Context(), &batch); err != nil {
 			t.Fatal(err)
 		}
-		d.Release(w.Session, slots)
+		d.Release(w.Session, "q", partition.Use{Slots: slots})
 	}); n > 0 {
 		t.Errorf("%v allocations a lease", n)
 	}
@@ -321,13 +321,13 @@ func BenchmarkLease(b *testing.B) {
 			var batch Batch
 			b.ReportAllocs()
 			for b.Loop() {
-				w, slots, _ := bench.Assign(3, q, "key", 1)
+				w, slots, _ := bench.Assign(3, q, task.Placement{}, "key", 1)
 				bench.Send(w.Session, lease)
 				bench.Answer(w.Session, task.Verdict{})
 				if err := bench.session(w.Session).Next(b.Context(), &batch); err != nil {
 					b.Fatal(err)
 				}
-				bench.Release(w.Session, slots)
+				bench.Release(w.Session, "q", partition.Use{Slots: slots})
 			}
 		})
 	}

@@ -23,7 +23,7 @@ type Engine interface {
 	Outcomes(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome)
 	// Capacity says that a slot is held for the partition, which had no success with
 	// Assign before.
-	Capacity(part int, queue string)
+	Capacity(part int, queue string, place task.Placement)
 	// WorkerGone says that a session has ended, and its leases with it.
 	WorkerGone(session uint64)
 }
@@ -220,6 +220,6 @@ func (d *Dispatcher) deliver(c *calls) {
 		d.engine.WorkerGone(number)
 	}
 	for _, w := range c.capacity {
-		d.engine.Capacity(w.part, w.queue)
+		d.engine.Capacity(w.part, w.queue, task.Placement{})
 	}
 }

@@ -36,7 +36,7 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, _ int, o
 	e.add(call{what: "outcomes", session: w.Session, ref: ref, n: len(outcomes)})
 }
 
-func (e *fakeEngine) Capacity(part int, queue string) {
+func (e *fakeEngine) Capacity(part int, queue string, _ task.Placement) {
 	e.add(call{what: "capacity", part: part, queue: queue})
 	if e.capacity != nil {
 		e.capacity(part, queue)
@@ -187,7 +187,7 @@ func settings(name string, change ...func(*task.Queue)) *task.Queue {
 
 // assign asks for one slot and returns the session, or 0.
 func (b *bench) assign(part int, q *task.Queue, key string) uint64 {
-	w, _, ok := b.Assign(part, q, key, 1)
+	w, _, ok := b.Assign(part, q, task.Placement{}, key, 1)
 	if !ok {
 		return 0
 	}

@@ -65,14 +65,14 @@ func (m *model) step() {
 	switch n := m.rng.IntN(100); {
 	case n < 45:
 		q := m.queues[m.rng.IntN(len(m.queues))]
-		w, slots, ok := m.Assign(m.rng.IntN(16), q, fmt.Sprint(m.rng.IntN(20)), 1+m.rng.IntN(5))
+		w, slots, ok := m.Assign(m.rng.IntN(16), q, task.Placement{}, fmt.Sprint(m.rng.IntN(20)), 1+m.rng.IntN(5))
 		if ok {
 			m.out[w.Session] += slots
 		}
 	case n < 75:
 		if out := m.out[number]; out > 0 {
 			k := 1 + m.rng.IntN(out)
-			m.Release(number, k)
+			m.Release(number, "q", partition.Use{Slots: k})
 			m.out[number] -= k
 		}
 	case n < 80:
@@ -153,7 +153,7 @@ func TestConcurrentUseKeepsEverySlot(t *testing.T) {
 		for part := range parts {
 			partitions.Go(func() {
 				for n := 0; n < tasks; {
-					w, slots, ok := d.Assign(part, q, "", 1)
+					w, slots, ok := d.Assign(part, q, task.Placement{}, "", 1)
 					if !ok {
 						<-e.wakes[part]
 						continue
@@ -217,10 +217,10 @@ type loopEngine struct {
 }
 
 func (e *loopEngine) Outcomes(w partition.WorkerRef, _ task.LeaseRef, _ int, outcomes []task.Outcome) {
-	e.d.Release(w.Session, len(outcomes))
+	e.d.Release(w.Session, "q", partition.Use{Slots: len(outcomes)})
 }
 
-func (e *loopEngine) Capacity(part int, _ string) {
+func (e *loopEngine) Capacity(part int, _ string, _ task.Placement) {
 	select {
 	case e.wakes[part] <- struct{}{}:
 	default:

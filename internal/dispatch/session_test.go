@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -95,7 +96,7 @@ func TestANewSessionReplacesTheOldOneOfTheSameWorker(t *testing.T) {
 	if err := old.Next(t.Context(), &Batch{}); !errors.Is(err, ErrReplaced) {
 		t.Errorf("the old stream ends with %v", err)
 	}
-	b.Release(old.Ref().Session, 1)
+	b.Release(old.Ref().Session, "q", partition.Use{Slots: 1})
 	old.Lost()
 	old.Drain()
 	old.Leave()
@@ -143,7 +144,7 @@ func TestADrainingWorkerGetsNothingNewAndKeepsWhatItHas(t *testing.T) {
 	}
 	s.Drain()
 	b.assign(1, q, "")
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	if got := b.engine.woken(); len(got) != 0 {
 		t.Fatalf("woken %v by a slot of a draining worker", got)
 	}
@@ -152,7 +153,7 @@ func TestADrainingWorkerGetsNothingNewAndKeepsWhatItHas(t *testing.T) {
 	if err := s.Next(t.Context(), &batch); err != nil || len(batch.Verdicts) != 1 {
 		t.Fatalf("the answer did not arrive: %v", err)
 	}
-	b.Release(other.Ref().Session, 1)
+	b.Release(other.Ref().Session, "q", partition.Use{Slots: 1})
 	if got := b.engine.woken(); !slices.Equal(got, []int{1}) {
 		t.Fatalf("woken %v", got)
 	}
@@ -175,7 +176,7 @@ func TestDrainOfTheNodeTellsEveryWorkerOnceAndGivesNothingOut(t *testing.T) {
 	if err := s.Next(t.Context(), &batch); err != nil || !batch.Drain {
 		t.Fatalf("the worker was not asked to leave: %v", err)
 	}
-	b.Release(s.Ref().Session, 1)
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
 	b.Answer(s.Ref().Session, task.Verdict{Count: 1})
 	if err := s.Next(t.Context(), &batch); err != nil || batch.Drain || len(batch.Verdicts) != 1 {
 		t.Fatalf("drain %v, %d verdicts, %v", batch.Drain, len(batch.Verdicts), err)

@@ -15,19 +15,32 @@ type WorkerRef struct {
 
 // Dispatcher is what a partition needs of the worker pool. No method blocks.
 type Dispatcher interface {
-	// Assign reserves between 1 and want slots of one worker that serves the queue,
-	// picked by the queue's policy; key is the lane's key, empty where there is no
-	// order. When no worker has room ok is false, and the dispatcher calls
-	// Engine.Capacity(part, queue) once as soon as there is room again.
-	Assign(part int, queue *task.Queue, key string, want int) (w WorkerRef, slots int, ok bool)
-	// Release gives slots back: an outcome arrived, the lease ended, or the
-	// assignment was not used. Unknown sessions are ignored.
-	Release(session uint64, slots int)
+	// Assign reserves between 1 and want slots of one worker that serves the queue
+	// and meets the placement, picked by the queue's policy; key is the lane's key,
+	// empty where there is no order. When no such worker has room ok is false, and
+	// the dispatcher calls Engine.Capacity(part, queue, place) once as soon as there
+	// is room again.
+	Assign(part int, queue *task.Queue, place task.Placement, key string, want int) (w WorkerRef, slots int, ok bool)
+	// Release gives slots of a lease of the queue back: an outcome arrived, the lease
+	// ended, or the assignment was not used. Unknown sessions are ignored.
+	Release(session uint64, queue string, use Use)
 	// Send hands a lease to the worker. A session that is gone drops it:
 	// Engine.WorkerGone follows or went before.
 	Send(session uint64, lease *task.Lease)
 	// Answer tells the worker what became of its outcomes.
 	Answer(session uint64, v task.Verdict)
+}
+
+// Use is what a partition saw of slots that it gives back.
+type Use struct {
+	Slots int // given back; 0: only news of work that goes on
+	// Tasks is how many outcomes there were since the last time; with 0 nothing is
+	// known of how the worker works. Failed of them were failed attempts, or took
+	// longer than they may. Took is the sum of their times from hand-out to outcome;
+	// tasks of a key that ran one after another share one.
+	Tasks  int
+	Failed int
+	Took   time.Duration
 }
 
 // SubmitResult says what became of one submitted task. With Err set it was

@@ -195,7 +195,7 @@ func (q *queue) lanesWhere(is func(*lane) bool) (found []*lane) {
 }
 
 // capacity says that a worker has room for the queue's tasks again.
-func (c *core) capacity(name string) {
+func (c *core) capacity(name string, _ task.Placement) {
 	if q := c.queues[name]; q != nil {
 		q.starved = false
 	}

@@ -172,9 +172,9 @@ func (e *Engine) Outcomes(w WorkerRef, ref task.LeaseRef, first int, outcomes []
 	}
 }
 
-// Capacity says that there is room again for tasks of a queue.
-func (e *Engine) Capacity(part int, queue string) {
-	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue) })
+// Capacity says that there is room again for tasks of a queue with a placement.
+func (e *Engine) Capacity(part int, queue string, place task.Placement) {
+	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue, place) })
 }
 
 // WorkerGone says that a worker's session was lost: its leases end.

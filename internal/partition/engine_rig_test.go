@@ -238,7 +238,7 @@ type crew struct {
 
 func newCrew() *crew { return &crew{wake: make(chan struct{}, 1)} }
 
-func (w *crew) Assign(_ int, _ *task.Queue, _ string, want int) (WorkerRef, int, bool) {
+func (w *crew) Assign(_ int, _ *task.Queue, _ task.Placement, _ string, want int) (WorkerRef, int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -248,10 +248,10 @@ func (w *crew) Assign(_ int, _ *task.Queue, _ string, want int) (WorkerRef, int,
 	return WorkerRef{Session: 1, ID: "w1"}, want, true
 }
 
-func (w *crew) Release(_ uint64, slots int) {
+func (w *crew) Release(_ uint64, _ string, use Use) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.assigned -= slots
+	w.assigned -= use.Slots
 }
 
 func (w *crew) Send(_ uint64, l *task.Lease) {
@@ -390,7 +390,7 @@ func (r *engineRig) rest(d time.Duration) {
 	r.w.setClosed(false)
 	for part := range r.e.owners {
 		for _, q := range r.e.Queues() {
-			r.e.Capacity(part, q.Name)
+			r.e.Capacity(part, q.Name, task.Placement{})
 		}
 	}
 	synctest.Wait()

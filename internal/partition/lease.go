@@ -68,7 +68,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 	if !l.ordered {
 		want = c.batchOf(now, l, maxLeaseTasks)
 	}
-	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, l.key, want)
+	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, l.q.Placement, l.key, want)
 	if !ok {
 		return false
 	}
@@ -165,7 +165,7 @@ func (c *core) close(ls *lease) {
 		slots = ls.open
 	}
 	if slots > 0 {
-		c.env.Release(ls.worker.Session, slots)
+		c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: slots})
 	}
 	for _, it := range slices.Backward(ls.items) {
 		if it != nil {

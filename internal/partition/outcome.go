@@ -148,7 +148,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 		}
 	}
 	if freed > 0 {
-		c.env.Release(ls.worker.Session, freed)
+		c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: freed})
 	}
 	if ls.open == 0 {
 		delete(c.leases, ls.ref.Token)

@@ -179,7 +179,7 @@ func (c *core) abandon() {
 			slots = 1
 		}
 		if slots > 0 {
-			c.env.Release(ls.worker.Session, slots)
+			c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: slots})
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (r *rig) claim(change func(*coreConfig)) {
 	r.step()
 }
 
-func (r *rig) Assign(_ int, _ *task.Queue, _ string, want int) (WorkerRef, int, bool) {
+func (r *rig) Assign(_ int, _ *task.Queue, _ task.Placement, _ string, want int) (WorkerRef, int, bool) {
 	n := min(want, r.slots)
 	if n == 0 {
 		return WorkerRef{}, 0, false
@@ -89,9 +89,9 @@ func (r *rig) Assign(_ int, _ *task.Queue, _ string, want int) (WorkerRef, int, 
 	return r.worker, n, true
 }
 
-func (r *rig) Release(session uint64, slots int) {
-	r.slots += slots
-	if r.assigned[session] -= slots; r.assigned[session] < 0 {
+func (r *rig) Release(session uint64, _ string, use Use) {
+	r.slots += use.Slots
+	if r.assigned[session] -= use.Slots; r.assigned[session] < 0 {
 		r.t.Errorf("session %d: more slots released than assigned", session)
 	}
 }

@@ -96,11 +96,11 @@ func (p *simPool) feed() {
 	waiting := p.starved
 	p.starved = nil
 	for _, x := range waiting {
-		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue) })
+		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue, task.Placement{}) })
 	}
 }
 
-func (d *simDispatch) Assign(_ int, q *task.Queue, _ string, want int) (WorkerRef, int, bool) {
+func (d *simDispatch) Assign(_ int, q *task.Queue, _ task.Placement, _ string, want int) (WorkerRef, int, bool) {
 	p := d.w.pool
 	if want < 1 {
 		d.w.failf("%d slots were asked for", want)
@@ -126,13 +126,13 @@ func (p *simPool) count(session uint64, n int) {
 	}
 }
 
-func (d *simDispatch) Release(session uint64, slots int) {
+func (d *simDispatch) Release(session uint64, _ string, use Use) {
 	if d.w.plan.mutant == mutantLosesRelease && d.w.chance(20) {
 		return
 	}
 	p := d.w.pool
-	p.count(session, -slots)
-	p.sessions[session].used -= slots
+	p.count(session, -use.Slots)
+	p.sessions[session].used -= use.Slots
 	p.feed()
 }
 

@@ -16,7 +16,11 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 			Policy: w.GetBalance().GetPolicy(), LoadBound: w.GetBalance().GetLoadBound(), Overflow: w.GetBalance().GetOverflow(),
 		},
 		Batch: int(w.GetBatch()), MaxDeliveries: int(w.GetMaxDeliveries()),
-		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(),
+		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(), Share: w.GetShare(),
+	}
+	var err error
+	if q.Placement, err = placementFromWire(w.GetPlacement()); err != nil {
+		return task.Queue{}, err
 	}
 	if w.GetRetry() != nil {
 		retry, err := retryFromWire(w.GetRetry(), task.RetryPolicy{})
@@ -25,7 +29,6 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 		}
 		q.Retry = *retry
 	}
-	var err error
 	if q.Timeout, err = durationFromWire(orZero(w.GetTimeout()), "timeout"); err != nil {
 		return task.Queue{}, err
 	}
@@ -49,7 +52,7 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 		Balance: &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow},
 		Retry:   retryToWire(q.Retry), Timeout: durationpb.New(q.Timeout), Batch: uint32(q.Batch), MaxDeliveries: uint32(q.MaxDeliveries),
 		DedupeWindow: durationpb.New(q.DedupeWindow), ResultTtl: durationpb.New(q.ResultTTL),
-		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
+		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes, Share: q.Share, Placement: placementToWire(q.Placement),
 	}
 }
 

@@ -53,7 +53,12 @@ func taskFromWire(w *fenfav1.Task, t *task.Task) error {
 		}
 	}
 	if w.GetRetry() != nil {
-		t.Retry, err = retryFromWire(w.GetRetry(), task.DefaultQueue("").Retry)
+		if t.Retry, err = retryFromWire(w.GetRetry(), task.DefaultQueue("").Retry); err != nil {
+			return err
+		}
+	}
+	if w.GetPlacement() != nil {
+		t.Placement, err = placementFromWire(w.GetPlacement())
 	}
 	return err
 }
@@ -164,6 +169,7 @@ func taskToWire(t *task.Task, id string, w *fenfav1.Task) {
 	if t.Retry != nil {
 		w.Retry = retryToWire(*t.Retry)
 	}
+	w.Placement = placementToWire(t.Placement)
 }
 
 // idText is the length of the text form of an ID.

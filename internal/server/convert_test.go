@@ -24,6 +24,7 @@ func fullTask() task.Task {
 		Headers:  []task.Header{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}},
 		Priority: task.PriorityHigh, RunAt: time.Unix(1_700_000_000, 5000).UTC(), ExpiresAt: time.Unix(1_800_000_000, 0).UTC(),
 		Timeout: time.Minute, Retry: &task.RetryPolicy{Base: time.Second, Factor: 3, Max: time.Hour, MaxAttempts: 4},
+		Placement: task.Placement{Require: "gpu,zone=eu", Prefer: "!old"},
 	}
 }
 
@@ -195,6 +196,7 @@ func TestAStatusIsShownWhole(t *testing.T) {
 func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	in := task.DefaultQueue("orders")
 	in.Balance = task.Balance{Policy: task.BalanceConsistentHash, LoadBound: 1.5, Overflow: "wait"}
+	in.Share, in.Placement = 2.5, task.Placement{Require: "gpu,zone=eu", Prefer: "version!=1"}
 	out, err := queueFromWire(queueToWire(&in))
 	if err != nil || out != in {
 		t.Errorf("got %+v, %v", out, err)
@@ -207,6 +209,9 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 		"dedupe_window": {DedupeWindow: durationpb.New(-1)},
 		"result_ttl":    {ResultTtl: durationpb.New(-1)},
 		"retry.base":    {Retry: &fenfav1.RetryPolicy{Base: durationpb.New(-1)}},
+
+		"placement.require": {Placement: &fenfav1.Placement{Require: []string{"a=="}}},
+		"placement.prefer":  {Placement: &fenfav1.Placement{Prefer: []string{"="}}},
 	} {
 		if _, err := queueFromWire(w); errorOf(err).Field != field {
 			t.Errorf("%s: got %v", field, err)

@@ -46,6 +46,8 @@ func outcomeFromWire(w *fenfav1.Outcome, o *task.Outcome) error {
 		o.Kind = task.OutcomeRetry
 	case fenfav1.OutcomeKind_OUTCOME_KIND_DEAD:
 		o.Kind = task.OutcomeDead
+	case fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED:
+		o.Kind = task.OutcomeReturned
 	default:
 		return task.Errorf(task.CodeInvalidArgument, "kind %d is not known", w.GetKind())
 	}

@@ -153,7 +153,7 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, first in
 	}
 }
 
-func (e *fakeEngine) Capacity(int, string) {}
+func (e *fakeEngine) Capacity(int, string, task.Placement) {}
 
 func (e *fakeEngine) WorkerGone(session uint64) { e.gone <- session }
 

@@ -58,7 +58,7 @@ func (h *harness) worker(t *testing.T) workClient {
 func (h *harness) assign(t *testing.T, payload int, token uint64) partition.WorkerRef {
 	t.Helper()
 	q := task.DefaultQueue("orders")
-	w, _, ok := h.workers.Assign(0, &q, "k", 1)
+	w, _, ok := h.workers.Assign(0, &q, task.Placement{}, "k", 1)
 	if !ok {
 		t.Fatal("no worker has room")
 	}

@@ -22,6 +22,7 @@ const (
 	hasExpiresAt
 	hasTimeout
 	hasRetry
+	hasPlacement
 	knownFlags = 1<<iota - 1
 )
 
@@ -77,6 +78,10 @@ func (t *Task) appendContent(b []byte) []byte {
 		b = binary.AppendVarint(b, int64(t.Retry.Max))
 		b = binary.AppendVarint(b, int64(t.Retry.MaxAttempts))
 	}
+	if flags&hasPlacement != 0 {
+		b = appendBytes(b, string(t.Placement.Require))
+		b = appendBytes(b, string(t.Placement.Prefer))
+	}
 	return b
 }
 
@@ -84,6 +89,7 @@ func (t *Task) flags() byte {
 	var f byte
 	for i, set := range [...]bool{
 		len(t.Headers) > 0, t.Priority != 0, !t.RunAt.IsZero(), !t.ExpiresAt.IsZero(), t.Timeout != 0, t.Retry != nil,
+		t.Placement != Placement{},
 	} {
 		if set {
 			f |= 1 << i
@@ -141,6 +147,9 @@ func Decode(b []byte) (Task, error) {
 			Max:         time.Duration(r.Varint()),
 			MaxAttempts: int(r.Varint()),
 		}
+	}
+	if flags&hasPlacement != 0 {
+		t.Placement = Placement{Require: Selector(r.String()), Prefer: Selector(r.String())}
 	}
 	if err := r.End(); err != nil {
 		return Task{}, fmt.Errorf("decode task %s: %w", t.ID, err)

@@ -33,6 +33,9 @@ func samples() map[string]task.Task {
 			Priority: task.PriorityLow, RunAt: time.UnixMicro(1_800_000_000_000_001).UTC(), ExpiresAt: time.UnixMicro(1_800_000_000_000_002).UTC(),
 			Timeout: 90 * time.Second, Retry: &task.RetryPolicy{Base: time.Second, Factor: 1.5, Max: time.Hour, MaxAttempts: 3},
 		},
+		"placed": {
+			ID: id, Queue: "orders", CreatedAt: at, Placement: task.Placement{Require: "gpu,zone=eu", Prefer: "version!=1"},
+		},
 		"before-1970": {ID: id, Queue: "q", RunAt: time.UnixMicro(-1).UTC()},
 	}
 }

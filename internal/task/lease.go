@@ -7,14 +7,15 @@ type OutcomeKind uint8
 
 // The kinds of outcome.
 const (
-	OutcomeDone  OutcomeKind = iota // writes, emits and result take effect
-	OutcomeRetry                    // a failed attempt: tried again by policy, or after RetryAfter
-	OutcomeDead                     // rejected: a dead letter at once
+	OutcomeDone     OutcomeKind = iota // writes, emits and result take effect
+	OutcomeRetry                       // a failed attempt: tried again by policy, or after RetryAfter
+	OutcomeDead                        // rejected: a dead letter at once
+	OutcomeReturned                    // not begun: handed out again at once, neither an attempt nor a delivery
 )
 
 // String returns the kind in lower case.
 func (k OutcomeKind) String() string {
-	return [...]string{"done", "retry", "dead"}[k]
+	return [...]string{"done", "retry", "dead", "returned"}[k]
 }
 
 // Outcome is a handler's answer for one task.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,10 +23,19 @@ const (
 
 // Policies of balance, as named in settings.
 const (
-	BalanceRoundRobin     = "round_robin"
-	BalanceLeastInflight  = "least_inflight"
-	BalanceConsistentHash = "consistent_hash"
+	BalanceRoundRobin     = "round_robin"     // turns
+	BalanceRandom         = "random"          // a draw by weight
+	BalanceWeighted       = "weighted"        // smooth turns by weight
+	BalanceLeastInflight  = "least_inflight"  // the least loaded for its weight
+	BalanceP2C            = "p2c"             // the better of two drawn ones, by latency and load
+	BalanceConsistentHash = "consistent_hash" // a key stays with its worker
 )
+
+// BalancePolicies are the names of all policies, in the order in which help and
+// errors list them.
+func BalancePolicies() []string {
+	return []string{BalanceRoundRobin, BalanceRandom, BalanceWeighted, BalanceLeastInflight, BalanceP2C, BalanceConsistentHash}
+}
 
 // RetryPolicy says when a failed attempt is tried again: after the n-th failure
 // the delay is drawn uniformly from [0, min(Max, Base*Factor^(n-1))] (full
@@ -80,6 +90,8 @@ type Queue struct {
 	Order           Order
 	OnDead          OnDead
 	Balance         Balance
+	Share           float64   // weight against other queues on workers that serve both, default 1
+	Placement       Placement // what it asks of workers
 	Retry           RetryPolicy
 	Timeout         time.Duration // per attempt, default 30 s
 	Batch           int           // most tasks of a key in one lease, default 256
@@ -97,6 +109,7 @@ func DefaultQueue(name string) Queue {
 		Order:           OrderKey,
 		OnDead:          OnDeadSkip,
 		Balance:         Balance{Policy: BalanceLeastInflight, LoadBound: 1.25, Overflow: "next"},
+		Share:           1,
 		Retry:           RetryPolicy{Base: time.Second, Factor: 2, Max: 10 * time.Minute, MaxAttempts: 10},
 		Timeout:         30 * time.Second,
 		Batch:           256,
@@ -143,6 +156,12 @@ func (q *Queue) Validate() error {
 	if err := q.Retry.Validate(); err != nil {
 		return err
 	}
+	if !(q.Share >= 1./1000 && q.Share <= 1000) {
+		return Errorf(CodeInvalidArgument, "share %v is out of range: want 0.001 to 1000", q.Share).WithField("share")
+	}
+	if err := q.Placement.Validate(); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		field            string
 		got, least, most int64
@@ -164,11 +183,9 @@ func (q *Queue) Validate() error {
 
 // Validate reports the first parameter that is out of range.
 func (b Balance) Validate() error {
-	switch b.Policy {
-	case BalanceRoundRobin, BalanceLeastInflight, BalanceConsistentHash:
-	default:
-		return Errorf(CodeInvalidArgument, "balance policy %q is not known: want %s, %s or %s",
-			b.Policy, BalanceRoundRobin, BalanceLeastInflight, BalanceConsistentHash).WithField("balance.policy")
+	if policies := BalancePolicies(); !slices.Contains(policies, b.Policy) {
+		return Errorf(CodeInvalidArgument, "balance policy %q is not known: want one of %s",
+			b.Policy, strings.Join(policies, ", ")).WithField("balance.policy")
 	}
 	if b.LoadBound < 1.01 || b.LoadBound > 100 {
 		return Errorf(CodeInvalidArgument, "balance load_bound %v is out of range: want 1.01 to 100", b.LoadBound).WithField("balance.load_bound")
@@ -186,6 +203,14 @@ func (q *Queue) Merge(change Queue) {
 	set(&q.Balance.Policy, change.Balance.Policy)
 	set(&q.Balance.LoadBound, change.Balance.LoadBound)
 	set(&q.Balance.Overflow, change.Balance.Overflow)
+	set(&q.Share, change.Share)
+	set(&q.Placement.Require, change.Placement.Require)
+	set(&q.Placement.Prefer, change.Placement.Prefer)
+	for _, s := range []*Selector{&q.Placement.Require, &q.Placement.Prefer} {
+		if *s == AnyWorker {
+			*s = ""
+		}
+	}
 	set(&q.Retry.Base, change.Retry.Base)
 	set(&q.Retry.Factor, change.Retry.Factor)
 	set(&q.Retry.Max, change.Retry.Max)

@@ -44,6 +44,7 @@ type Task struct {
 	CreatedAt Timestamp     // stamped by the node that accepted it
 	Timeout   time.Duration // per attempt; zero: the queue's
 	Retry     *RetryPolicy  // nil: the queue's
+	Placement Placement     // what it asks of workers, beyond what the queue asks
 }
 
 // Size is the number of bytes that the task is counted as against limits.
@@ -52,7 +53,7 @@ func (t *Task) Size() int {
 	for _, h := range t.Headers {
 		n += len(h.Name) + len(h.Value)
 	}
-	return n
+	return n + len(t.Placement.Require) + len(t.Placement.Prefer)
 }
 
 // Validate reports the first limit that the task breaks, as an Error that
@@ -83,7 +84,12 @@ func (t *Task) Validate() error {
 			t.ExpiresAt.Format(time.RFC3339), t.RunAt.Format(time.RFC3339)).WithField("expires_at")
 	}
 	if t.Retry != nil {
-		return t.Retry.Validate()
+		if err := t.Retry.Validate(); err != nil {
+			return err
+		}
+	}
+	if t.Placement != (Placement{}) {
+		return t.Placement.Validate()
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type worker struct {
 	waiting map[int]string
 }
 
-func (w *worker) Assign(part int, q *task.Queue, _ string, want int) (partition.WorkerRef, int, bool) {
+func (w *worker) Assign(part int, q *task.Queue, _ task.Placement, _ string, want int) (partition.WorkerRef, int, bool) {
 	if w.free.Load() <= 0 {
 		w.mu.Lock()
 		w.waiting[part] = q.Name
@@ -39,8 +39,8 @@ func (w *worker) Assign(part int, q *task.Queue, _ string, want int) (partition.
 	return partition.WorkerRef{Session: 1, ID: "w"}, want, true
 }
 
-func (w *worker) Release(_ uint64, slots int) {
-	w.free.Add(int64(slots))
+func (w *worker) Release(_ uint64, _ string, use partition.Use) {
+	w.free.Add(int64(use.Slots))
 	w.mu.Lock()
 	waiting := w.waiting
 	if len(waiting) > 0 {
@@ -48,7 +48,7 @@ func (w *worker) Release(_ uint64, slots int) {
 	}
 	w.mu.Unlock()
 	for part, queue := range waiting {
-		w.engine.Capacity(part, queue)
+		w.engine.Capacity(part, queue, task.Placement{})
 	}
 }
 

@@ -237,19 +237,28 @@ func (x *WorkersResponse) GetWorkers() []*Worker {
 type Worker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "active", "suspect" or "draining".
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	Queues        []string               `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
-	Slots         uint32                 `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
-	InFlight      uint32                 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
-	Weight        float64                `protobuf:"fixed64,6,opt,name=weight,proto3" json:"weight,omitempty"`
-	Labels        map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Client        string                 `protobuf:"bytes,8,opt,name=client,proto3" json:"client,omitempty"`
-	Address       string                 `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
-	ConnectedAt   *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
-	HeartbeatAge  *durationpb.Duration   `protobuf:"bytes,11,opt,name=heartbeat_age,json=heartbeatAge,proto3" json:"heartbeat_age,omitempty"`
-	DoneTotal     int64                  `protobuf:"varint,12,opt,name=done_total,json=doneTotal,proto3" json:"done_total,omitempty"`
-	FailedTotal   int64                  `protobuf:"varint,13,opt,name=failed_total,json=failedTotal,proto3" json:"failed_total,omitempty"`
+	// "active", "quiet" (takes nothing new), "suspect" (was silent, or its stream
+	// broke) or "draining".
+	State        string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Queues       []string               `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
+	Slots        uint32                 `protobuf:"varint,4,opt,name=slots,proto3" json:"slots,omitempty"`
+	InFlight     uint32                 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	Weight       float64                `protobuf:"fixed64,6,opt,name=weight,proto3" json:"weight,omitempty"`
+	Labels       map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Client       string                 `protobuf:"bytes,8,opt,name=client,proto3" json:"client,omitempty"`
+	Address      string                 `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
+	ConnectedAt  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"`
+	HeartbeatAge *durationpb.Duration   `protobuf:"bytes,11,opt,name=heartbeat_age,json=heartbeatAge,proto3" json:"heartbeat_age,omitempty"`
+	DoneTotal    int64                  `protobuf:"varint,12,opt,name=done_total,json=doneTotal,proto3" json:"done_total,omitempty"`
+	FailedTotal  int64                  `protobuf:"varint,13,opt,name=failed_total,json=failedTotal,proto3" json:"failed_total,omitempty"`
+	// What the weight counts for now: less than the weight after a start.
+	EffectiveWeight float64 `protobuf:"fixed64,14,opt,name=effective_weight,json=effectiveWeight,proto3" json:"effective_weight,omitempty"`
+	// How many leases beyond its slots it may hold.
+	Prefetch uint32 `protobuf:"varint,15,opt,name=prefetch,proto3" json:"prefetch,omitempty"`
+	// Its part in each of its queues.
+	Serving []*WorkerQueue `protobuf:"bytes,16,rep,name=serving,proto3" json:"serving,omitempty"`
+	// Set by a person and not by the worker.
+	WeightIsSet   bool `protobuf:"varint,17,opt,name=weight_is_set,json=weightIsSet,proto3" json:"weight_is_set,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,6 +384,309 @@ func (x *Worker) GetFailedTotal() int64 {
 	return 0
 }
 
+func (x *Worker) GetEffectiveWeight() float64 {
+	if x != nil {
+		return x.EffectiveWeight
+	}
+	return 0
+}
+
+func (x *Worker) GetPrefetch() uint32 {
+	if x != nil {
+		return x.Prefetch
+	}
+	return 0
+}
+
+func (x *Worker) GetServing() []*WorkerQueue {
+	if x != nil {
+		return x.Serving
+	}
+	return nil
+}
+
+func (x *Worker) GetWeightIsSet() bool {
+	if x != nil {
+		return x.WeightIsSet
+	}
+	return false
+}
+
+// WorkerQueue is what a worker does in one queue.
+type WorkerQueue struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Queue    string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	InFlight uint32                 `protobuf:"varint,2,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// From hand-out to outcome, as the policy p2c sees it: it rises at once and falls
+	// slowly. Unset: not measured yet.
+	Latency *durationpb.Duration `protobuf:"bytes,3,opt,name=latency,proto3" json:"latency,omitempty"`
+	// Until then the worker gets nothing of this queue. Unset: it is not ejected.
+	EjectedUntil *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=ejected_until,json=ejectedUntil,proto3" json:"ejected_until,omitempty"`
+	// Why: "failures" or "flapping".
+	EjectedFor    string `protobuf:"bytes,5,opt,name=ejected_for,json=ejectedFor,proto3" json:"ejected_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerQueue) Reset() {
+	*x = WorkerQueue{}
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerQueue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerQueue) ProtoMessage() {}
+
+func (x *WorkerQueue) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerQueue.ProtoReflect.Descriptor instead.
+func (*WorkerQueue) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WorkerQueue) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *WorkerQueue) GetInFlight() uint32 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *WorkerQueue) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *WorkerQueue) GetEjectedUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EjectedUntil
+	}
+	return nil
+}
+
+func (x *WorkerQueue) GetEjectedFor() string {
+	if x != nil {
+		return x.EjectedFor
+	}
+	return ""
+}
+
+type UpdateWorkerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// More than 0; 0 takes the set weight back, and the worker's own counts again.
+	Weight *float64 `protobuf:"fixed64,2,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// True: nothing new, and what it has is finished. False: it takes tasks again.
+	Quiet         *bool `protobuf:"varint,3,opt,name=quiet,proto3,oneof" json:"quiet,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateWorkerRequest) Reset() {
+	*x = UpdateWorkerRequest{}
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateWorkerRequest) ProtoMessage() {}
+
+func (x *UpdateWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateWorkerRequest.ProtoReflect.Descriptor instead.
+func (*UpdateWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UpdateWorkerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateWorkerRequest) GetWeight() float64 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *UpdateWorkerRequest) GetQuiet() bool {
+	if x != nil && x.Quiet != nil {
+		return *x.Quiet
+	}
+	return false
+}
+
+type UpdateWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        *Worker                `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateWorkerResponse) Reset() {
+	*x = UpdateWorkerResponse{}
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateWorkerResponse) ProtoMessage() {}
+
+func (x *UpdateWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateWorkerResponse.ProtoReflect.Descriptor instead.
+func (*UpdateWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UpdateWorkerResponse) GetWorker() *Worker {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
+type DrainWorkerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerRequest) Reset() {
+	*x = DrainWorkerRequest{}
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerRequest) ProtoMessage() {}
+
+func (x *DrainWorkerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerRequest.ProtoReflect.Descriptor instead.
+func (*DrainWorkerRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DrainWorkerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DrainWorkerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        *Worker                `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainWorkerResponse) Reset() {
+	*x = DrainWorkerResponse{}
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainWorkerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainWorkerResponse) ProtoMessage() {}
+
+func (x *DrainWorkerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainWorkerResponse.ProtoReflect.Descriptor instead.
+func (*DrainWorkerResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_cluster_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DrainWorkerResponse) GetWorker() *Worker {
+	if x != nil {
+		return x.Worker
+	}
+	return nil
+}
+
 var File_fenfa_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_cluster_proto_rawDesc = "" +
@@ -396,7 +708,7 @@ const file_fenfa_v1_cluster_proto_rawDesc = "" +
 	"durability\"\x10\n" +
 	"\x0eWorkersRequest\"=\n" +
 	"\x0fWorkersResponse\x12*\n" +
-	"\aworkers\x18\x01 \x03(\v2\x10.fenfa.v1.WorkerR\aworkers\"\xf5\x03\n" +
+	"\aworkers\x18\x01 \x03(\v2\x10.fenfa.v1.WorkerR\aworkers\"\x91\x05\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
@@ -412,13 +724,38 @@ const file_fenfa_v1_cluster_proto_rawDesc = "" +
 	"\rheartbeat_age\x18\v \x01(\v2\x19.google.protobuf.DurationR\fheartbeatAge\x12\x1d\n" +
 	"\n" +
 	"done_total\x18\f \x01(\x03R\tdoneTotal\x12!\n" +
-	"\ffailed_total\x18\r \x01(\x03R\vfailedTotal\x1a9\n" +
+	"\ffailed_total\x18\r \x01(\x03R\vfailedTotal\x12)\n" +
+	"\x10effective_weight\x18\x0e \x01(\x01R\x0feffectiveWeight\x12\x1a\n" +
+	"\bprefetch\x18\x0f \x01(\rR\bprefetch\x12/\n" +
+	"\aserving\x18\x10 \x03(\v2\x15.fenfa.v1.WorkerQueueR\aserving\x12\"\n" +
+	"\rweight_is_set\x18\x11 \x01(\bR\vweightIsSet\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\x8d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd7\x01\n" +
+	"\vWorkerQueue\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1b\n" +
+	"\tin_flight\x18\x02 \x01(\rR\binFlight\x123\n" +
+	"\alatency\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12?\n" +
+	"\rejected_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fejectedUntil\x12\x1f\n" +
+	"\vejected_for\x18\x05 \x01(\tR\n" +
+	"ejectedFor\"r\n" +
+	"\x13UpdateWorkerRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\x06weight\x18\x02 \x01(\x01H\x00R\x06weight\x88\x01\x01\x12\x19\n" +
+	"\x05quiet\x18\x03 \x01(\bH\x01R\x05quiet\x88\x01\x01B\t\n" +
+	"\a_weightB\b\n" +
+	"\x06_quiet\"@\n" +
+	"\x14UpdateWorkerResponse\x12(\n" +
+	"\x06worker\x18\x01 \x01(\v2\x10.fenfa.v1.WorkerR\x06worker\"$\n" +
+	"\x12DrainWorkerRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"?\n" +
+	"\x13DrainWorkerResponse\x12(\n" +
+	"\x06worker\x18\x01 \x01(\v2\x10.fenfa.v1.WorkerR\x06worker2\xa8\x02\n" +
 	"\x0eClusterService\x12;\n" +
 	"\x06Health\x12\x17.fenfa.v1.HealthRequest\x1a\x18.fenfa.v1.HealthResponse\x12>\n" +
-	"\aWorkers\x12\x18.fenfa.v1.WorkersRequest\x1a\x19.fenfa.v1.WorkersResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\aWorkers\x12\x18.fenfa.v1.WorkersRequest\x1a\x19.fenfa.v1.WorkersResponse\x12M\n" +
+	"\fUpdateWorker\x12\x1d.fenfa.v1.UpdateWorkerRequest\x1a\x1e.fenfa.v1.UpdateWorkerResponse\x12J\n" +
+	"\vDrainWorker\x12\x1c.fenfa.v1.DrainWorkerRequest\x1a\x1d.fenfa.v1.DrainWorkerResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_cluster_proto_rawDescOnce sync.Once
@@ -432,32 +769,46 @@ func file_fenfa_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_cluster_proto_rawDescData
 }
 
-var file_fenfa_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_fenfa_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_fenfa_v1_cluster_proto_goTypes = []any{
 	(*HealthRequest)(nil),         // 0: fenfa.v1.HealthRequest
 	(*HealthResponse)(nil),        // 1: fenfa.v1.HealthResponse
 	(*WorkersRequest)(nil),        // 2: fenfa.v1.WorkersRequest
 	(*WorkersResponse)(nil),       // 3: fenfa.v1.WorkersResponse
 	(*Worker)(nil),                // 4: fenfa.v1.Worker
-	nil,                           // 5: fenfa.v1.Worker.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
+	(*WorkerQueue)(nil),           // 5: fenfa.v1.WorkerQueue
+	(*UpdateWorkerRequest)(nil),   // 6: fenfa.v1.UpdateWorkerRequest
+	(*UpdateWorkerResponse)(nil),  // 7: fenfa.v1.UpdateWorkerResponse
+	(*DrainWorkerRequest)(nil),    // 8: fenfa.v1.DrainWorkerRequest
+	(*DrainWorkerResponse)(nil),   // 9: fenfa.v1.DrainWorkerResponse
+	nil,                           // 10: fenfa.v1.Worker.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 }
 var file_fenfa_v1_cluster_proto_depIdxs = []int32{
-	6, // 0: fenfa.v1.HealthResponse.started_at:type_name -> google.protobuf.Timestamp
-	4, // 1: fenfa.v1.WorkersResponse.workers:type_name -> fenfa.v1.Worker
-	5, // 2: fenfa.v1.Worker.labels:type_name -> fenfa.v1.Worker.LabelsEntry
-	6, // 3: fenfa.v1.Worker.connected_at:type_name -> google.protobuf.Timestamp
-	7, // 4: fenfa.v1.Worker.heartbeat_age:type_name -> google.protobuf.Duration
-	0, // 5: fenfa.v1.ClusterService.Health:input_type -> fenfa.v1.HealthRequest
-	2, // 6: fenfa.v1.ClusterService.Workers:input_type -> fenfa.v1.WorkersRequest
-	1, // 7: fenfa.v1.ClusterService.Health:output_type -> fenfa.v1.HealthResponse
-	3, // 8: fenfa.v1.ClusterService.Workers:output_type -> fenfa.v1.WorkersResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	11, // 0: fenfa.v1.HealthResponse.started_at:type_name -> google.protobuf.Timestamp
+	4,  // 1: fenfa.v1.WorkersResponse.workers:type_name -> fenfa.v1.Worker
+	10, // 2: fenfa.v1.Worker.labels:type_name -> fenfa.v1.Worker.LabelsEntry
+	11, // 3: fenfa.v1.Worker.connected_at:type_name -> google.protobuf.Timestamp
+	12, // 4: fenfa.v1.Worker.heartbeat_age:type_name -> google.protobuf.Duration
+	5,  // 5: fenfa.v1.Worker.serving:type_name -> fenfa.v1.WorkerQueue
+	12, // 6: fenfa.v1.WorkerQueue.latency:type_name -> google.protobuf.Duration
+	11, // 7: fenfa.v1.WorkerQueue.ejected_until:type_name -> google.protobuf.Timestamp
+	4,  // 8: fenfa.v1.UpdateWorkerResponse.worker:type_name -> fenfa.v1.Worker
+	4,  // 9: fenfa.v1.DrainWorkerResponse.worker:type_name -> fenfa.v1.Worker
+	0,  // 10: fenfa.v1.ClusterService.Health:input_type -> fenfa.v1.HealthRequest
+	2,  // 11: fenfa.v1.ClusterService.Workers:input_type -> fenfa.v1.WorkersRequest
+	6,  // 12: fenfa.v1.ClusterService.UpdateWorker:input_type -> fenfa.v1.UpdateWorkerRequest
+	8,  // 13: fenfa.v1.ClusterService.DrainWorker:input_type -> fenfa.v1.DrainWorkerRequest
+	1,  // 14: fenfa.v1.ClusterService.Health:output_type -> fenfa.v1.HealthResponse
+	3,  // 15: fenfa.v1.ClusterService.Workers:output_type -> fenfa.v1.WorkersResponse
+	7,  // 16: fenfa.v1.ClusterService.UpdateWorker:output_type -> fenfa.v1.UpdateWorkerResponse
+	9,  // 17: fenfa.v1.ClusterService.DrainWorker:output_type -> fenfa.v1.DrainWorkerResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_cluster_proto_init() }
@@ -465,13 +816,14 @@ func file_fenfa_v1_cluster_proto_init() {
 	if File_fenfa_v1_cluster_proto != nil {
 		return
 	}
+	file_fenfa_v1_cluster_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_cluster_proto_rawDesc), len(file_fenfa_v1_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,18 +19,27 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ClusterService_Health_FullMethodName  = "/fenfa.v1.ClusterService/Health"
-	ClusterService_Workers_FullMethodName = "/fenfa.v1.ClusterService/Workers"
+	ClusterService_Health_FullMethodName       = "/fenfa.v1.ClusterService/Health"
+	ClusterService_Workers_FullMethodName      = "/fenfa.v1.ClusterService/Workers"
+	ClusterService_UpdateWorker_FullMethodName = "/fenfa.v1.ClusterService/UpdateWorker"
+	ClusterService_DrainWorker_FullMethodName  = "/fenfa.v1.ClusterService/DrainWorker"
 )
 
 // ClusterServiceClient is the client API for ClusterService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ClusterService shows nodes and workers.
+// ClusterService shows nodes and workers, and steers workers.
 type ClusterServiceClient interface {
 	Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error)
 	Workers(ctx context.Context, in *WorkersRequest, opts ...grpc.CallOption) (*WorkersResponse, error)
+	// UpdateWorker changes what is set of a connected worker, at once. What is set
+	// stays with the worker's id when it connects again, until the worker was away
+	// for an hour or the node ends.
+	UpdateWorker(ctx context.Context, in *UpdateWorkerRequest, opts ...grpc.CallOption) (*UpdateWorkerResponse, error)
+	// DrainWorker asks a worker to finish what it has and to leave. It answers at
+	// once.
+	DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error)
 }
 
 type clusterServiceClient struct {
@@ -61,14 +70,41 @@ func (c *clusterServiceClient) Workers(ctx context.Context, in *WorkersRequest, 
 	return out, nil
 }
 
+func (c *clusterServiceClient) UpdateWorker(ctx context.Context, in *UpdateWorkerRequest, opts ...grpc.CallOption) (*UpdateWorkerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateWorkerResponse)
+	err := c.cc.Invoke(ctx, ClusterService_UpdateWorker_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) DrainWorker(ctx context.Context, in *DrainWorkerRequest, opts ...grpc.CallOption) (*DrainWorkerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainWorkerResponse)
+	err := c.cc.Invoke(ctx, ClusterService_DrainWorker_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusterServiceServer is the server API for ClusterService service.
 // All implementations must embed UnimplementedClusterServiceServer
 // for forward compatibility.
 //
-// ClusterService shows nodes and workers.
+// ClusterService shows nodes and workers, and steers workers.
 type ClusterServiceServer interface {
 	Health(context.Context, *HealthRequest) (*HealthResponse, error)
 	Workers(context.Context, *WorkersRequest) (*WorkersResponse, error)
+	// UpdateWorker changes what is set of a connected worker, at once. What is set
+	// stays with the worker's id when it connects again, until the worker was away
+	// for an hour or the node ends.
+	UpdateWorker(context.Context, *UpdateWorkerRequest) (*UpdateWorkerResponse, error)
+	// DrainWorker asks a worker to finish what it has and to leave. It answers at
+	// once.
+	DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error)
 	mustEmbedUnimplementedClusterServiceServer()
 }
 
@@ -84,6 +120,12 @@ func (UnimplementedClusterServiceServer) Health(context.Context, *HealthRequest)
 }
 func (UnimplementedClusterServiceServer) Workers(context.Context, *WorkersRequest) (*WorkersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Workers not implemented")
+}
+func (UnimplementedClusterServiceServer) UpdateWorker(context.Context, *UpdateWorkerRequest) (*UpdateWorkerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateWorker not implemented")
+}
+func (UnimplementedClusterServiceServer) DrainWorker(context.Context, *DrainWorkerRequest) (*DrainWorkerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainWorker not implemented")
 }
 func (UnimplementedClusterServiceServer) mustEmbedUnimplementedClusterServiceServer() {}
 func (UnimplementedClusterServiceServer) testEmbeddedByValue()                        {}
@@ -142,6 +184,42 @@ func _ClusterService_Workers_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_UpdateWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateWorkerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).UpdateWorker(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_UpdateWorker_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).UpdateWorker(ctx, req.(*UpdateWorkerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClusterService_DrainWorker_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainWorkerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).DrainWorker(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_DrainWorker_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).DrainWorker(ctx, req.(*DrainWorkerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ClusterService_ServiceDesc is the grpc.ServiceDesc for ClusterService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -156,6 +234,14 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Workers",
 			Handler:    _ClusterService_Workers_Handler,
+		},
+		{
+			MethodName: "UpdateWorker",
+			Handler:    _ClusterService_UpdateWorker_Handler,
+		},
+		{
+			MethodName: "DrainWorker",
+			Handler:    _ClusterService_DrainWorker_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

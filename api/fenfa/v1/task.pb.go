@@ -215,6 +215,63 @@ func (x *RetryPolicy) GetMaxAttempts() uint32 {
 	return 0
 }
 
+// Placement says which workers may get a task, by their labels. A term is
+// "name" (the worker has that label), "!name" (it has not), "name=value" or
+// "name!=value". At most 8 terms a list.
+type Placement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All of these must be met.
+	Require []string `protobuf:"bytes,1,rep,name=require,proto3" json:"require,omitempty"`
+	// Workers that meet all of these come first, as long as they have room.
+	Prefer        []string `protobuf:"bytes,2,rep,name=prefer,proto3" json:"prefer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placement) Reset() {
+	*x = Placement{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placement) ProtoMessage() {}
+
+func (x *Placement) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placement.ProtoReflect.Descriptor instead.
+func (*Placement) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Placement) GetRequire() []string {
+	if x != nil {
+		return x.Require
+	}
+	return nil
+}
+
+func (x *Placement) GetPrefer() []string {
+	if x != nil {
+		return x.Prefer
+	}
+	return nil
+}
+
 // Task is one piece of work.
 type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -237,6 +294,8 @@ type Task struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Unset: the queue's.
 	Retry *RetryPolicy `protobuf:"bytes,11,opt,name=retry,proto3" json:"retry,omitempty"`
+	// What it asks of workers, beyond what its queue asks.
+	Placement *Placement `protobuf:"bytes,15,opt,name=placement,proto3" json:"placement,omitempty"`
 	// Output only: microseconds since the Unix epoch when a node accepted it.
 	CreatedUnixMicros int64 `protobuf:"varint,12,opt,name=created_unix_micros,json=createdUnixMicros,proto3" json:"created_unix_micros,omitempty"`
 	// Output only: failures so far plus one.
@@ -249,7 +308,7 @@ type Task struct {
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[1]
+	mi := &file_fenfa_v1_task_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +320,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[1]
+	mi := &file_fenfa_v1_task_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +333,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{1}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Task) GetId() string {
@@ -354,6 +413,13 @@ func (x *Task) GetRetry() *RetryPolicy {
 	return nil
 }
 
+func (x *Task) GetPlacement() *Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return nil
+}
+
 func (x *Task) GetCreatedUnixMicros() int64 {
 	if x != nil {
 		return x.CreatedUnixMicros
@@ -384,7 +450,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[2]
+	mi := &file_fenfa_v1_task_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +462,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[2]
+	mi := &file_fenfa_v1_task_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +475,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{2}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SubmitRequest) GetTasks() []*Task {
@@ -429,7 +495,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	mi := &file_fenfa_v1_task_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +507,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	mi := &file_fenfa_v1_task_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +520,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{3}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SubmitResponse) GetResults() []*SubmitResult {
@@ -481,7 +547,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +559,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +572,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{4}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SubmitResult) GetId() string {
@@ -549,7 +615,7 @@ type SubmitStreamRequest struct {
 
 func (x *SubmitStreamRequest) Reset() {
 	*x = SubmitStreamRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +627,7 @@ func (x *SubmitStreamRequest) String() string {
 func (*SubmitStreamRequest) ProtoMessage() {}
 
 func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +640,7 @@ func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamRequest.ProtoReflect.Descriptor instead.
 func (*SubmitStreamRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitStreamRequest) GetSequence() uint64 {
@@ -602,7 +668,7 @@ type SubmitStreamResponse struct {
 
 func (x *SubmitStreamResponse) Reset() {
 	*x = SubmitStreamResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +680,7 @@ func (x *SubmitStreamResponse) String() string {
 func (*SubmitStreamResponse) ProtoMessage() {}
 
 func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +693,7 @@ func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamResponse.ProtoReflect.Descriptor instead.
 func (*SubmitStreamResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubmitStreamResponse) GetSequence() uint64 {
@@ -655,7 +721,7 @@ type SubmitException struct {
 
 func (x *SubmitException) Reset() {
 	*x = SubmitException{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +733,7 @@ func (x *SubmitException) String() string {
 func (*SubmitException) ProtoMessage() {}
 
 func (x *SubmitException) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +746,7 @@ func (x *SubmitException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitException.ProtoReflect.Descriptor instead.
 func (*SubmitException) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubmitException) GetIndex() uint32 {
@@ -706,7 +772,7 @@ type GetTaskRequest struct {
 
 func (x *GetTaskRequest) Reset() {
 	*x = GetTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +784,7 @@ func (x *GetTaskRequest) String() string {
 func (*GetTaskRequest) ProtoMessage() {}
 
 func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +797,7 @@ func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetTaskRequest) GetId() string {
@@ -750,7 +816,7 @@ type GetTaskResponse struct {
 
 func (x *GetTaskResponse) Reset() {
 	*x = GetTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +828,7 @@ func (x *GetTaskResponse) String() string {
 func (*GetTaskResponse) ProtoMessage() {}
 
 func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +841,7 @@ func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetTaskResponse) GetStatus() *TaskStatus {
@@ -811,7 +877,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +889,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +902,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TaskStatus) GetId() string {
@@ -949,7 +1015,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1027,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1040,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1007,7 +1073,10 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x04base\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04base\x12\x16\n" +
 	"\x06factor\x18\x02 \x01(\x01R\x06factor\x12+\n" +
 	"\x03max\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03max\x12!\n" +
-	"\fmax_attempts\x18\x04 \x01(\rR\vmaxAttempts\"\xc5\x04\n" +
+	"\fmax_attempts\x18\x04 \x01(\rR\vmaxAttempts\"=\n" +
+	"\tPlacement\x12\x18\n" +
+	"\arequire\x18\x01 \x03(\tR\arequire\x12\x16\n" +
+	"\x06prefer\x18\x02 \x03(\tR\x06prefer\"\xf8\x04\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x10\n" +
@@ -1021,7 +1090,8 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x123\n" +
 	"\atimeout\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12+\n" +
-	"\x05retry\x18\v \x01(\v2\x15.fenfa.v1.RetryPolicyR\x05retry\x12.\n" +
+	"\x05retry\x18\v \x01(\v2\x15.fenfa.v1.RetryPolicyR\x05retry\x121\n" +
+	"\tplacement\x18\x0f \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12.\n" +
 	"\x13created_unix_micros\x18\f \x01(\x03R\x11createdUnixMicros\x12\x18\n" +
 	"\aattempt\x18\r \x01(\rR\aattempt\x12\x1a\n" +
 	"\bdelivery\x18\x0e \x01(\rR\bdelivery\x1a:\n" +
@@ -1110,62 +1180,64 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
 	(*RetryPolicy)(nil),           // 2: fenfa.v1.RetryPolicy
-	(*Task)(nil),                  // 3: fenfa.v1.Task
-	(*SubmitRequest)(nil),         // 4: fenfa.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 5: fenfa.v1.SubmitResponse
-	(*SubmitResult)(nil),          // 6: fenfa.v1.SubmitResult
-	(*SubmitStreamRequest)(nil),   // 7: fenfa.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 8: fenfa.v1.SubmitStreamResponse
-	(*SubmitException)(nil),       // 9: fenfa.v1.SubmitException
-	(*GetTaskRequest)(nil),        // 10: fenfa.v1.GetTaskRequest
-	(*GetTaskResponse)(nil),       // 11: fenfa.v1.GetTaskResponse
-	(*TaskStatus)(nil),            // 12: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 13: fenfa.v1.Attempt
-	nil,                           // 14: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*Error)(nil),                 // 17: fenfa.v1.Error
+	(*Placement)(nil),             // 3: fenfa.v1.Placement
+	(*Task)(nil),                  // 4: fenfa.v1.Task
+	(*SubmitRequest)(nil),         // 5: fenfa.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 6: fenfa.v1.SubmitResponse
+	(*SubmitResult)(nil),          // 7: fenfa.v1.SubmitResult
+	(*SubmitStreamRequest)(nil),   // 8: fenfa.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),  // 9: fenfa.v1.SubmitStreamResponse
+	(*SubmitException)(nil),       // 10: fenfa.v1.SubmitException
+	(*GetTaskRequest)(nil),        // 11: fenfa.v1.GetTaskRequest
+	(*GetTaskResponse)(nil),       // 12: fenfa.v1.GetTaskResponse
+	(*TaskStatus)(nil),            // 13: fenfa.v1.TaskStatus
+	(*Attempt)(nil),               // 14: fenfa.v1.Attempt
+	nil,                           // 15: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Error)(nil),                 // 18: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	15, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	15, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	14, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	16, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	16, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	15, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	16, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	16, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	15, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	17, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	17, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	16, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	2,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
-	3,  // 8: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
-	6,  // 9: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
-	1,  // 10: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	17, // 11: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
-	3,  // 12: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
-	9,  // 13: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
-	6,  // 14: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	12, // 15: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	1,  // 16: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	16, // 17: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	16, // 18: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	16, // 19: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	13, // 20: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	3,  // 21: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	16, // 22: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	4,  // 23: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	7,  // 24: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	10, // 25: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	5,  // 26: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	8,  // 27: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	11, // 28: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	26, // [26:29] is the sub-list for method output_type
-	23, // [23:26] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	3,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
+	4,  // 9: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
+	7,  // 10: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
+	1,  // 11: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
+	18, // 12: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	4,  // 13: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
+	10, // 14: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
+	7,  // 15: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
+	13, // 16: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	1,  // 17: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	17, // 18: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	17, // 19: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	17, // 20: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	14, // 21: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	4,  // 22: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	17, // 23: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	5,  // 24: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	8,  // 25: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	11, // 26: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	6,  // 27: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	9,  // 28: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	12, // 29: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	27, // [27:30] is the sub-list for method output_type
+	24, // [24:27] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -1180,7 +1252,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,10 @@ const (
 	OutcomeKind_OUTCOME_KIND_DONE  OutcomeKind = 0
 	OutcomeKind_OUTCOME_KIND_RETRY OutcomeKind = 1
 	OutcomeKind_OUTCOME_KIND_DEAD  OutcomeKind = 2
+	// The handler did not begin: the task is handed out again at once, and neither
+	// an attempt nor a delivery is counted. In an ordered lease it and all after it
+	// are given back.
+	OutcomeKind_OUTCOME_KIND_RETURNED OutcomeKind = 3
 )
 
 // Enum value maps for OutcomeKind.
@@ -36,11 +40,13 @@ var (
 		0: "OUTCOME_KIND_DONE",
 		1: "OUTCOME_KIND_RETRY",
 		2: "OUTCOME_KIND_DEAD",
+		3: "OUTCOME_KIND_RETURNED",
 	}
 	OutcomeKind_value = map[string]int32{
-		"OUTCOME_KIND_DONE":  0,
-		"OUTCOME_KIND_RETRY": 1,
-		"OUTCOME_KIND_DEAD":  2,
+		"OUTCOME_KIND_DONE":     0,
+		"OUTCOME_KIND_RETRY":    1,
+		"OUTCOME_KIND_DEAD":     2,
+		"OUTCOME_KIND_RETURNED": 3,
 	}
 )
 
@@ -130,7 +136,13 @@ type WorkRequest struct {
 	Heartbeat bool             `protobuf:"varint,2,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	Outcomes  []*LeaseOutcomes `protobuf:"bytes,3,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
 	// The worker wants nothing new and leaves when it has finished.
-	Drain         bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
+	Drain bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
+	// How many leases more than its slots the worker wants to hold, so that a slot
+	// that comes free has its next task at once. Unset: as before; at the beginning 0.
+	Prefetch *uint32 `protobuf:"varint,5,opt,name=prefetch,proto3,oneof" json:"prefetch,omitempty"`
+	// True: the worker wants nothing new and stays; false: it wants tasks again.
+	// Unset: as before.
+	Quiet         *bool `protobuf:"varint,6,opt,name=quiet,proto3,oneof" json:"quiet,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +201,20 @@ func (x *WorkRequest) GetOutcomes() []*LeaseOutcomes {
 func (x *WorkRequest) GetDrain() bool {
 	if x != nil {
 		return x.Drain
+	}
+	return false
+}
+
+func (x *WorkRequest) GetPrefetch() uint32 {
+	if x != nil && x.Prefetch != nil {
+		return *x.Prefetch
+	}
+	return 0
+}
+
+func (x *WorkRequest) GetQuiet() bool {
+	if x != nil && x.Quiet != nil {
+		return *x.Quiet
 	}
 	return false
 }
@@ -981,12 +1007,16 @@ var File_fenfa_v1_worker_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15fenfa/v1/worker.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9d\x01\n" +
+	"\x15fenfa/v1/worker.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf0\x01\n" +
 	"\vWorkRequest\x12%\n" +
 	"\x05hello\x18\x01 \x01(\v2\x0f.fenfa.v1.HelloR\x05hello\x12\x1c\n" +
 	"\theartbeat\x18\x02 \x01(\bR\theartbeat\x123\n" +
 	"\boutcomes\x18\x03 \x03(\v2\x17.fenfa.v1.LeaseOutcomesR\boutcomes\x12\x14\n" +
-	"\x05drain\x18\x04 \x01(\bR\x05drain\"\xf2\x01\n" +
+	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x1f\n" +
+	"\bprefetch\x18\x05 \x01(\rH\x00R\bprefetch\x88\x01\x01\x12\x19\n" +
+	"\x05quiet\x18\x06 \x01(\bH\x01R\x05quiet\x88\x01\x01B\v\n" +
+	"\t_prefetchB\b\n" +
+	"\x06_quiet\"\xf2\x01\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x16\n" +
 	"\x06queues\x18\x02 \x03(\tR\x06queues\x12\x14\n" +
@@ -1050,11 +1080,12 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x05count\x18\x04 \x01(\rR\x05count\x12*\n" +
 	"\arecords\x18\x05 \x03(\v2\x10.fenfa.v1.RecordR\arecords\x12)\n" +
 	"\x10records_complete\x18\x06 \x01(\bR\x0frecordsComplete\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error*S\n" +
+	"\x05error\x18\a \x01(\tR\x05error*n\n" +
 	"\vOutcomeKind\x12\x15\n" +
 	"\x11OUTCOME_KIND_DONE\x10\x00\x12\x16\n" +
 	"\x12OUTCOME_KIND_RETRY\x10\x01\x12\x15\n" +
-	"\x11OUTCOME_KIND_DEAD\x10\x02*v\n" +
+	"\x11OUTCOME_KIND_DEAD\x10\x02\x12\x19\n" +
+	"\x15OUTCOME_KIND_RETURNED\x10\x03*v\n" +
 	"\vVerdictKind\x12\x1a\n" +
 	"\x16VERDICT_KIND_COMMITTED\x10\x00\x12\x16\n" +
 	"\x12VERDICT_KIND_STALE\x10\x01\x12\x19\n" +
@@ -1134,6 +1165,7 @@ func file_fenfa_v1_worker_proto_init() {
 	}
 	file_fenfa_v1_state_proto_init()
 	file_fenfa_v1_task_proto_init()
+	file_fenfa_v1_worker_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
