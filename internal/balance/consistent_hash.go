@@ -3,76 +3,182 @@ package balance
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
 
 // consistentHash gives every key a ranking of all workers by weighted rendezvous
 // hashing (Thaler and Ravishankar, 1998; weights after Schindelhauer and
-// Schomaker, 2005): worker i draws -ln(u)/weight, with u uniform and fixed by key
-// and worker, and the least draw is first. When a worker leaves only its own keys
-// move, each to the next in its ranking.
+// Schomaker, 2005): worker i draws -ln(1-v)/weight, with v uniform and fixed by
+// key and worker, and the least draw is first. When a worker leaves only its own
+// keys move, each to the next in its ranking; when one joins, keys move only to
+// it; and when a weight changes, only to or from its worker.
 //
 // With overflow "next" a task goes to the first worker of the ranking that has a
-// free slot and stays within bound times its share of everything in flight
-// (Mirrokni, Thorup and Zadimoghaddam, 2018); when all that stay within it are
-// full, the bound yields, so that no slot is idle while a task waits. With
-// overflow "wait" a task waits for the first worker of its ranking until that has
-// a free slot, and the bound does not count.
+// real free slot and stays within bound times its share of everything in flight
+// (Mirrokni, Thorup and Zadimoghaddam, 2018). When all that stay within it are
+// full, the bound yields to the first with a real slot, so that no slot is idle
+// while a task waits. Prefetch comes last, in the same two steps: a task that
+// waits behind others at its own worker would start later than one that overflows.
+//
+// With overflow "wait" a task waits for the first worker of its ranking until
+// that has a free slot, real or prefetch, and the bound does not count.
 //
 // Tasks without a key have no ranking and go to the least loaded worker.
 type consistentHash struct {
 	bound   float64
 	wait    bool
 	keyless leastInflight
+
+	version uint64 // of the pool of which tickets are made
+	tickets []ticket
+	weight  float64 // sum over the pool
 }
+
+// ticket is what a pick reads of every worker, side by side in memory.
+type ticket struct {
+	hash   uint64
+	most   uint64 // mixed hashes above it draw more than the least draw of a key usually is
+	weight float64
+}
+
+// usual is below the least draw of one key in 3,000, as a multiple of the mean:
+// the least of all draws is exponential, with the sum of the weights as its rate.
+const usual = 8
 
 // Pick implements Picker.
 func (c *consistentHash) Pick(p *Pool, key string) (int, bool) {
 	if key == "" {
 		return c.keyless.Pick(p, key)
 	}
+	if c.version != p.version {
+		c.build(p)
+	}
 	h := xxhash.Sum64String(key)
 	if c.wait {
-		i := first(p, h, 0, math.Inf(1))
+		i := c.home(h)
 		return i, i >= 0 && p.workers[i].Free > 0
 	}
-	i := first(p, h, 1, c.bound*float64(p.inFlight+1)/p.weight)
-	if i < 0 {
-		i = first(p, h, 1, math.Inf(1))
-	}
+	i := c.next(p, h)
 	return i, i >= 0
 }
 
-// first returns the worker with the least draw among those with at least free
-// slots and fewer than bound slots in flight for each unit of weight, or -1.
-func first(p *Pool, key uint64, free int, bound float64) int {
-	// The least of all draws is exponential with the sum of the weights as its rate:
-	// only one key in 3,000 has none below 8/weight, and looking there first spares
-	// most of the work.
-	if i := firstBelow(p, key, free, bound, 8/p.weight); i >= 0 {
-		return i
+// build makes the tickets anew.
+func (c *consistentHash) build(p *Pool) {
+	c.weight = 0
+	for _, w := range p.weights {
+		c.weight += w
 	}
-	return firstBelow(p, key, free, bound, math.Inf(1))
+	c.tickets = slices.Grow(c.tickets[:0], len(p.workers))
+	for i, w := range p.workers {
+		most := uint64(math.MaxUint64)
+		// -ln(1-v) is never below v, so a v above the usual draw times the weight
+		// cannot draw less.
+		if v := usual * p.weights[i] / c.weight; v < 1 {
+			most = uint64(v * (1 << 63) * 2)
+		}
+		c.tickets = append(c.tickets, ticket{hash: w.Hash, most: most, weight: p.weights[i]})
+	}
+	c.version = p.version
 }
 
-// firstBelow is first among the draws below least.
-func firstBelow(p *Pool, key uint64, free int, bound, least float64) int {
-	best := -1
-	for i := range p.tickets {
-		t := &p.tickets[i]
-		// -ln(1-v) is never below v, so most workers lose without a logarithm, and
-		// without a look at their counts.
-		v := fraction(key, t.hash)
-		if v >= least*t.weight {
+// home returns the first worker of the key's ranking, or -1 in an empty pool.
+func (c *consistentHash) home(key uint64) int {
+	best, least := -1, math.Inf(1)
+	for i := range c.tickets {
+		t := &c.tickets[i]
+		x := mix(key, t.hash)
+		if x > t.most {
 			continue
 		}
-		d := exponential(v) / t.weight
-		if w := p.workers[i]; d < least && w.Free >= free && float64(w.InFlight) < bound*t.weight {
+		if v := fraction(x); v < least*t.weight {
+			if d := exponential(v) / t.weight; d < least {
+				best, least = i, d
+			}
+		}
+	}
+	if best >= 0 && least < usual/c.weight {
+		return best
+	}
+	for i := range c.tickets {
+		t := &c.tickets[i]
+		if d := exponential(fraction(mix(key, t.hash))) / t.weight; d < least {
 			best, least = i, d
 		}
 	}
 	return best
+}
+
+// Classes of workers for a task that may overflow, the best one first.
+const (
+	within = iota // a real slot, within the bound
+	beyond        // a real slot, above the bound
+	aheadWithin
+	aheadBeyond
+	classes
+)
+
+// ranked is the worker with the least draw of its class.
+type ranked struct {
+	worker int
+	draw   float64
+}
+
+// next returns the first worker of the key's ranking of the best class that has
+// any, or -1.
+func (c *consistentHash) next(p *Pool, key uint64) int {
+	bound := c.bound * float64(p.inFlight+1) / c.weight
+	best, least := -1, usual/c.weight
+	for i := range c.tickets {
+		t := &c.tickets[i]
+		x := mix(key, t.hash)
+		if x > t.most {
+			continue
+		}
+		v := fraction(x)
+		if v >= least*t.weight {
+			continue
+		}
+		d := exponential(v) / t.weight
+		if w := p.workers[i]; d < least && w.real() && float64(w.InFlight) < bound*t.weight {
+			best, least = i, d
+		}
+	}
+	if best >= 0 {
+		return best
+	}
+	return c.nextOfAll(p, key, bound)
+}
+
+// nextOfAll is next when no usual draw is good enough.
+func (c *consistentHash) nextOfAll(p *Pool, key uint64, bound float64) int {
+	var best [classes]ranked
+	for class := range best {
+		best[class] = ranked{-1, math.Inf(1)}
+	}
+	for i, w := range p.workers {
+		if w.Free <= 0 {
+			continue
+		}
+		t := &c.tickets[i]
+		class := within
+		if !w.real() {
+			class = aheadWithin
+		}
+		if float64(w.InFlight) >= bound*t.weight {
+			class++
+		}
+		if d := exponential(fraction(mix(key, t.hash))) / t.weight; d < best[class].draw {
+			best[class] = ranked{i, d}
+		}
+	}
+	for _, b := range best {
+		if b.worker >= 0 {
+			return b.worker
+		}
+	}
+	return -1
 }
 
 // exponential returns -ln(1-v). Draws that win are small, and there the first
@@ -84,8 +190,11 @@ func exponential(v float64) float64 {
 	return v * (1 + v*(1./2+v*(1./3+v*(1./4+v*(1./5+v/6)))))
 }
 
-// fraction mixes two hashes into a number that is uniform in [0, 1).
-func fraction(key, worker uint64) float64 {
+// mix makes one hash of two.
+func mix(key, worker uint64) uint64 {
 	hi, lo := bits.Mul64(key^worker, 0x9e3779b97f4a7c15)
-	return float64((hi^lo)>>11) / (1 << 53)
+	return hi ^ lo
 }
+
+// fraction makes a hash a number that is uniform in [0, 1).
+func fraction(hash uint64) float64 { return float64(hash>>11) / (1 << 53) }

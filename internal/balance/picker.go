@@ -1,6 +1,10 @@
 package balance
 
-import "github.com/fenfa/fenfa/internal/task"
+import (
+	"math/rand/v2"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
 
 // Picker is a balancing policy.
 type Picker interface {
@@ -11,17 +15,28 @@ type Picker interface {
 	Pick(p *Pool, key string) (i int, ok bool)
 }
 
-// New returns the picker that the settings name.
-func New(b task.Balance) (Picker, error) {
+// New returns the picker that the settings name. What it draws at random follows
+// from the seed alone.
+func New(b task.Balance, seed uint64) (Picker, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
 	switch b.Policy {
 	case task.BalanceRoundRobin:
 		return &roundRobin{}, nil
+	case task.BalanceRandom:
+		return &random{draws: newDraws(seed)}, nil
+	case task.BalanceWeighted:
+		return &weighted{}, nil
+	case task.BalanceP2C:
+		return &p2c{draws: newDraws(seed)}, nil
 	case task.BalanceConsistentHash:
 		return &consistentHash{bound: b.LoadBound, wait: b.Overflow == "wait"}, nil
 	default:
-		return &leastInflight{}, nil
+		return leastInflight{}, nil
 	}
+}
+
+func newDraws(seed uint64) draws {
+	return draws{rng: *rand.NewPCG(seed, 0)}
 }

@@ -20,7 +20,7 @@ type fleet struct {
 func newFleet(slots int, weights ...float64) *fleet {
 	f := &fleet{}
 	for i, weight := range weights {
-		f.Add(&Worker{Hash: HashID("worker-" + strconv.Itoa(i)), Weight: weight, Free: slots})
+		f.Add(&Worker{Hash: HashID("worker-" + strconv.Itoa(i)), Free: slots}, weight)
 	}
 	return f
 }
@@ -39,11 +39,17 @@ func (f *fleet) give(i int) {
 	f.Adjust(-1)
 }
 
+// after is the load of a worker after one more task.
+func (f *fleet) after(i int) float64 { return float64(f.workers[i].InFlight+1) / f.weights[i] }
+
 // load is how much more than its share the busiest worker has.
 func (f *fleet) load() float64 {
-	worst := 0.0
-	for _, w := range f.workers {
-		worst = max(worst, float64(w.InFlight)*f.weight/(w.Weight*float64(f.inFlight)))
+	worst, weight := 0.0, 0.0
+	for i := range f.workers {
+		weight += f.Weight(i)
+	}
+	for i, w := range f.workers {
+		worst = max(worst, float64(w.InFlight)*weight/(f.Weight(i)*float64(f.inFlight)))
 	}
 	return worst
 }
@@ -55,7 +61,7 @@ func picker(tb testing.TB, policy string, change ...func(*task.Balance)) Picker 
 	for _, f := range change {
 		f(&b)
 	}
-	p, err := New(b)
+	p, err := New(b, 1)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -64,10 +70,10 @@ func picker(tb testing.TB, policy string, change ...func(*task.Balance)) Picker 
 
 func waiting(b *task.Balance) { b.Overflow = "wait" }
 
-var policies = []string{task.BalanceRoundRobin, task.BalanceLeastInflight, task.BalanceConsistentHash}
+var policies = task.BalancePolicies()
 
 func TestNewRefusesAnUnknownPolicy(t *testing.T) {
-	_, err := New(task.Balance{Policy: "random_walk", LoadBound: 1.25, Overflow: "next"})
+	_, err := New(task.Balance{Policy: "random_walk", LoadBound: 1.25, Overflow: "next"}, 1)
 	if task.CodeOf(err) != task.CodeInvalidArgument {
 		t.Fatalf("got %v", err)
 	}
@@ -157,7 +163,7 @@ func TestLeastInflightIsExact(t *testing.T) {
 			continue
 		}
 		for j, w := range f.workers {
-			if w.Free > 0 && less(w, f.workers[i]) {
+			if w.Free > 0 && f.after(j) < f.after(i) {
 				t.Fatalf("picked %d with %+v while %d has %+v", i, *f.workers[i], j, *w)
 			}
 		}
@@ -345,8 +351,8 @@ func TestPoolSumsFollowItsWorkers(t *testing.T) {
 	f.take(1)
 	f.take(2)
 	f.Remove(1)
-	if f.Len() != 2 || f.weight != 4 || f.inFlight != 1 {
-		t.Errorf("got %d workers, weight %v, %d in flight", f.Len(), f.weight, f.inFlight)
+	if f.Len() != 2 || f.Weight(1) != 3 || f.inFlight != 1 {
+		t.Errorf("got %d workers, weights %v, %d in flight", f.Len(), f.weights, f.inFlight)
 	}
 }
 

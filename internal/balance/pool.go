@@ -6,37 +6,39 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Worker is one worker as a picker sees it. It may stand in several pools.
-// Hash and Weight do not change while it stands in one.
+// Worker is one worker as a picker sees it. It may stand in several pools. Hash
+// does not change while it stands in one.
 type Worker struct {
 	// Hash is HashID of the worker's ID, so that a worker that comes back gets the
 	// keys that it had.
 	Hash uint64
-	// Weight is the share of the load relative to other workers, greater than 0.
-	Weight float64
 	// InFlight is the number of slots taken.
 	InFlight int
 	// Free is the number of slots that may be taken now; with none the worker is no
 	// candidate.
 	Free int
+	// Ahead is how many of Free are prefetch, beyond the worker's real slots: 0 to
+	// Free. They are taken only when no worker of the pool has a real slot.
+	Ahead int
 }
+
+// real reports whether the worker has a slot that is not prefetch.
+func (w *Worker) real() bool { return w.Free > w.Ahead }
 
 // HashID returns the hash of a worker's ID.
 func HashID(id string) uint64 { return xxhash.Sum64String(id) }
 
-// Pool is a set of workers with its sums.
+// Pool is a set of workers with their weights, and what its picker remembers of
+// each. The zero value is an empty pool.
 type Pool struct {
 	workers  []*Worker
-	tickets  []ticket // of the worker at the same index
-	weight   float64
+	weights  []float64 // of the worker at the same index
+	turns    turns
+	latency  latencies
 	inFlight int
-}
-
-// ticket is what consistent hashing reads of every worker for every pick, side
-// by side in memory.
-type ticket struct {
-	hash   uint64
-	weight float64
+	// version changes with the workers and their weights, so that pickers know when
+	// what they derived from them is stale.
+	version uint64
 }
 
 // Len is the number of workers.
@@ -45,23 +47,38 @@ func (p *Pool) Len() int { return len(p.workers) }
 // InFlight is the number of slots taken of all its workers.
 func (p *Pool) InFlight() int { return p.inFlight }
 
-// Add puts the worker at the end of the pool.
-func (p *Pool) Add(w *Worker) {
+// Weight is the share of the load that the worker at index i is to have relative
+// to the others.
+func (p *Pool) Weight(i int) float64 { return p.weights[i] }
+
+// Add puts the worker at the end of the pool. The weight is finite and greater
+// than 0.
+func (p *Pool) Add(w *Worker, weight float64) {
 	p.workers = append(p.workers, w)
-	p.tickets = append(p.tickets, ticket{hash: w.Hash, weight: w.Weight})
-	p.weight += w.Weight
+	p.weights = append(p.weights, weight)
+	p.turns.add(weight)
+	p.latency.add()
 	p.inFlight += w.InFlight
+	p.version++
 }
 
 // Remove takes out the worker at index i; those behind it move up by one.
 func (p *Pool) Remove(i int) {
 	p.inFlight -= p.workers[i].InFlight
 	p.workers = slices.Delete(p.workers, i, i+1)
-	p.tickets = slices.Delete(p.tickets, i, i+1)
-	// The sum is made anew, so that rounding errors do not pile up.
-	p.weight = 0
-	for _, w := range p.workers {
-		p.weight += w.Weight
+	p.weights = slices.Delete(p.weights, i, i+1)
+	p.turns.remove(i)
+	p.latency.remove(i)
+	p.version++
+}
+
+// Reweigh changes the weight of the worker at index i; it is finite and greater
+// than 0. The worker keeps what it has in flight.
+func (p *Pool) Reweigh(i int, weight float64) {
+	if was := p.weights[i]; was != weight {
+		p.turns.reweigh(i, was/weight)
+		p.weights[i] = weight
+		p.version++
 	}
 }
 

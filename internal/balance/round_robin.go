@@ -8,17 +8,22 @@ type roundRobin struct {
 
 // Pick implements Picker.
 func (r *roundRobin) Pick(p *Pool, _ string) (int, bool) {
-	n := len(p.workers)
+	n, ahead := len(p.workers), -1
 	i := r.next
 	for range n {
 		if i >= n {
 			i = 0
 		}
-		if p.workers[i].Free > 0 {
+		if w := p.workers[i]; w.real() {
 			r.next = i + 1
 			return i, true
+		} else if w.Free > 0 && ahead < 0 {
+			ahead = i
 		}
 		i++
 	}
-	return -1, false
+	if ahead >= 0 {
+		r.next = ahead + 1
+	}
+	return ahead, ahead >= 0
 }

@@ -133,7 +133,7 @@ func (d *Dispatcher) joinPools(s *Session, c *calls) {
 	for _, name := range s.hello.Queues {
 		q := d.queueOf(name)
 		q.members = append(q.members, s)
-		q.pool.Add(&s.worker)
+		q.pool.Add(&s.worker, s.hello.Weight)
 		s.queues = append(s.queues, q)
 		if q.reconsider() {
 			d.offerAll(q, c)

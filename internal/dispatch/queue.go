@@ -55,7 +55,7 @@ func (q *queue) use(b task.Balance) bool {
 	if q.settings == b {
 		return false
 	}
-	picker, err := balance.New(b)
+	picker, err := balance.New(b, balance.HashID(q.name))
 	if err != nil {
 		return false
 	}

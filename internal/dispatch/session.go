@@ -55,7 +55,7 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 		return nil, err
 	}
 	s := &Session{d: d, hello: h, out: newOutgoing(d.cfg.MaxBuffered)}
-	s.worker = balance.Worker{Hash: balance.HashID(h.WorkerID), Weight: h.Weight, Free: h.Slots}
+	s.worker = balance.Worker{Hash: balance.HashID(h.WorkerID), Free: h.Slots}
 	s.since = d.cfg.Clock.Now()
 	s.heard.Store(int64(s.since.Sub(d.started)))
 

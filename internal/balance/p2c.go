@@ -1,0 +1,57 @@
+package balance
+
+// p2c draws two different workers by weight and takes the one with the lower
+// cost (the power of two choices; Mitzenmacher, 2001). The cost is the estimated
+// latency, times (in flight + 1), over the weight: how long a task that comes now
+// keeps the worker busy.
+type p2c struct {
+	draws draws
+}
+
+// Pick implements Picker.
+func (c *p2c) Pick(p *Pool, _ string) (int, bool) {
+	if len(p.workers) == 0 {
+		return -1, false
+	}
+	first := -1
+	for range tries {
+		i := c.draws.draw(p)
+		switch {
+		case i == first || !p.workers[i].real():
+		case first < 0:
+			first = i
+		default:
+			return cheaper(p, first, i), true
+		}
+	}
+	return cheapest(p)
+}
+
+// cheaper returns the worker of the two with the lower cost.
+func cheaper(p *Pool, a, b int) int {
+	typical := p.latency.typical()
+	// Crosswise, so that nothing is divided.
+	if cost(p, b, typical)*p.weights[a] < cost(p, a, typical)*p.weights[b] {
+		return b
+	}
+	return a
+}
+
+// cheapest returns the worker with the lowest cost of those with a real slot, or
+// else of those with any. It is for pools in which too few have one to be drawn.
+func cheapest(p *Pool) (int, bool) {
+	best, real := -1, false
+	for i, w := range p.workers {
+		switch {
+		case w.Free <= 0 || real && !w.real():
+		case best < 0 || !real && w.real() || cheaper(p, best, i) == i:
+			best, real = i, w.real()
+		}
+	}
+	return best, best >= 0
+}
+
+// cost is that of one more task, before the weight counts.
+func cost(p *Pool, i int, typical float64) float64 {
+	return p.latency.estimate(i, typical) * float64(p.workers[i].InFlight+1)
+}
