@@ -79,7 +79,7 @@ func (d *Dispatcher) choke(s *Session) {
 // take moves free slots to those in flight. The caller holds mu.
 func (s *Session) take(n int) {
 	s.worker.InFlight += n
-	s.worker.Free -= n
+	s.refresh()
 	for _, q := range s.queues {
 		q.pool.Adjust(n)
 	}

@@ -38,14 +38,17 @@ type Session struct {
 	failed  atomic.Int64
 
 	// Under Dispatcher.mu:
-	worker   balance.Worker
-	held     int // slots that are held for woken partitions
-	queues   []*queue
-	turn     int   // queue that is served first when a slot comes free
-	lostAt   int64 // when the stream broke, as heard; 0: it did not
-	draining bool
-	choked   bool // too many bytes wait for the worker
-	ended    bool
+	worker    balance.Worker
+	held      int // slots that are held for woken partitions
+	queues    []*queue
+	turn      int   // queue that is served first when a slot comes free
+	lostAt    int64 // when the stream broke, as heard; 0: it did not
+	draining  bool
+	choked    bool // too many bytes wait for the worker
+	quiet     bool
+	prefetch  int
+	setWeight float64 // 0: the worker's own counts
+	ended     bool
 }
 
 // Register begins a session. A session that the same worker has already ends
@@ -134,6 +137,19 @@ func (s *Session) Drain() {
 	s.d.deliver(&calls)
 }
 
+// Prefetch says how many leases beyond its slots the worker wants to hold, so
+// that a slot that comes free has its next task at once. It is bounded by the
+// number of slots; before the first call it is 0.
+func (s *Session) Prefetch(n int) {
+	s.d.change(s, func() { s.prefetch = min(max(0, n), s.hello.Slots) })
+}
+
+// Quiet says whether the worker wants nothing new. It keeps its session, and
+// finishes what it has.
+func (s *Session) Quiet(on bool) {
+	s.d.change(s, func() { s.quiet = on })
+}
+
 // Leave ends the session at the worker's own wish.
 func (s *Session) Leave() { s.finish(ErrLeft) }
 
@@ -169,9 +185,10 @@ func (d *Dispatcher) change(s *Session, f func()) {
 
 // refresh computes how many slots may be taken now. The caller holds mu.
 func (s *Session) refresh() {
-	s.worker.Free = 0
-	if !s.ended && !s.draining && !s.choked && !s.suspect.Load() {
-		s.worker.Free = s.hello.Slots - s.worker.InFlight - s.held
+	s.worker.Free, s.worker.Ahead = 0, 0
+	if !s.ended && !s.draining && !s.quiet && !s.choked && !s.suspect.Load() {
+		s.worker.Free = max(0, s.hello.Slots+s.prefetch-s.worker.InFlight-s.held)
+		s.worker.Ahead = min(s.worker.Free, s.prefetch)
 	}
 }
 

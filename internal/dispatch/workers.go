@@ -13,26 +13,51 @@ type State string
 // The states of a session.
 const (
 	StateActive   State = "active"
+	StateQuiet    State = "quiet"    // wants nothing new, and stays
 	StateSuspect  State = "suspect"  // silent or without a stream: nothing new
 	StateDraining State = "draining" // finishes what it has
 )
 
 // Worker is what is known of a connected worker at one moment.
 type Worker struct {
-	ID           string
-	State        State
-	Queues       []string
-	Slots        int
-	InFlight     int // slots taken
-	Weight       float64
-	Labels       map[string]string
-	Client       string
-	Address      string
-	ConnectedAt  time.Time
-	HeartbeatAge time.Duration // since any message arrived
-	Done         int64         // outcomes of this session
-	Failed       int64
+	ID       string
+	State    State
+	Queues   []string
+	Slots    int
+	Prefetch int // leases that it may hold beyond its slots
+	InFlight int // slots taken
+	Weight   float64
+	// EffectiveWeight is what the weight counts for now: less after a start.
+	EffectiveWeight float64
+	WeightIsSet     bool      // by SetWeight, not by the worker
+	Serving         []Serving // by queue
+	Labels          map[string]string
+	Client          string
+	Address         string
+	ConnectedAt     time.Time
+	HeartbeatAge    time.Duration // since any message arrived
+	Done            int64         // outcomes of this session
+	Failed          int64
 }
+
+// Serving is a worker's part in one queue.
+type Serving struct {
+	Queue    string
+	InFlight int
+	// Latency is how long a task will probably take, from hand-out to outcome; 0: not
+	// measured yet.
+	Latency time.Duration
+	// EjectedUntil is when the worker gets tasks of the queue again; zero: it is not
+	// ejected.
+	EjectedUntil time.Time
+	EjectedFor   string // EjectedForFailures or EjectedForFlapping
+}
+
+// Why a worker is ejected.
+const (
+	EjectedForFailures = "failures" // more of its attempts fail than those of others
+	EjectedForFlapping = "flapping" // its sessions broke again and again
+)
 
 // Workers lists the connected workers by ID.
 func (d *Dispatcher) Workers() []Worker {
@@ -41,16 +66,30 @@ func (d *Dispatcher) Workers() []Worker {
 	defer d.mu.Unlock()
 	workers := make([]Worker, 0, len(d.byWorker))
 	for _, s := range d.byWorker {
-		workers = append(workers, Worker{
-			ID: s.ref.ID, State: s.state(), Queues: slices.Clone(s.hello.Queues),
-			Slots: s.hello.Slots, InFlight: s.worker.InFlight, Weight: s.hello.Weight,
-			Labels: maps.Clone(s.hello.Labels), Client: s.hello.Client, Address: s.hello.Address,
-			ConnectedAt: s.since, HeartbeatAge: max(0, now-time.Duration(s.heard.Load())),
-			Done: s.done.Load(), Failed: s.failed.Load(),
-		})
+		workers = append(workers, s.describe(now))
 	}
 	slices.SortFunc(workers, func(a, b Worker) int { return strings.Compare(a.ID, b.ID) })
 	return workers
+}
+
+// describe is under Dispatcher.mu.
+func (s *Session) describe(now time.Duration) Worker {
+	weight := s.hello.Weight
+	if s.setWeight > 0 {
+		weight = s.setWeight
+	}
+	w := Worker{
+		ID: s.ref.ID, State: s.state(), Queues: slices.Clone(s.hello.Queues),
+		Slots: s.hello.Slots, Prefetch: s.prefetch, InFlight: s.worker.InFlight,
+		Weight: weight, EffectiveWeight: weight, WeightIsSet: s.setWeight > 0,
+		Labels: maps.Clone(s.hello.Labels), Client: s.hello.Client, Address: s.hello.Address,
+		ConnectedAt: s.since, HeartbeatAge: max(0, now-time.Duration(s.heard.Load())),
+		Done: s.done.Load(), Failed: s.failed.Load(),
+	}
+	for _, name := range w.Queues {
+		w.Serving = append(w.Serving, Serving{Queue: name})
+	}
+	return w
 }
 
 // Serving is how many workers may get tasks of the queue.
@@ -70,6 +109,8 @@ func (s *Session) state() State {
 		return StateSuspect
 	case s.draining:
 		return StateDraining
+	case s.quiet:
+		return StateQuiet
 	default:
 		return StateActive
 	}
