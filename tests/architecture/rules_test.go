@@ -15,7 +15,8 @@ var layers = [][]string{
 	{"internal/node"},
 	{"fenfatest", "internal/bench", "internal/demo"},
 	{"cmd/fenfa"},
-	{"tests/architecture", "tests/engine", "tests/robustness"},
+	{"tests/architecture", "tests/engine", "tests/harness"},
+	{"tests/robustness", "tests/workers"},
 }
 
 // ban keeps an import, with all below it, to the packages that are there for it.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // smallDisk mounts a file system of the given size that lives in memory. It
@@ -51,9 +52,9 @@ func fill(t *testing.T, client *fenfa.Client) (confirmed []submission, refusal e
 }
 
 func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
-	n := newNode(t, filepath.Join(smallDisk(t, "1g"), "data"))
-	n.start()
-	client := n.dial()
+	n := harness.NewNode(t, filepath.Join(smallDisk(t, "1g"), "data"))
+	n.Start()
+	client := n.Dial()
 	configure(t, client)
 
 	confirmed, refusal := fill(t, client)
@@ -66,9 +67,9 @@ func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
 	t.Logf("%d orders of 512 KiB were confirmed before: %v", len(confirmed), refusal)
 
 	// A restart on the full disk works too.
-	n.kill()
-	n.launch()
-	startWorker(t, n.grpc, "worker")
+	n.Kill()
+	n.Launch()
+	startWorker(t, n.GRPC, "worker")
 	check(t, client, confirmed)
 }
 
@@ -77,32 +78,32 @@ func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
 // moment has it; what it confirmed is there when there is room again.
 func TestADiskThatFailsEndsTheNodeAndLosesNothing(t *testing.T) {
 	disk := smallDisk(t, "1g")
-	n := newNode(t, filepath.Join(disk, "data"))
-	n.start()
-	client := n.dial(fenfa.WithSubmitTimeout(2 * time.Second))
+	n := harness.NewNode(t, filepath.Join(disk, "data"))
+	n.Start()
+	client := n.Dial(fenfa.WithSubmitTimeout(2 * time.Second))
 	configure(t, client)
-	startWorker(t, n.grpc, "worker")
+	startWorker(t, n.GRPC, "worker")
 	load := &load{t: t, client: client, keys: 8, every: time.Millisecond, prefix: "sku", pad: noise(32 << 10)}
 	stop := load.start()
-	if err := eventually(t.Context(), "200 orders are confirmed", func(context.Context) bool { return load.confirmed() >= 200 }); err != nil {
+	if err := harness.Eventually(t.Context(), "200 orders are confirmed", func(context.Context) bool { return load.confirmed() >= 200 }); err != nil {
 		t.Fatal(err)
 	}
 
 	balloon := inflate(t, disk)
 	select {
 	case <-n.Done():
-		if code := n.code(); code != exitNode {
+		if code := n.Code(); code != exitNode {
 			t.Errorf("the node ended with code %d, want %d", code, exitNode)
 		}
-		noStackTrace(t, n.output())
+		noStackTrace(t, n.Output())
 	case <-time.After(3 * time.Second):
 		t.Log("the node got by without room")
 	}
 	if err := os.Remove(balloon); err != nil {
 		t.Fatal(err)
 	}
-	n.kill()
-	n.start()
+	n.Kill()
+	n.Start()
 	stop()
 	check(t, client, load.submissions)
 }

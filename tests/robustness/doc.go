@@ -10,6 +10,5 @@
 // runs the handler until it is told to stop.
 //
 // FENFA_KILLS sets how often the node is killed (default 10), FENFA_DURATION for
-// how long instead; make robustness sets both. FENFA_BINARY names a binary to
-// test instead of building one.
+// how long instead; make robustness sets both.
 package robustness

@@ -11,6 +11,7 @@ import (
 	fenfa "github.com/fenfa/fenfa"
 	"github.com/fenfa/fenfa/internal/history"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // evidence is what can be told of a run from outside, after everything came to
@@ -32,7 +33,7 @@ func noteKey(of string) string { return "note-" + of }
 // collect waits until nothing is left to do and gathers the evidence.
 func collect(t *testing.T, client *fenfa.Client, submissions []submission) *evidence {
 	t.Helper()
-	if err := eventually(t.Context(), "nothing is left to do", func(ctx context.Context) bool { return idle(ctx, client) }); err != nil {
+	if err := harness.Eventually(t.Context(), "nothing is left to do", func(ctx context.Context) bool { return idle(ctx, client) }); err != nil {
 		describe(t, client)
 		t.Fatal(err)
 	}

@@ -3,20 +3,23 @@ package robustness
 import (
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // TestNothingIsLostOrDoubledWhenTheNodeIsKilled kills the node at random moments
 // under load, every tenth time before it is ready again, and checks the history
 // of all that was confirmed.
 func TestNothingIsLostOrDoubledWhenTheNodeIsKilled(t *testing.T) {
-	n := newNode(t, t.TempDir())
-	n.start()
-	client := n.dial()
+	n := harness.NewNode(t, t.TempDir())
+	n.Start()
+	client := n.Dial()
 	configure(t, client)
-	startWorker(t, n.grpc, "worker-1")
-	startWorker(t, n.grpc, "worker-2")
+	startWorker(t, n.GRPC, "worker-1")
+	startWorker(t, n.GRPC, "worker-2")
 
 	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku"}
 	stop := load.start()
@@ -27,14 +30,14 @@ func TestNothingIsLostOrDoubledWhenTheNodeIsKilled(t *testing.T) {
 	for more := killing(t); more(kills); kills++ {
 		after := time.Duration(moments.Int64N(int64(400 * time.Millisecond)))
 		<-time.After(after)
-		n.kill()
-		n.launch()
+		n.Kill()
+		n.Launch()
 		if kills%10 == 9 {
 			<-time.After(after / 4)
-			n.kill()
-			n.launch()
+			n.Kill()
+			n.Launch()
 		}
-		n.awaitReady()
+		n.AwaitReady()
 		if t.Failed() {
 			break
 		}
@@ -56,6 +59,12 @@ func killing(t *testing.T) func(kills int) bool {
 		end := time.Now().Add(d)
 		return func(int) bool { return time.Now().Before(end) }
 	}
-	most := envInt(t, "FENFA_KILLS", 10)
+	most := 10
+	if s := os.Getenv("FENFA_KILLS"); s != "" {
+		var err error
+		if most, err = strconv.Atoi(s); err != nil {
+			t.Fatalf("read FENFA_KILLS: %v", err)
+		}
+	}
 	return func(kills int) bool { return kills < most }
 }

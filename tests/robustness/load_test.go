@@ -9,6 +9,7 @@ import (
 	"time"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // submission is what its submitter knows of one order.
@@ -85,7 +86,7 @@ func (l *load) submitter(ctx context.Context, i int) {
 // repeated.
 func (l *load) submit(task *fenfa.Task) bool {
 	var last error
-	err := eventually(l.t.Context(), "somebody confirms "+task.ID().String(), func(ctx context.Context) bool {
+	err := harness.Eventually(l.t.Context(), "somebody confirms "+task.ID().String(), func(ctx context.Context) bool {
 		_, last = l.client.Submit(ctx, task)
 		return last == nil || !passing(last)
 	})

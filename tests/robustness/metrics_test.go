@@ -5,8 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +13,7 @@ import (
 	"testing"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/metrics.md")
@@ -28,12 +27,12 @@ type metric struct {
 // TestTheMetricsPageShowsWhatANodeShows compares docs/metrics.md with /metrics of
 // a node that has had some work. With -update it writes the page.
 func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
-	n := newNode(t, t.TempDir())
-	n.start()
-	client := n.dial()
+	n := harness.NewNode(t, t.TempDir())
+	n.Start()
+	client := n.Dial()
 	configure(t, client)
-	startWorker(t, n.grpc, "worker")
-	leaver := startWorker(t, n.grpc, "leaver")
+	startWorker(t, n.GRPC, "worker")
+	leaver := startWorker(t, n.GRPC, "leaver")
 	var submissions []submission
 	for i := 1; i <= 5; i++ {
 		task := fenfa.NewTask(orders, order{N: i, Fail: i % 2}, fenfa.Key("sku"))
@@ -43,7 +42,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 		submissions = append(submissions, submission{id: task.ID(), key: "sku", n: i, confirmed: true})
 	}
 	check(t, client, submissions)
-	leaver.stop() // Ends of sessions are counted too.
+	leaver.Stop() // Ends of sessions are counted too.
 
 	page := filepath.Join("..", "..", "docs", "metrics.md")
 	text, err := os.ReadFile(page)
@@ -54,7 +53,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	if !table.Match(text) {
 		t.Fatalf("%s has no table of metrics", page)
 	}
-	want := table.ReplaceAllString(string(text), strings.ReplaceAll(tableOf(parseMetrics(t, n.metrics())), "$", "$$"))
+	want := table.ReplaceAllString(string(text), strings.ReplaceAll(tableOf(parseMetrics(t, metrics(t, n))), "$", "$$"))
 	if want == string(text) {
 		return
 	}
@@ -68,25 +67,14 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 }
 
 // metrics returns what the node says at /metrics, once it has seen a worker leave.
-func (n *node) metrics() string {
-	n.t.Helper()
+func metrics(t *testing.T, n *harness.Node) string {
+	t.Helper()
 	var said string
-	if err := eventually(n.t.Context(), "the node shows its metrics", func(ctx context.Context) bool {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+"/metrics", http.NoBody)
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return false
-		}
-		body, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		said = string(body)
-		return err == nil && response.StatusCode == http.StatusOK && strings.Contains(said, "\nfenfa_dispatch_sessions_ended_total{")
-	}); err != nil {
-		n.t.Fatal(err)
-	}
+	harness.Await(t, "the node shows its metrics", func(ctx context.Context) bool {
+		var err error
+		said, err = n.Metrics(ctx)
+		return err == nil && strings.Contains(said, "\nfenfa_dispatch_sessions_ended_total{")
+	})
 	return said
 }
 

@@ -5,16 +5,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // held is one order that a worker holds while another worker waits.
 type held struct {
 	client      *fenfa.Client
-	first       *process
+	first       *harness.Process
 	id          fenfa.ID
 	gate        string // the file that the first delivery waits for
 	submissions []submission
@@ -24,11 +24,11 @@ type held struct {
 // until the worker holds the first of them.
 func holdOrder(t *testing.T) *held {
 	t.Helper()
-	n := newNode(t, t.TempDir())
-	n.start()
-	h := &held{client: n.dial(), gate: filepath.Join(t.TempDir(), "gate")}
+	n := harness.NewNode(t, t.TempDir())
+	n.Start()
+	h := &held{client: n.Dial(), gate: filepath.Join(t.TempDir(), "gate")}
 	configure(t, h.client)
-	h.first = startWorker(t, n.grpc, "first")
+	h.first = startWorker(t, n.GRPC, "first")
 	for i := 1; i <= 20; i++ {
 		o := order{N: i}
 		if i == 1 {
@@ -41,12 +41,12 @@ func holdOrder(t *testing.T) *held {
 		h.submissions = append(h.submissions, submission{id: task.ID(), key: "sku", n: i, confirmed: true})
 	}
 	h.id = h.submissions[0].id
-	if err := eventually(t.Context(), "the worker holds the order", func(context.Context) bool {
-		return strings.Contains(h.first.output(), "holding "+h.id.String())
+	if err := harness.Eventually(t.Context(), "the worker holds the order", func(context.Context) bool {
+		return strings.Contains(h.first.Output(), "holding "+h.id.String())
 	}); err != nil {
 		t.Fatal(err)
 	}
-	startWorker(t, n.grpc, "second")
+	startWorker(t, n.GRPC, "second")
 	return h
 }
 
@@ -55,7 +55,7 @@ func holdOrder(t *testing.T) *held {
 func (h *held) awaitDone(t *testing.T) {
 	t.Helper()
 	var status *fenfa.TaskStatus
-	if err := eventually(t.Context(), "the order is done", func(ctx context.Context) bool {
+	if err := harness.Eventually(t.Context(), "the order is done", func(ctx context.Context) bool {
 		var err error
 		status, err = h.client.Task(ctx, h.id)
 		return err == nil && status.State.Final()
@@ -72,20 +72,20 @@ func (h *held) awaitDone(t *testing.T) {
 
 func TestAFrozenWorkersLateOutcomeChangesNothing(t *testing.T) {
 	h := holdOrder(t)
-	h.first.signal(syscall.SIGSTOP)
+	h.first.Freeze()
 	h.awaitDone(t)
 
 	// The first worker wakes, finishes its handler and answers, too late.
 	if err := os.WriteFile(h.gate, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.first.signal(syscall.SIGCONT)
-	if err := eventually(t.Context(), "the first worker is connected again", func(context.Context) bool {
-		return strings.Count(h.first.output(), "worker connected") == 2
+	h.first.Thaw()
+	if err := harness.Eventually(t.Context(), "the first worker is connected again", func(context.Context) bool {
+		return strings.Count(h.first.Output(), "worker connected") == 2
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if code := h.first.stop(); code != 0 {
+	if code := h.first.Stop(); code != 0 {
 		t.Errorf("the first worker ended with code %d: it should drain", code)
 	}
 	check(t, h.client, h.submissions)
@@ -93,7 +93,7 @@ func TestAFrozenWorkersLateOutcomeChangesNothing(t *testing.T) {
 
 func TestAKilledWorkersTasksGoToAnother(t *testing.T) {
 	h := holdOrder(t)
-	h.first.kill()
+	h.first.Kill()
 	h.awaitDone(t)
 	check(t, h.client, h.submissions)
 }

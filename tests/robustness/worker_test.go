@@ -12,6 +12,7 @@ import (
 	"time"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 const (
@@ -34,13 +35,19 @@ type order struct {
 const workerName = "FENFA_ROBUSTNESS_WORKER_NAME"
 
 // startWorker starts a worker process for the node at addr.
-func startWorker(t *testing.T, addr, name string) *process {
+func startWorker(t *testing.T, addr, name string) *harness.Process {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	return harness.StartSelf(t, name, workerEnv+"="+addr, workerName+"="+name)
+}
+
+// configure makes the queues that the workers serve.
+func configure(t *testing.T, client *fenfa.Client) {
+	t.Helper()
+	for _, name := range []string{orders, notes} {
+		if _, _, err := client.ConfigureQueue(t.Context(), fenfa.Queue{Name: name}); err != nil {
+			t.Fatalf("configure %s: %v", name, err)
+		}
 	}
-	return start(t, name, []string{workerEnv + "=" + addr, workerName + "=" + name}, self)
 }
 
 // workerMain is the whole life of a worker process.
@@ -105,7 +112,7 @@ func countUp(ctx context.Context, task *fenfa.Task) error {
 // a handler that does not listen is what the fencing is for.
 func hold(ctx context.Context, task *fenfa.Task, file string) error {
 	fmt.Fprintln(os.Stderr, "holding "+task.ID().String())
-	return eventually(context.WithoutCancel(ctx), file+" exists", func(context.Context) bool {
+	return harness.Eventually(context.WithoutCancel(ctx), file+" exists", func(context.Context) bool {
 		_, err := os.Stat(file)
 		return err == nil
 	})

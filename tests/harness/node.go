@@ -1,0 +1,112 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"testing"
+
+	fenfa "github.com/fenfa/fenfa"
+)
+
+// Node is a place for a node: a data directory and addresses. Processes come and
+// go in it.
+type Node struct {
+	*Process // the one that was launched last
+
+	Data string // its data directory
+	GRPC string // where it listens for clients and workers
+	HTTP string // where it shows its health and metrics
+
+	t *testing.T
+}
+
+// NewNode makes a place on free ports of loopback, with data in the directory.
+func NewNode(t *testing.T, data string) *Node {
+	t.Helper()
+	return &Node{t: t, Data: data, GRPC: freeAddr(t), HTTP: freeAddr(t)}
+}
+
+// freeAddr returns a loopback address that nobody listens on. It lies below the
+// range that the system gives to outgoing connections, so that nobody takes it
+// while the node is down.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return addr
+	}
+	t.Fatal("no free port found")
+	return ""
+}
+
+// Launch starts a process and does not wait for it.
+func (n *Node) Launch() {
+	n.t.Helper()
+	n.Process = Start(n.t, "node", nil, *binary.Load(), "serve", "--data-dir", n.Data, "--grpc-listen", n.GRPC, "--http-listen", n.HTTP)
+}
+
+// Start starts a process and waits until it is ready.
+func (n *Node) Start() {
+	n.t.Helper()
+	n.Launch()
+	n.AwaitReady()
+}
+
+// AwaitReady waits until the node says that it is ready.
+func (n *Node) AwaitReady() {
+	n.t.Helper()
+	Await(n.t, "the node is ready", func(ctx context.Context) bool {
+		select {
+		case <-n.Done():
+			n.t.Fatalf("the node ended with code %d before it was ready:\n%s", n.Code(), n.Tail())
+		default:
+		}
+		_, err := n.get(ctx, "/readyz")
+		return err == nil
+	})
+}
+
+// Metrics returns what the node says at /metrics.
+func (n *Node) Metrics(ctx context.Context) (string, error) { return n.get(ctx, "/metrics") }
+
+// get asks the node over HTTP. Every answer but 200 is an error.
+func (n *Node) get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.HTTP+path, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("get %s: %s", path, response.Status)
+	}
+	return string(body), err
+}
+
+// Dial makes a client that lives as long as the test.
+func (n *Node) Dial(opts ...fenfa.DialOption) *fenfa.Client {
+	n.t.Helper()
+	client, err := fenfa.Dial(n.GRPC, append(opts, fenfa.WithLogger(slog.New(slog.DiscardHandler)))...)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { _ = client.Close() })
+	return client
+}
