@@ -74,7 +74,8 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		}
 	}
 	info, err := c.DescribeQueue(t.Context(), "q")
-	if err != nil || info.Queue != q || info.Stats.BacklogTasks != 7 || !info.Stats.Oldest.Equal(time.Unix(5, 0)) {
+	if err != nil || info.Queue != q || info.Stats.BacklogTasks != 7 || !info.Stats.Oldest.Equal(time.Unix(5, 0)) ||
+		info.Stats.StartP50 != time.Second || info.Stats.StartP99 != time.Minute {
 		t.Errorf("described %+v, %v", info, err)
 	}
 	list, err := c.Queues(t.Context())

@@ -78,7 +78,7 @@ func (f fakeQueues) Describe(_ context.Context, req *fenfav1.DescribeQueueReques
 	if q == nil {
 		return nil, refusal(codes.NotFound, &fenfav1.Error{Code: fenfav1.Code_CODE_NOT_FOUND, Message: "no such queue", Field: "name", RetryAfter: durationpb.New(time.Second)})
 	}
-	return &fenfav1.DescribeQueueResponse{Queue: q, Stats: &fenfav1.QueueStats{BacklogTasks: 7, Oldest: timestamppb.New(time.Unix(5, 0))}}, nil
+	return &fenfav1.DescribeQueueResponse{Queue: q, Stats: &fenfav1.QueueStats{BacklogTasks: 7, Oldest: timestamppb.New(time.Unix(5, 0)), StartP50: durationpb.New(time.Second), StartP99: durationpb.New(time.Minute)}}, nil
 }
 
 // List implements QueueService.

@@ -77,6 +77,7 @@ func (c *core) settled(now time.Time, l *lane) {
 		return
 	}
 	l.status = laneIdle
+	l.freed = now
 	if l.halt {
 		l.halt = false
 		if l.q.OnDead == task.OnDeadHalt {

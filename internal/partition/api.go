@@ -102,6 +102,11 @@ type QueueStats struct {
 	DoneTotal    int64
 	FailedTotal  int64
 	DeadTotal    int64
+	// StartP50 and StartP99 are what half of the tasks, and 99% of them, took at most
+	// over the last 10 to 20 s from when they could start to their hand-out; zero
+	// where nothing was handed out.
+	StartP50 time.Duration
+	StartP99 time.Duration
 }
 
 // Change is one row of the op log, as History returns it.

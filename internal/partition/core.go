@@ -177,6 +177,7 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 	if settings.OnDead == task.OnDeadSkip {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
 			l.status = laneIdle
+			l.freed = now
 			c.wake(now, l)
 		}
 	}
@@ -576,6 +577,7 @@ func (c *core) tick(now time.Time) {
 		switch {
 		case a.lane != nil && a.lane.status == laneBlocked && a.lane.until.Equal(a.at):
 			a.lane.status = laneIdle
+			a.lane.freed = a.at
 			c.wake(now, a.lane)
 		case a.item != nil && c.tasks[a.item.ID] == a.item && a.item.state == task.StateScheduled:
 			a.item.state = task.StateReady

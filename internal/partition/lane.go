@@ -26,6 +26,7 @@ type lane struct {
 	status  laneStatus
 	lease   *lease    // ordered: while leased
 	until   time.Time // while blocked
+	freed   time.Time // ordered: when its latest lease, block or halt ended
 	halt    bool      // becomes halted when its outcomes are durable
 	waited  bool      // for its key's records to be durable, since the last lease
 

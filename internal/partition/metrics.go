@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,10 +23,14 @@ type counters struct {
 	claims      prometheus.Counter
 	outboxRetry prometheus.Counter
 	corrupt     prometheus.Counter
+
+	mu     sync.Mutex
+	recent map[string]*startLatency // by queue
 }
 
 func newCounters(reg prometheus.Registerer) *counters {
 	c := &counters{
+		recent: make(map[string]*startLatency),
 		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fenfa_submit_tasks_total", Help: "Submitted tasks by what became of the submit: accepted, duplicate or refused.",
 		}, []string{"queue", "result"}),
@@ -60,17 +65,31 @@ type queueMetrics struct {
 	ended  [task.StateExpired + 1]prometheus.Counter
 	failed prometheus.Counter
 	start  prometheus.Observer
+	recent *startLatency
 }
 
 func (c *counters) queue(name string) *queueMetrics {
-	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name)}
+	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), recent: c.startLatency(name)}
 	for _, s := range []task.State{task.StateDone, task.StateDead, task.StateCancelled, task.StateExpired} {
 		m.ended[s] = c.ended.WithLabelValues(name, s.String())
 	}
 	return m
 }
 
+// startLatency returns what all partitions of a queue share.
+func (c *counters) startLatency(queue string) *startLatency {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.recent[queue] == nil {
+		c.recent[queue] = &startLatency{}
+	}
+	return c.recent[queue]
+}
+
 func (m *queueMetrics) started(now time.Time, it *item) {
+	if since, known := it.startableSince(); known {
+		m.recent.add(now, now.Sub(since))
+	}
 	if it.deliveries == 1 && it.RunAt.IsZero() {
 		m.start.Observe(now.Sub(it.CreatedAt.Time()).Seconds())
 	}

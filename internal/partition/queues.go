@@ -191,6 +191,7 @@ func (e *Engine) QueueStats(ctx context.Context, name string) (QueueStats, error
 		return QueueStats{}, fmt.Errorf("read backlog of queue %s: %w", name, err)
 	}
 	sum.BacklogTasks, sum.BacklogBytes, sum.Oldest = backlog.Tasks, backlog.Bytes, backlog.Oldest
+	sum.StartP50, sum.StartP99 = e.counts.startLatency(name).quantiles(e.cfg.Clock.Now())
 	return sum, nil
 }
 

@@ -57,12 +57,16 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 }
 
 func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
-	return &fenfav1.QueueStats{
+	w := &fenfav1.QueueStats{
 		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeToWire(s.Oldest),
 		Scheduled: s.Scheduled, Parked: s.Parked, Ready: s.Ready, Running: s.Running,
 		BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
 		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: int64(workers),
 	}
+	if s.StartP50 > 0 {
+		w.StartP50, w.StartP99 = durationpb.New(s.StartP50), durationpb.New(s.StartP99)
+	}
+	return w
 }
 
 // deadToWire leaves the payload out where it was not asked for.

@@ -219,6 +219,16 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	}
 }
 
+func TestStartLatencyIsShownWhereThereWasOne(t *testing.T) {
+	w := statsToWire(&partition.QueueStats{StartP50: time.Millisecond, StartP99: time.Second}, 1)
+	if w.GetStartP50().AsDuration() != time.Millisecond || w.GetStartP99().AsDuration() != time.Second {
+		t.Errorf("p50 is %v, p99 %v", w.GetStartP50(), w.GetStartP99())
+	}
+	if w = statsToWire(&partition.QueueStats{}, 1); w.StartP50 != nil || w.StartP99 != nil {
+		t.Errorf("nothing was handed out, but p50 is %v and p99 %v", w.GetStartP50(), w.GetStartP99())
+	}
+}
+
 func TestSizesForMessagesAreNearTheWire(t *testing.T) {
 	in := fullTask()
 	in.Payload = make([]byte, 5000)
