@@ -20,7 +20,8 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench NAME", Short: "Measure a node on this machine",
 		Long: `Measure a node on this machine: it runs in a process of its own, durable as always, with
-the client and the workers in this process, over loopback.
+the client and the workers in this process, over loopback. In busy, slow and skew the
+workers are processes of their own, and their handlers wait for a fixed time.
 
   limit    what the storage engine does at most on this disk, without fenfa
   drain    producers and workers at once: tasks a second, the whole way
@@ -28,6 +29,9 @@ the client and the workers in this process, over loopback.
   paced    latencies at a given rate (--rate), as an open loop
   hot      one SKU: every order deducts from one record, with version and op log
   backlog  very many tasks waiting: memory, restart, drain
+  busy     the share of their time that slots are busy while there is always work
+  slow     what one worker that is ten times slower costs under a --policy
+  skew     what skewed keys cost: the balance of workers, the latency of other keys
 
 docs/benchmarks.md says what each number means.`,
 		Example: "  fenfa bench drain --with-limit\n  fenfa bench paced --rate 20000 --json\n  fenfa bench submit --runs 10 --benchfmt >old.txt",
@@ -41,13 +45,16 @@ docs/benchmarks.md says what each number means.`,
 	out := outputFlags(cmd)
 	f := cmd.Flags()
 	f.IntVar(&cfg.Tasks, "tasks", 0, "tasks in all (default: by benchmark)")
-	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced: how long to submit, instead of --tasks")
+	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced, busy, slow, skew: how long to submit, instead of --tasks")
 	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000)")
 	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
 	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
 	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")
 	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions (default: by benchmark)")
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
+	f.StringVar(&cfg.Policy, "policy", "", "busy, slow, skew: balancing policy (default: least_inflight; skew: consistent_hash)")
+	f.DurationVar(&cfg.Service, "service", 0, "busy, slow, skew: how long a handler takes (default: by benchmark)")
+	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 8)")
 	f.StringVar(&cfg.Dir, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
 	f.BoolVar(&cfg.WithLimit, "with-limit", false, "drain, hot: measure limit too, on the same disk, and give the ratio")
 	f.BoolVar(&cfg.Compare, "compare", false, "backlog: drain a small backlog first, and give the ratio")
@@ -101,4 +108,20 @@ func runBench(cmd *cobra.Command, cfg bench.Config, out *output, benchfmt bool) 
 		}
 		result.WriteText(w)
 	})
+}
+
+// newBenchWorker is what benchmarks start as their worker processes.
+func newBenchWorker() *cobra.Command {
+	var cfg bench.WorkerConfig
+	cmd := &cobra.Command{Use: bench.WorkerCommand, Short: "Be a worker of a benchmark", Hidden: true, Args: exactly()}
+	f := cmd.Flags()
+	f.StringVar(&cfg.Addr, "addr", defaultAddr, "address of the node")
+	f.StringVar(&cfg.ID, "id", "", "name of the worker")
+	f.IntVar(&cfg.Concurrency, "concurrency", 16, "handlers at a time")
+	f.DurationVar(&cfg.Service, "service", 0, "how long a handler takes")
+	f.IntVar(&cfg.Lines, "lines", 0, "tasks that are served at a time (0: all)")
+	f.Int64Var(&cfg.Epoch, "epoch", 0, "moment from which submits are stamped, in Unix nanoseconds")
+	f.StringVar(&cfg.Report, "report", "", "file for what the worker saw")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return bench.RunWorker(cmd.Context(), cfg) }
+	return cmd
 }

@@ -25,7 +25,7 @@ func newRoot(std streams) *cobra.Command {
 	root.SetErr(std.err)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
-		newServe(), newDemo(), newDemoWorker(), newSubmit(), newWorker(),
+		newServe(), newDemo(), newDemoWorker(), newBenchWorker(), newSubmit(), newWorker(),
 		newTask(), newQueue(), newDead(), newState(), newCluster(),
 		newBench(), newVersion(), newDocs(),
 	)

@@ -39,14 +39,20 @@ func TestSettingsThatAreGivenWin(t *testing.T) {
 
 func TestWrongSettingsAreRefused(t *testing.T) {
 	for name, c := range map[string]Config{
-		"name":      {Name: "drian", Binary: "fenfa"},
-		"binary":    {Name: "drain"},
-		"payload":   {Name: "drain", Binary: "fenfa", Payload: 15},
-		"batch":     {Name: "drain", Binary: "fenfa", Batch: 10_001},
-		"producers": {Name: "drain", Binary: "fenfa", Producers: -1},
-		"both":      {Name: "submit", Binary: "fenfa", Tasks: 1, Duration: time.Second},
-		"duration":  {Name: "drain", Binary: "fenfa", Duration: time.Second},
-		"negative":  {Name: "submit", Binary: "fenfa", Duration: -time.Second},
+		"name":       {Name: "drian", Binary: "fenfa"},
+		"binary":     {Name: "drain"},
+		"payload":    {Name: "drain", Binary: "fenfa", Payload: 15},
+		"batch":      {Name: "drain", Binary: "fenfa", Batch: 10_001},
+		"producers":  {Name: "drain", Binary: "fenfa", Producers: -1},
+		"both":       {Name: "submit", Binary: "fenfa", Tasks: 1, Duration: time.Second},
+		"duration":   {Name: "drain", Binary: "fenfa", Duration: time.Second},
+		"tasks":      {Name: "busy", Binary: "fenfa", Tasks: 1},
+		"policy":     {Name: "slow", Binary: "fenfa", Policy: "fastest"},
+		"no policy":  {Name: "drain", Binary: "fenfa", Policy: "p2c"},
+		"service":    {Name: "busy", Binary: "fenfa", Service: time.Hour},
+		"no service": {Name: "drain", Binary: "fenfa", Service: time.Second},
+		"lines":      {Name: "slow", Binary: "fenfa", Lines: -1},
+		"negative":   {Name: "submit", Binary: "fenfa", Duration: -time.Second},
 	} {
 		wrong := (*ConfigError)(nil)
 		if _, err := Run(t.Context(), c); !errors.As(err, &wrong) {

@@ -20,11 +20,10 @@ type latencies struct {
 	}
 }
 
-// newLatencies makes a distribution from 1 microsecond to 10 minutes, to 3 digits.
 func newLatencies() *latencies {
 	l := &latencies{}
 	for i := range l.stripe {
-		l.stripe[i].histogram = hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3)
+		l.stripe[i].histogram = newHistogram()
 	}
 	return l
 }
@@ -39,16 +38,28 @@ func (l *latencies) record(hint uint64, d time.Duration, n int64) {
 	_ = s.histogram.RecordValues(min(max(d.Microseconds(), 1), s.histogram.HighestTrackableValue()), n)
 }
 
-// spread returns the percentiles of everything recorded.
-func (l *latencies) spread() Spread {
-	all := hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3)
+// all returns everything recorded.
+func (l *latencies) all() *hdrhistogram.Histogram {
+	all := newHistogram()
 	for i := range l.stripe {
 		l.stripe[i].Lock()
 		all.Merge(l.stripe[i].histogram)
 		l.stripe[i].Unlock()
 	}
-	ms := func(p float64) float64 { return float64(all.ValueAtPercentile(p)) / 1000 }
+	return all
+}
+
+// spread returns the percentiles of everything recorded.
+func (l *latencies) spread() Spread { return spreadOf(l.all()) }
+
+func spreadOf(h *hdrhistogram.Histogram) Spread {
+	ms := func(p float64) float64 { return float64(h.ValueAtPercentile(p)) / 1000 }
 	return Spread{P50: ms(50), P99: ms(99), P999: ms(99.9)}
+}
+
+// newHistogram makes a distribution from 1 microsecond to 10 minutes, to 3 digits.
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3)
 }
 
 // stamp makes a payload that carries the moment of its submit, and a number. The

@@ -44,7 +44,7 @@ func paced(ctx context.Context, cfg Config, result *Result) error {
 		}
 		r.started = newLatencies()
 		fmt.Fprintf(cfg.Log, "submitting %d tasks, %d a second\n", cfg.Tasks, cfg.Rate)
-		loop := &openLoop{rig: r, confirm: newLatencies()}
+		loop := &openLoop{rig: r, confirm: newLatencies(), task: func(due time.Duration, n uint64) *fenfa.Task { return r.task(due, n, "") }}
 		var sent time.Duration
 		err := r.measured(result, func() (int64, error) {
 			began := r.now()
@@ -69,6 +69,7 @@ func paced(ctx context.Context, cfg Config, result *Result) error {
 // openLoop submits tasks at their moments.
 type openLoop struct {
 	rig      *rig
+	task     func(due time.Duration, n uint64) *fenfa.Task // called by one goroutine
 	confirm  *latencies
 	underWay atomic.Int64
 	failure  atomic.Pointer[error]
@@ -92,7 +93,8 @@ func (o *openLoop) run(ctx context.Context, tasks, rate int) error {
 		if o.underWay.Add(1) > maxUnderWay {
 			return fmt.Errorf("%d submits wait for their confirm: the rate is far too high", maxUnderWay)
 		}
-		wg.Go(func() { o.submit(ctx, due(n), n) })
+		t := o.task(due(n), uint64(n))
+		wg.Go(func() { o.submit(ctx, due(n), uint64(n), t) })
 	}
 	wg.Wait()
 	if err := o.failure.Load(); err != nil {
@@ -102,14 +104,14 @@ func (o *openLoop) run(ctx context.Context, tasks, rate int) error {
 }
 
 // submit submits the task that was due at the given moment.
-func (o *openLoop) submit(ctx context.Context, due time.Duration, n int) {
+func (o *openLoop) submit(ctx context.Context, due time.Duration, n uint64, t *fenfa.Task) {
 	defer o.underWay.Add(-1)
-	if _, err := o.rig.client.Submit(ctx, o.rig.task(due, uint64(n), "")); err != nil {
+	if _, err := o.rig.client.Submit(ctx, t); err != nil {
 		err = fmt.Errorf("submit task: %w", err)
 		o.failure.CompareAndSwap(nil, &err)
 		return
 	}
-	o.confirm.record(uint64(n), o.rig.now()-due, 1)
+	o.confirm.record(n, o.rig.now()-due, 1)
 }
 
 // pause waits for d or until ctx ends.

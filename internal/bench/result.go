@@ -33,6 +33,23 @@ type Result struct {
 
 	Verified *bool `json:"verified,omitempty"` // hot: stock and op log are right
 
+	FinishP50  *float64 `json:"finish_p50_ms,omitempty"` // slow
+	FinishP99  *float64 `json:"finish_p99_ms,omitempty"`
+	FinishP999 *float64 `json:"finish_p999_ms,omitempty"`
+
+	BusyShare *float64 `json:"busy_share,omitempty"`       // busy: of all slots' time that was spent in handlers
+	LeastBusy *float64 `json:"least_busy_share,omitempty"` // busy: of the worker where it was least
+	HandlerMs *float64 `json:"handler_ms,omitempty"`       // busy: what a handler took, on average
+
+	FullPerS  *float64 `json:"full_per_s,omitempty"` // slow: with work always waiting
+	FastRatio *float64 `json:"fast_ratio,omitempty"` // slow: full_per_s over what the fast workers alone can do
+	SlowShare *float64 `json:"slow_share,omitempty"` // slow: of the paced tasks that the slow worker got
+
+	PeakLoad       *float64 `json:"peak_load,omitempty"`           // skew: Zipf keys: most in flight at one worker over the mean
+	ZipfStartP99   *float64 `json:"zipf_start_p99_ms,omitempty"`   // skew: Zipf keys
+	OthersStartP99 *float64 `json:"others_start_p99_ms,omitempty"` // skew: of the other keys, while one has nearly all of the load
+	OthersRatio    *float64 `json:"others_ratio,omitempty"`        // skew: that over start_p99_ms
+
 	FillPerS       *float64 `json:"fill_per_s,omitempty"`      // backlog
 	FullRSSMiB     *float64 `json:"full_rss_mib,omitempty"`    // backlog: of the node with all tasks waiting
 	RestartSeconds *float64 `json:"restart_seconds,omitempty"` // backlog: process start until ready, all tasks waiting
@@ -45,6 +62,9 @@ type Result struct {
 // Settings is how a benchmark was run.
 type Settings struct {
 	Payload     int    `json:"payload"`
+	Policy      string `json:"policy,omitempty"`
+	Service     string `json:"service,omitempty"`
+	Lines       int    `json:"lines,omitempty"`
 	Producers   int    `json:"producers,omitempty"`
 	Batch       int    `json:"batch,omitempty"`
 	Workers     int    `json:"workers,omitempty"`
@@ -58,7 +78,12 @@ type Settings struct {
 type Spread struct{ P50, P99, P999 float64 }
 
 func settingsOf(c Config) Settings {
+	service := ""
+	if c.Service > 0 {
+		service = c.Service.String()
+	}
 	return Settings{
+		Policy: c.Policy, Service: service, Lines: c.Lines,
 		Payload: c.Payload, Producers: c.Producers, Batch: c.Batch, Workers: c.Workers, Concurrency: c.Concurrency, Rate: c.Rate,
 		CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}
@@ -73,17 +98,22 @@ func (r *Result) start(s Spread) {
 	r.StartP50, r.StartP99, r.StartP999 = &s.P50, &s.P99, &s.P999
 }
 
+func (r *Result) finish(s Spread) {
+	r.FinishP50, r.FinishP99, r.FinishP999 = &s.P50, &s.P99, &s.P999
+}
+
 // round keeps as many digits as are worth reading.
 func (r *Result) round() {
 	for _, f := range []*float64{
 		&r.Seconds, &r.CPUPer100k, r.ConfirmP50, r.ConfirmP99, r.ConfirmP999, r.StartP50, r.StartP99, r.StartP999,
-		r.LimitRatio, r.RestartSeconds, r.DrainRatio,
+		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.LeastBusy, r.HandlerMs,
+		r.FastRatio, r.SlowShare, r.PeakLoad, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
 		}
 	}
-	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS} {
+	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.FullPerS} {
 		if f != nil {
 			*f = math.Round(*f*10) / 10
 		}
@@ -105,6 +135,19 @@ func (r *Result) numbers() []number {
 		{"submit to start, p50", "ms", "start-p50-ms", r.StartP50},
 		{"submit to start, p99", "ms", "start-p99-ms", r.StartP99},
 		{"submit to start, p99.9", "ms", "start-p999-ms", r.StartP999},
+		{"submit to end, p50", "ms", "finish-p50-ms", r.FinishP50},
+		{"submit to end, p99", "ms", "finish-p99-ms", r.FinishP99},
+		{"submit to end, p99.9", "ms", "finish-p999-ms", r.FinishP999},
+		{"slots busy", "of their time", "busy", r.BusyShare},
+		{"least busy worker", "of its slots' time", "least-busy", r.LeastBusy},
+		{"mean handler", "ms", "handler-ms", r.HandlerMs},
+		{"rate with work always waiting", "tasks/s", "full/s", r.FullPerS},
+		{"that over what the fast workers can do", "", "fast-ratio", r.FastRatio},
+		{"share of the slow worker", "", "slow-share", r.SlowShare},
+		{"Zipf keys: most in flight over the mean", "", "peak-load", r.PeakLoad},
+		{"Zipf keys: submit to start, p99", "ms", "zipf-start-p99-ms", r.ZipfStartP99},
+		{"beside a hot key: submit to start, p99", "ms", "others-start-p99-ms", r.OthersStartP99},
+		{"that over even keys", "", "others-ratio", r.OthersRatio},
 		{"CPU", "s per 100,000 tasks", "cpu-s/100k", &r.CPUPer100k},
 		{"most memory of the node", "MiB", "peak-MiB", &r.PeakRSSMiB},
 		{"limit of the disk", "tasks/s", "limit/s", r.LimitPerS},
@@ -142,6 +185,9 @@ func (r *Result) WriteText(out io.Writer) {
 // benchstat reads.
 func (r *Result) WriteBenchfmt(out io.Writer) {
 	name := strings.ToUpper(r.Name[:1]) + r.Name[1:]
+	if r.Settings.Policy != "" {
+		name += "/policy=" + r.Settings.Policy
+	}
 	fmt.Fprintf(out, "Benchmark%s-%d 1", name, r.Settings.CPUs)
 	for _, n := range r.numbers() {
 		if n.value != nil {

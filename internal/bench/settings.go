@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Config says what is measured. A zero number means the default of the benchmark.
@@ -19,6 +21,9 @@ type Config struct {
 	Batch       int           // tasks in one submit call, where a benchmark submits in batches
 	Workers     int           // worker sessions
 	Concurrency int           // handlers at a time in each
+	Policy      string        // busy, slow, skew: balancing policy of the queue
+	Service     time.Duration // busy, slow, skew: what a handler takes
+	Lines       int           // slow: tasks that a worker serves at a time, whatever its slots
 	Dir         string        // where the node's data goes; default: a temporary directory
 	WithLimit   bool          // drain, hot: measure limit first, on the same disk
 	Compare     bool          // backlog: drain a small backlog first
@@ -41,7 +46,9 @@ func configErrorf(format string, args ...any) error {
 }
 
 // Names returns the benchmarks there are.
-func Names() []string { return []string{"limit", "drain", "submit", "paced", "hot", "backlog"} }
+func Names() []string {
+	return []string{"limit", "drain", "submit", "paced", "hot", "backlog", "busy", "slow", "skew"}
+}
 
 // defaults returns the settings of a benchmark that were not given. They suit a
 // machine with two cores.
@@ -60,6 +67,14 @@ func defaults(name string) Config {
 		c.Tasks, c.Payload, c.Producers, c.Batch, c.Concurrency = 500_000, 64, 16, 64, 16
 	case "backlog":
 		c.Tasks, c.Batch = 1_000_000, 1000
+	case "busy":
+		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 50, time.Millisecond, task.BalanceLeastInflight
+	case "slow":
+		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 64, 5*time.Millisecond, task.BalanceLeastInflight
+		c.Lines, c.Batch = 8, 64
+	case "skew":
+		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 8*time.Second, 4, 50, time.Millisecond, task.BalanceConsistentHash
+		c.Rate, c.Batch = 5_000, 1
 	}
 	return c
 }
@@ -80,16 +95,29 @@ func (c Config) withDefaults() (Config, error) {
 		{&c.Batch, &d.Batch},
 		{&c.Workers, &d.Workers},
 		{&c.Concurrency, &d.Concurrency},
+		{&c.Lines, &d.Lines},
 	} {
 		if *f.field == 0 {
 			*f.field = *f.standard
 		}
+	}
+	if c.Policy == "" {
+		c.Policy = d.Policy
+	}
+	if c.Service == 0 {
+		c.Service = d.Service
 	}
 	if c.Log == nil {
 		c.Log = io.Discard
 	}
 	return c, c.validate()
 }
+
+// timed reports whether a benchmark can end after a duration; fleets whether its
+// workers are processes of their own, whose handlers take time.
+func timed(name string) bool { return name == "submit" || name == "paced" || fleets(name) }
+
+func fleets(name string) bool { return name == "busy" || name == "slow" || name == "skew" }
 
 func (c Config) validate() error {
 	for _, v := range []struct {
@@ -103,6 +131,7 @@ func (c Config) validate() error {
 		{"batch", c.Batch, 1, 10_000},
 		{"workers", c.Workers, 0, 1000},
 		{"concurrency", c.Concurrency, 1, 100_000},
+		{"lines", c.Lines, 0, 100_000},
 	} {
 		if v.got < v.least || v.got > v.most {
 			return configErrorf("%s is %d: want %d to %d", v.name, v.got, v.least, v.most)
@@ -113,8 +142,18 @@ func (c Config) validate() error {
 		return configErrorf("duration is %v: want 0 or more", c.Duration)
 	case c.Tasks > 0 && c.Duration > 0:
 		return configErrorf("tasks and duration do not go together: one of them ends the benchmark")
-	case c.Duration > 0 && c.Name != "submit" && c.Name != "paced":
+	case c.Duration > 0 && !timed(c.Name):
 		return configErrorf("%s ends after tasks, not after a duration", c.Name)
+	case c.Tasks > 0 && fleets(c.Name):
+		return configErrorf("%s ends after a duration, not after tasks", c.Name)
+	case c.Policy != "" && !fleets(c.Name):
+		return configErrorf("%s has no policy: busy, slow and skew have", c.Name)
+	case c.Policy != "" && !slices.Contains(task.BalancePolicies(), c.Policy):
+		return configErrorf("policy %q is not known: want one of %s", c.Policy, strings.Join(task.BalancePolicies(), ", "))
+	case c.Service < 0 || c.Service > time.Minute:
+		return configErrorf("service is %v: want 0 to 1m", c.Service)
+	case c.Service > 0 && !fleets(c.Name):
+		return configErrorf("the handlers of %s take no time: those of busy, slow and skew do", c.Name)
 	case c.Binary == "" && c.Name != "limit":
 		return configErrorf("the path of the fenfa binary is not set")
 	}

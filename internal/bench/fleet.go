@@ -1,0 +1,158 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/child"
+)
+
+// fleet is a rig whose workers are processes of their own.
+type fleet struct {
+	*rig
+	processes []*child.Process
+	reports   []string
+}
+
+// hire starts the worker processes and waits until all are connected. slow is how
+// many times longer the first one takes for a task.
+func (r *rig) hire(ctx context.Context, slow int) (*fleet, error) {
+	f := &fleet{rig: r}
+	for n := range r.cfg.Workers {
+		id := fmt.Sprintf("bench-%d", n+1)
+		report := filepath.Join(r.cfg.Dir, id+".json")
+		service := r.cfg.Service
+		if n == 0 {
+			service *= time.Duration(slow)
+		}
+		process, err := child.Start(child.Config{Path: r.cfg.Binary, Args: []string{
+			WorkerCommand, "--addr", r.node.Addr(), "--id", id, "--concurrency", strconv.Itoa(r.cfg.Concurrency),
+			"--service", service.String(), "--lines", strconv.Itoa(r.cfg.Lines),
+			"--epoch", strconv.FormatInt(r.epoch.UnixNano(), 10), "--report", report,
+		}})
+		if err != nil {
+			return nil, errors.Join(err, f.dismiss())
+		}
+		f.processes, f.reports = append(f.processes, process), append(f.reports, report)
+	}
+	if err := f.assemble(ctx); err != nil {
+		return nil, errors.Join(err, f.dismiss())
+	}
+	return f, nil
+}
+
+// assemble waits until the node knows all workers.
+func (f *fleet) assemble(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 30*time.Second, errors.New("the worker processes did not connect within 30 s"))
+	defer cancel()
+	for {
+		workers, err := f.client.Workers(ctx)
+		if err != nil {
+			return fmt.Errorf("list workers: %w", err)
+		}
+		if len(workers) == len(f.processes) {
+			return nil
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// dismiss ends the worker processes.
+func (f *fleet) dismiss() error {
+	var errs []error
+	for _, p := range f.processes {
+		errs = append(errs, p.Stop(stopPatience))
+	}
+	f.processes = nil
+	return errors.Join(errs...)
+}
+
+// debrief ends the worker processes and returns what they saw.
+func (f *fleet) debrief() ([]*stationReport, error) {
+	if err := f.dismiss(); err != nil {
+		return nil, err
+	}
+	reports := make([]*stationReport, len(f.reports))
+	for i, path := range f.reports {
+		var err error
+		if reports[i], err = readReport(path); err != nil {
+			return nil, err
+		}
+	}
+	return reports, nil
+}
+
+// flood keeps about depth tasks waiting for a while, made by task, and returns
+// how many were done meanwhile.
+func (f *fleet) flood(ctx context.Context, depth int, over time.Duration, task func(n uint64) *fenfa.Task) (int64, error) {
+	before, err := f.client.DescribeQueue(ctx, queue)
+	if err != nil {
+		return 0, fmt.Errorf("describe queue: %w", err)
+	}
+	var submitted uint64
+	done := before.Stats.DoneTotal
+	batch := make([]*fenfa.Task, 0, f.cfg.Batch)
+	for began := f.now(); f.now()-began < over; {
+		for int64(submitted)-(done-before.Stats.DoneTotal) < int64(depth) {
+			batch = batch[:0]
+			for range f.cfg.Batch {
+				batch = append(batch, task(submitted))
+				submitted++
+			}
+			if _, err := f.client.SubmitBatch(ctx, batch); err != nil {
+				return 0, fmt.Errorf("submit tasks: %w", err)
+			}
+		}
+		if err := pause(ctx, 5*time.Millisecond); err != nil {
+			return 0, err
+		}
+		info, err := f.client.DescribeQueue(ctx, queue)
+		if err != nil {
+			return 0, fmt.Errorf("describe queue: %w", err)
+		}
+		done = info.Stats.DoneTotal
+	}
+	return done - before.Stats.DoneTotal, nil
+}
+
+// idle waits until the queue is empty.
+func (f *fleet) idle(ctx context.Context) error { return f.drained(ctx, 0) }
+
+// merged puts what all workers saw of a phase together.
+func merged(reports []*stationReport, phase int) (tasks int64, start, finish Spread) {
+	starts, finishes := newHistogram(), newHistogram()
+	for _, r := range reports {
+		p := r.Phases[phase]
+		if p.Tasks == 0 {
+			continue
+		}
+		tasks += p.Tasks
+		starts.Merge(hdrhistogram.Import(p.Start))
+		finishes.Merge(hdrhistogram.Import(p.Finish))
+	}
+	return tasks, spreadOf(starts), spreadOf(finishes)
+}
+
+// withFleet runs a benchmark on a fleet, and ends it afterwards.
+func withFleet(ctx context.Context, cfg Config, q fenfa.Queue, slow int, run func(context.Context, *fleet) error) error {
+	r, err := newRig(ctx, cfg, q)
+	if err != nil {
+		return err
+	}
+	return withRig(ctx, r, func(ctx context.Context) error {
+		f, err := r.hire(ctx, slow)
+		if err != nil {
+			return err
+		}
+		return errors.Join(run(ctx, f), f.dismiss())
+	})
+}
