@@ -121,10 +121,12 @@ type Schedule struct {
 	Body []byte
 }
 
-// Parked is a task set aside behind others of its lane. Key: Queue, Key, Seq.
+// Parked is a task set aside behind others of its lane. Key: Queue, Key, Class,
+// Seq.
 type Parked struct {
 	Queue string
-	Key   string
+	Key   string // of its lane; empty: no order
+	Class string // what the tasks of a lane without order ask of workers; empty: nothing
 	Seq   uint64
 	Body  []byte
 }

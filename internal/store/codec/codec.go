@@ -25,7 +25,7 @@ func AppendKey(b []byte, r store.Row) ([]byte, error) {
 	case *store.Schedule:
 		return appendUint64(appendTime(b, r.Due), r.Seq), nil
 	case *store.Parked:
-		return appendUint64(appendString(appendString(b, r.Queue), r.Key), r.Seq), nil
+		return appendUint64(appendPair(appendString(b, r.Queue), r.Key, r.Class), r.Seq), nil
 	case *store.Attempt:
 		return append(b, r.ID[:]...), nil
 	case *store.Dead:
@@ -109,7 +109,10 @@ func (d *decoder) row(table store.Table) store.Row {
 	case store.TableSchedule:
 		return &store.Schedule{Due: d.key.time(), Seq: d.key.uint64(), Body: d.value.Bytes()}
 	case store.TableParked:
-		return &store.Parked{Queue: d.key.string(), Key: d.key.string(), Seq: d.key.uint64(), Body: d.value.Bytes()}
+		r := &store.Parked{Queue: d.key.string()}
+		r.Key, r.Class = d.key.pair()
+		r.Seq, r.Body = d.key.uint64(), d.value.Bytes()
+		return r
 	case store.TableAttempt:
 		return d.attempt()
 	case store.TableDead:

@@ -107,7 +107,10 @@ func wantCorrupt(t *testing.T, table store.Table, key, value []byte) {
 
 func TestBadlyEscapedKeyIsCorrupt(t *testing.T) {
 	value := []byte{1, 0}
-	for _, key := range []string{"q\x00\x02k\x00\x0112345678", "q\x00", "q", "", "q\x00\x01k", "q\x00\x01k\x00\x011234567"} {
+	for _, key := range []string{
+		"q\x00\x02k\x00\x0112345678", "q\x00", "q", "", "q\x00\x01k", "q\x00\x01k\x00\x011234567", "q\x00\x01k\x00\x0312345678",
+		"q\x00\x01k\x00\x02\x00\x0112345678", "q\x00\x01k\x00\x02c\x00\x0212345678", "q\x00\x01k\x00\x02c",
+	} {
 		wantCorrupt(t, store.TableParked, []byte(key), value)
 	}
 }

@@ -42,6 +42,7 @@ func goldenRows() map[string]store.Row {
 		"schedule":       &store.Schedule{Due: due, Seq: 10, Body: []byte("task")},
 		"schedule-empty": &store.Schedule{},
 		"parked":         &store.Parked{Queue: "orders", Key: "sku-1", Seq: 11, Body: []byte("task")},
+		"parked-class":   &store.Parked{Queue: "orders", Class: "gpu,zone=a", Seq: 12, Body: []byte("task")},
 		"parked-empty":   &store.Parked{},
 		"attempt":        &store.Attempt{ID: id, Attempts: 2, Deliveries: 3, NextAt: due, Tries: tries},
 		"attempt-empty":  &store.Attempt{},

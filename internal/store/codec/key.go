@@ -11,10 +11,12 @@ import (
 
 // A string within a key ends with 00 01, and a zero byte inside it is written
 // as 00 ff. So a string sorts before all that it is a prefix of, and what
-// follows the string in the key does not matter to that.
+// follows the string in the key does not matter to that. Where a string ends with
+// 00 02 instead, another one follows that is left out when it is empty.
 const (
 	escape     = 0x00
 	terminator = 0x01
+	joint      = 0x02
 	zero       = 0xff
 )
 
@@ -39,6 +41,16 @@ func appendEscaped(b []byte, s string) []byte {
 		}
 	}
 	return append(b, escape, terminator)
+}
+
+// appendPair appends two strings of which the second one is mostly empty.
+func appendPair(b []byte, s, seldom string) []byte {
+	b = appendString(b, s)
+	if seldom == "" {
+		return b
+	}
+	b[len(b)-1] = joint
+	return appendString(b, seldom)
 }
 
 func appendUint64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
@@ -94,23 +106,44 @@ func (p *keyParser) id() (id task.ID) {
 }
 
 func (p *keyParser) string() string {
+	s, end := p.until()
+	if end != terminator {
+		p.fail()
+	}
+	return s
+}
+
+// pair reads what appendPair wrote.
+func (p *keyParser) pair() (s, seldom string) {
+	s, end := p.until()
+	if end != joint {
+		return s, ""
+	}
+	if seldom = p.string(); seldom == "" {
+		p.fail()
+	}
+	return s, seldom
+}
+
+// until reads a string and returns the byte that says how it ended.
+func (p *keyParser) until() (s string, end byte) {
 	var unescaped []byte
 	for {
 		i := bytes.IndexByte(p.rest, escape)
 		if i < 0 || i+1 >= len(p.rest) {
 			p.fail()
-			return ""
+			return "", 0
 		}
 		part, mark := p.rest[:i], p.rest[i+1]
 		p.rest = p.rest[i+2:]
 		switch mark {
 		case zero:
 			unescaped = append(append(unescaped, part...), 0)
-		case terminator:
-			return string(append(unescaped, part...))
+		case terminator, joint:
+			return string(append(unescaped, part...)), mark
 		default:
 			p.fail()
-			return ""
+			return "", 0
 		}
 	}
 }

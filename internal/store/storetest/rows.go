@@ -88,6 +88,10 @@ func NastyRows(rng *rand.Rand, table store.Table) []store.Row {
 			for _, key := range nastyStrings() {
 				add(withValues(rng, &store.Parked{Queue: queue, Key: key, Seq: rng.Uint64()}))
 				add(withValues(rng, &store.Parked{Queue: queue, Key: key, Seq: 0}))
+				if key != "" {
+					add(withValues(rng, &store.Parked{Queue: queue, Class: key, Seq: 0}))
+					add(withValues(rng, &store.Parked{Queue: queue, Key: "k", Class: key, Seq: rng.Uint64()}))
+				}
 			}
 		}
 	case store.TableAttempt:
@@ -128,7 +132,7 @@ func randomKey(rng *rand.Rand, table store.Table) store.Row {
 	case store.TableSchedule:
 		return &store.Schedule{Due: time.UnixMicro(rng.Int64N(20) - 10).UTC(), Seq: seq % 5}
 	case store.TableParked:
-		return &store.Parked{Queue: word(), Key: word(), Seq: seq % 4}
+		return &store.Parked{Queue: word(), Key: word(), Class: strings.Repeat(word(), rng.IntN(2)), Seq: seq % 4}
 	case store.TableAttempt:
 		return &store.Attempt{ID: id}
 	default:
@@ -244,7 +248,7 @@ func Compare(a, b store.Row) int {
 		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.Seq, b.Seq))
 	case *store.Parked:
 		b := b.(*store.Parked)
-		return cmp.Or(strings.Compare(a.Queue, b.Queue), strings.Compare(a.Key, b.Key), cmp.Compare(a.Seq, b.Seq))
+		return cmp.Or(strings.Compare(a.Queue, b.Queue), strings.Compare(a.Key, b.Key), strings.Compare(a.Class, b.Class), cmp.Compare(a.Seq, b.Seq))
 	case *store.Attempt:
 		return a.ID.Compare(b.(*store.Attempt).ID)
 	case *store.Dead:
