@@ -157,7 +157,7 @@ func (d *Dispatcher) Drain() {
 		s.draining = true
 		d.leavePools(s, &nobody)
 		s.refresh()
-		s.out.askDrain()
+		s.out.askDrain(false)
 	}
 }
 

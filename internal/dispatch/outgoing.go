@@ -12,13 +12,14 @@ type Batch struct {
 	Leases   []*task.Lease
 	Verdicts []task.Verdict
 	Drain    bool // the node wants the worker to finish and go elsewhere; said once
+	Leave    bool // together with Drain: and not to connect again
 }
 
 // reset drops the contents and keeps the room.
 func (b *Batch) reset() {
 	clear(b.Leases)
 	clear(b.Verdicts)
-	b.Leases, b.Verdicts, b.Drain = b.Leases[:0], b.Verdicts[:0], false
+	b.Leases, b.Verdicts, b.Drain, b.Leave = b.Leases[:0], b.Verdicts[:0], false, false
 }
 
 func (b *Batch) empty() bool { return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain }
@@ -70,9 +71,10 @@ func (o *outgoing) grow(n int) (full bool) {
 	return before < o.most && o.bytes >= o.most
 }
 
-func (o *outgoing) askDrain() {
+func (o *outgoing) askDrain(leave bool) {
 	o.mu.Lock()
 	o.batch.Drain = true
+	o.batch.Leave = o.batch.Leave || leave
 	o.mu.Unlock()
 	o.signal()
 }

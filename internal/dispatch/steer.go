@@ -29,13 +29,13 @@ func (d *Dispatcher) SetQuiet(id string, quiet bool) (Worker, error) {
 }
 
 // DrainWorker takes a connected worker out of all queues at once and asks it over
-// its stream to finish what it has and to leave. It fails with CodeNotFound when
+// its stream to finish what it has, and to leave for good. It fails with CodeNotFound when
 // no such worker is connected.
 func (d *Dispatcher) DrainWorker(id string) (Worker, error) {
 	return d.steer(id, func(s *Session, c *calls) {
 		s.draining = true
 		d.leavePools(s, c)
-		s.out.askDrain()
+		s.out.askDrain(true)
 	})
 }
 

@@ -144,7 +144,7 @@ func sessionEnd(reason error) error {
 
 // send sends a batch as few messages of about a megabyte.
 func send(stream workStream, b *dispatch.Batch) error {
-	resp := &fenfav1.WorkResponse{Drain: b.Drain}
+	resp := &fenfav1.WorkResponse{Drain: b.Drain, Leave: b.Leave}
 	size := 0
 	flush := func(n int) error {
 		if size += n; size < messageBytes {
@@ -205,11 +205,9 @@ func (r *workReader) read(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	for req := first; ; {
+		wishes(session, req)
 		for _, o := range req.GetOutcomes() {
 			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(o.GetOutcomes()))
-		}
-		if req.GetDrain() {
-			session.Drain()
 		}
 		if req, err = r.receive(); err != nil {
 			return err
@@ -218,6 +216,21 @@ func (r *workReader) read(ctx context.Context) error {
 		if req.GetHello() != nil {
 			return task.Errorf(task.CodeInvalidArgument, "a worker says hello once: open another stream for another session").WithField("hello")
 		}
+	}
+}
+
+// wishes applies what a message says of the worker itself. That comes before its
+// outcomes: the slots that those free must not be filled again for a worker that
+// wants nothing new.
+func wishes(session *dispatch.Session, req *fenfav1.WorkRequest) {
+	if req.Quiet != nil {
+		session.Quiet(req.GetQuiet())
+	}
+	if req.GetDrain() {
+		session.Drain()
+	}
+	if req.Prefetch != nil {
+		session.Prefetch(int(req.GetPrefetch()))
 	}
 }
 

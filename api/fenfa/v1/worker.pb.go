@@ -689,8 +689,11 @@ type WorkResponse struct {
 	Welcome  *Welcome   `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
 	Leases   []*Lease   `protobuf:"bytes,2,rep,name=leases,proto3" json:"leases,omitempty"`
 	Verdicts []*Verdict `protobuf:"bytes,3,rep,name=verdicts,proto3" json:"verdicts,omitempty"`
-	// The node wants the worker to finish and go elsewhere.
-	Drain         bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
+	// The node wants the worker to finish and go elsewhere: the worker drains and
+	// connects again, to this node or to another.
+	Drain bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
+	// The node sends this worker away: it drains and does not connect again.
+	Leave         bool `protobuf:"varint,5,opt,name=leave,proto3" json:"leave,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -749,6 +752,13 @@ func (x *WorkResponse) GetVerdicts() []*Verdict {
 func (x *WorkResponse) GetDrain() bool {
 	if x != nil {
 		return x.Drain
+	}
+	return false
+}
+
+func (x *WorkResponse) GetLeave() bool {
+	if x != nil {
+		return x.Leave
 	}
 	return false
 }
@@ -1055,12 +1065,13 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x18\n" +
-	"\achained\x18\x04 \x01(\bR\achained\"\xa9\x01\n" +
+	"\achained\x18\x04 \x01(\bR\achained\"\xbf\x01\n" +
 	"\fWorkResponse\x12+\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.fenfa.v1.WelcomeR\awelcome\x12'\n" +
 	"\x06leases\x18\x02 \x03(\v2\x0f.fenfa.v1.LeaseR\x06leases\x12-\n" +
 	"\bverdicts\x18\x03 \x03(\v2\x11.fenfa.v1.VerdictR\bverdicts\x12\x14\n" +
-	"\x05drain\x18\x04 \x01(\bR\x05drain\"\x81\x01\n" +
+	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x14\n" +
+	"\x05leave\x18\x05 \x01(\bR\x05leave\"\x81\x01\n" +
 	"\aWelcome\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12H\n" +
