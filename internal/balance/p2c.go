@@ -17,7 +17,7 @@ func (c *p2c) Pick(p *Pool, _ string) (int, bool) {
 	for range tries {
 		i := c.draws.draw(p)
 		switch {
-		case i == first || !p.workers[i].real():
+		case i == first || !p.workers[i].ready():
 		case first < 0:
 			first = i
 		default:
@@ -40,12 +40,12 @@ func cheaper(p *Pool, a, b int) int {
 // cheapest returns the worker with the lowest cost of those with a real slot, or
 // else of those with any. It is for pools in which too few have one to be drawn.
 func cheapest(p *Pool) (int, bool) {
-	best, real := -1, false
+	best, ready := -1, false
 	for i, w := range p.workers {
 		switch {
-		case w.Free <= 0 || real && !w.real():
-		case best < 0 || !real && w.real() || cheaper(p, best, i) == i:
-			best, real = i, w.real()
+		case w.Free <= 0 || ready && !w.ready():
+		case best < 0 || !ready && w.ready() || cheaper(p, best, i) == i:
+			best, ready = i, w.ready()
 		}
 	}
 	return best, best >= 0

@@ -22,8 +22,8 @@ type Worker struct {
 	Ahead int
 }
 
-// real reports whether the worker has a slot that is not prefetch.
-func (w *Worker) real() bool { return w.Free > w.Ahead }
+// ready reports whether the worker has a slot that is not prefetch.
+func (w *Worker) ready() bool { return w.Free > w.Ahead }
 
 // HashID returns the hash of a worker's ID.
 func HashID(id string) uint64 { return xxhash.Sum64String(id) }

@@ -15,7 +15,7 @@ func (r *random) Pick(p *Pool, _ string) (int, bool) {
 		return -1, false
 	}
 	for range tries {
-		if i := r.draws.draw(p); p.workers[i].real() {
+		if i := r.draws.draw(p); p.workers[i].ready() {
 			return i, true
 		}
 	}
@@ -26,7 +26,7 @@ func (r *random) Pick(p *Pool, _ string) (int, bool) {
 func (r *random) scan(p *Pool) (int, bool) {
 	var free, ahead float64
 	for i, w := range p.workers {
-		if w.real() {
+		if w.ready() {
 			free += p.weights[i]
 		} else if w.Free > 0 {
 			ahead += p.weights[i]
@@ -38,7 +38,7 @@ func (r *random) scan(p *Pool) (int, bool) {
 	}
 	left, found := r.draws.fraction()*sum, -1
 	for i, w := range p.workers {
-		if w.Free <= 0 || free > 0 && !w.real() {
+		if w.Free <= 0 || free > 0 && !w.ready() {
 			continue
 		}
 		found = i

@@ -14,7 +14,7 @@ func (r *roundRobin) Pick(p *Pool, _ string) (int, bool) {
 		if i >= n {
 			i = 0
 		}
-		if w := p.workers[i]; w.real() {
+		if w := p.workers[i]; w.ready() {
 			r.next = i + 1
 			return i, true
 		} else if w.Free > 0 && ahead < 0 {

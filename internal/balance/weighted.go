@@ -21,7 +21,7 @@ func (t *weighted) Pick(p *Pool, _ string) (int, bool) {
 		t.build(p)
 	}
 	i := int(t.first[1])
-	if !p.workers[i].real() {
+	if !p.workers[i].ready() {
 		full := i
 		if i = dueFirst(p); i < 0 {
 			return -1, false
@@ -39,12 +39,12 @@ func (t *weighted) Pick(p *Pool, _ string) (int, bool) {
 // dueFirst returns the worker with a real slot that is due first, or else the
 // one with any slot, or -1.
 func dueFirst(p *Pool) int {
-	best, real := -1, false
+	best, ready := -1, false
 	for i, w := range p.workers {
 		switch {
-		case w.Free <= 0 || real && !w.real():
-		case best < 0 || !real && w.real() || p.turns.due[i] < p.turns.due[best]:
-			best, real = i, w.real()
+		case w.Free <= 0 || ready && !w.ready():
+		case best < 0 || !ready && w.ready() || p.turns.due[i] < p.turns.due[best]:
+			best, ready = i, w.ready()
 		}
 	}
 	return best
