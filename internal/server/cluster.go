@@ -4,6 +4,8 @@ import (
 	"context"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/dispatch"
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // clusterService implements fenfa.v1.ClusterService.
@@ -29,4 +31,49 @@ func (s *clusterService) Workers(context.Context, *fenfav1.WorkersRequest) (*fen
 		resp.Workers[i] = workerToWire(&workers[i])
 	}
 	return resp, nil
+}
+
+// UpdateWorker changes what is set of a connected worker, all of it or nothing.
+func (s *clusterService) UpdateWorker(_ context.Context, req *fenfav1.UpdateWorkerRequest) (*fenfav1.UpdateWorkerResponse, error) {
+	if err := checkWorkerID(req.GetId()); err != nil {
+		return nil, err
+	}
+	if req.Weight == nil && req.Quiet == nil {
+		return nil, task.Errorf(task.CodeInvalidArgument, "there is nothing to change: set weight or quiet").WithField("weight")
+	}
+	var now dispatch.Worker
+	var err error
+	if req.Weight != nil { // The one that may be refused comes first.
+		if now, err = s.cfg.Workers.SetWeight(req.GetId(), req.GetWeight()); err != nil {
+			return nil, err
+		}
+	}
+	if req.Quiet != nil {
+		if now, err = s.cfg.Workers.SetQuiet(req.GetId(), req.GetQuiet()); err != nil {
+			return nil, err
+		}
+	}
+	return &fenfav1.UpdateWorkerResponse{Worker: workerToWire(&now)}, nil
+}
+
+// DrainWorker sends a worker away.
+func (s *clusterService) DrainWorker(_ context.Context, req *fenfav1.DrainWorkerRequest) (*fenfav1.DrainWorkerResponse, error) {
+	if err := checkWorkerID(req.GetId()); err != nil {
+		return nil, err
+	}
+	now, err := s.cfg.Workers.DrainWorker(req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return &fenfav1.DrainWorkerResponse{Worker: workerToWire(&now)}, nil
+}
+
+func checkWorkerID(id string) error {
+	switch {
+	case id == "":
+		return task.Errorf(task.CodeInvalidArgument, "the worker is not named: set id").WithField("id")
+	case len(id) > dispatch.MaxWorkerID:
+		return task.Errorf(task.CodeInvalidArgument, "id has %d bytes; a worker's has at most %d", len(id), dispatch.MaxWorkerID).WithField("id")
+	}
+	return nil
 }

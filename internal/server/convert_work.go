@@ -1,8 +1,6 @@
 package server
 
 import (
-	"time"
-
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -146,12 +144,4 @@ func recordToWire(r *task.Record) *fenfav1.Record {
 		w.UpdatedAt = timeToWire(r.UpdatedAt.Time())
 	}
 	return w
-}
-
-func workerToWire(w *dispatch.Worker) *fenfav1.Worker {
-	return &fenfav1.Worker{
-		Id: w.ID, State: string(w.State), Queues: w.Queues, Slots: uint32(w.Slots), InFlight: uint32(w.InFlight),
-		Weight: w.Weight, Labels: w.Labels, Client: w.Client, Address: w.Address, ConnectedAt: timeToWire(w.ConnectedAt),
-		HeartbeatAge: durationpb.New(w.HeartbeatAge.Round(time.Millisecond)), DoneTotal: w.Done, FailedTotal: w.Failed,
-	}
 }
