@@ -101,6 +101,13 @@ type Capabilities struct {
 	DedupesPublish bool   // Publish answers ErrDuplicate and ErrMismatch
 	LookupByID     bool   // the driver implements Locator
 	SeveralNodes   bool   // more than one node may use it at a time
+	// StablePositions says that a message has the same position for every reader.
+	// Without it a message keeps its position only as long as its reader lives.
+	StablePositions bool
+	// ExactBacklog says that Backlog counts exactly, and that limits hold exactly.
+	// Without it both are estimates, whose tasks are right once nothing is under way
+	// and one process uses the queue; bytes may be anything until there are no tasks.
+	ExactBacklog bool
 }
 
 // Limit bounds one read.

@@ -110,6 +110,9 @@ func closeUnderLoad(t *testing.T, h *Harness) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if int(b.Tasks) < len(confirmed) {
+		t.Errorf("the backlog is %d tasks, %d were confirmed", b.Tasks, len(confirmed))
+	}
 	for _, d := range read(t, openReader(t, h, 0, 2), int(b.Tasks)) {
 		delete(confirmed, d.ID)
 	}

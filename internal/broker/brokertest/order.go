@@ -105,7 +105,7 @@ func publishersKeepOrder(t *testing.T, h *Harness) {
 			wantMessages(t, only(first, want[p][part]), want[p][part])
 		}
 		// Every reader sees the one order.
-		wantSame(t, read(t, openReader(t, h, part, 2), total), first)
+		wantSame(t, h, read(t, openReader(t, h, part, 2), total), first)
 	}
 }
 

@@ -53,7 +53,7 @@ func comesAgain(t *testing.T, h *Harness) {
 		}
 		ds := read(t, r, n)
 		if kept != nil {
-			wantSame(t, ds, kept)
+			wantSame(t, h, ds, kept)
 		}
 		kept = keep(t, h, r, ds)
 	}
@@ -72,7 +72,7 @@ func comesAgainAfterReopen(t *testing.T, h *Harness) {
 	rest := read(t, r, 50)
 	h.reopen(t)
 	r = openReader(t, h, 0, 2)
-	wantSame(t, read(t, r, len(kept)+50), append(kept, rest...))
+	wantSame(t, h, read(t, r, len(kept)+50), append(kept, rest...))
 	if n := len(read(t, openReader(t, h, 1, 1), 100)); n != 100 {
 		t.Fatalf("the other partition has %d messages", n)
 	}
@@ -109,10 +109,7 @@ func settleTwice(t *testing.T, h *Harness) {
 			t.Logf("settle what was not read: %v", err)
 		}
 	}
-	backlog, err := h.Broker.Backlog(within(t), queue)
-	if err != nil || backlog.Tasks != 15 {
-		t.Errorf("backlog is %+v, %v; want 15 tasks", backlog, err)
-	}
+	wantTasks(t, h, 15)
 	if n := len(read(t, openReader(t, h, 0, 2), 15)); n != 15 {
 		t.Errorf("%d messages are left", n)
 	}

@@ -87,6 +87,9 @@ func throughFaults(t *testing.T, h *Harness) {
 			wantMessages(t, only(got[part], want[p][part]), want[p][part])
 		}
 	}
+	if !h.Broker.Capabilities().DedupesPublish {
+		return // the last repeats may be there still
+	}
 	insist(t, "read backlog", func() error {
 		b, err := h.Broker.Backlog(within(t), queue)
 		if err == nil && b.Tasks != 0 {

@@ -64,7 +64,9 @@ func New(cfg Config) (*Broker, error) {
 
 // Capabilities implements broker.Broker.
 func (b *Broker) Capabilities() broker.Capabilities {
-	return broker.Capabilities{Durability: "fsync", DedupesPublish: true, LookupByID: true}
+	return broker.Capabilities{
+		Durability: "fsync", DedupesPublish: true, LookupByID: true, StablePositions: true, ExactBacklog: true,
+	}
 }
 
 // Close implements broker.Broker. The database stays open.
