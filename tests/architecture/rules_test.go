@@ -8,8 +8,8 @@ var layers = [][]string{
 	{"internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
 	{"internal/broker/faulty", "internal/store/faulty", "internal/store/codec", "internal/orders"},
-	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest"},
-	{"internal/broker/embedded", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
+	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
+	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
 	{"internal/server"},
 	{"internal/node"},
@@ -53,6 +53,14 @@ var bans = []ban{
 		why: "the port is enough for everyone else",
 	},
 	{
+		imported: "internal/broker/rabbitmq", only: []string{"internal/broker/all", "internal/node"},
+		why: "the port is enough for everyone else",
+	},
+	{
+		imported: "github.com/rabbitmq/amqp091-go", only: []string{"internal/broker/rabbitmq"},
+		why: "no type of a vendor crosses a port",
+	},
+	{
 		imported: "internal/store/embedded", only: []string{"internal/store/all", "internal/node"},
 		why: "the port is enough for everyone else",
 	},
@@ -85,6 +93,14 @@ var allowances = []allowance{
 	{
 		"internal/broker/embedded",
 		[]string{"internal/broker", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/cespare/xxhash/v2", "github.com/prometheus/client_golang"},
+		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
+	},
+	{
+		"internal/broker/rabbitmq",
+		[]string{
+			"internal/broker", "internal/task", "golang.org/x/sync", "github.com/cespare/xxhash/v2",
+			"github.com/prometheus/client_golang", "github.com/rabbitmq/amqp091-go",
+		},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
 	},
 	{

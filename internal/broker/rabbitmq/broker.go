@@ -1,0 +1,174 @@
+package rabbitmq
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/fenfa/fenfa/internal/broker"
+)
+
+// Broker implements broker.Broker over RabbitMQ.
+type Broker struct {
+	cfg     Config
+	servers string // all endpoints, for messages
+	metrics *metrics
+	control control
+	fence   *fence
+	lanes   []*lane
+	readers []*link       // connections of readers
+	process uint64        // tells this process from others
+	stamps  atomic.Uint64 // tell messages from each other; they begin anywhere
+
+	queues    atomic.Pointer[map[string]*queue] // replaced under declaring
+	declaring sync.Mutex
+
+	mu     sync.Mutex
+	closed bool
+	tasks  sync.WaitGroup // goroutines that end by themselves or with readers; none starts after closed
+	links  sync.WaitGroup // goroutines that end with stop
+	stop   context.CancelFunc
+}
+
+var _ broker.Broker = (*Broker)(nil)
+
+// New connects to the server and declares what all queues share. It tries until
+// ctx or the timeout ends, except when the server refuses the login (ErrLogin) or
+// something exists there in another form.
+func New(ctx context.Context, cfg Config) (*Broker, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{cfg: cfg, servers: strings.Join(cfg.Endpoints, ", "), metrics: newMetrics()}
+	b.queues.Store(&map[string]*queue{})
+	var start [16]byte
+	if _, err := rand.Read(start[:]); err != nil {
+		return nil, fmt.Errorf("new RabbitMQ broker: %w", err)
+	}
+	b.process = binary.BigEndian.Uint64(start[:8])
+	b.stamps.Store(binary.BigEndian.Uint64(start[8:]))
+	if err := b.metrics.register(cfg.Registerer); err != nil {
+		return nil, fmt.Errorf("new RabbitMQ broker: %w", err)
+	}
+	b.start() //nolint:contextcheck // What it starts lasts until Close.
+	if err := b.greet(ctx); err != nil {
+		_ = b.Close(ctx)
+		return nil, fmt.Errorf("new RabbitMQ broker: %w", err)
+	}
+	return b, nil
+}
+
+// start starts the goroutines that last as long as the broker.
+func (b *Broker) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	b.stop = stop
+	run := func(f func(context.Context)) { b.links.Go(func() { f(ctx) }) }
+	open := func(name string) *link {
+		l := newLink(b, name)
+		run(l.run)
+		return l
+	}
+	b.control = control{b: b, link: open("control")}
+	b.fence = newFence(b)
+	run(b.fence.run)
+	publishers := make([]*link, b.cfg.Connections)
+	b.readers = make([]*link, b.cfg.Connections)
+	for i := range b.cfg.Connections {
+		publishers[i] = open(fmt.Sprint("publish ", i))
+		b.readers[i] = open(fmt.Sprint("read ", i))
+	}
+	b.lanes = make([]*lane, b.cfg.Lanes)
+	for i := range b.lanes {
+		b.lanes[i] = newLane(b, publishers[i%len(publishers)])
+		run(b.lanes[i].run)
+	}
+	run(b.refresh)
+}
+
+// greet waits for the first connection and for what all queues share.
+func (b *Broker) greet(ctx context.Context) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
+	for {
+		s, changed, failure := b.control.link.state()
+		if s != nil {
+			return b.control.do(ctx, "declare what queues share", b.cfg.declareShared)
+		}
+		if errors.Is(failure, ErrLogin) {
+			return failure
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			_, err := b.control.link.session(ctx)
+			return err
+		}
+	}
+}
+
+// Capabilities implements broker.Broker.
+func (b *Broker) Capabilities() broker.Capabilities {
+	return broker.Capabilities{Durability: "quorum", SeveralNodes: true}
+}
+
+func (b *Broker) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
+}
+
+// spawn runs f in a goroutine that Close waits for, and reports false when the
+// broker is closed.
+func (b *Broker) spawn(f func()) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.tasks.Go(f)
+	return true
+}
+
+// Close implements broker.Broker. Publishes that are under way get their answers
+// and readers hand in what was settled, as long as ctx and the timeout allow;
+// then the connections are ended.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	already := b.closed
+	b.closed = true
+	b.mu.Unlock()
+	if already {
+		b.links.Wait()
+		return nil
+	}
+	for _, q := range *b.queues.Load() {
+		q.end(broker.ErrClosed)
+	}
+	for _, l := range b.lanes {
+		l.close()
+	}
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		b.tasks.Wait()
+		close(ended)
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("close RabbitMQ broker: the server did not answer in time: %w", context.Cause(ctx))
+	}
+	b.stop()
+	b.links.Wait()
+	<-ended
+	b.metrics.unregister(b.cfg.Registerer)
+	return err
+}

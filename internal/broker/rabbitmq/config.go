@@ -1,0 +1,138 @@
+package rabbitmq
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Defaults of Config.
+const (
+	DefaultVHost       = "/"
+	DefaultPrefix      = "fenfa"
+	DefaultConnections = 2
+	DefaultLanes       = 8
+	DefaultInFlight    = 8192
+	DefaultPrefetch    = 8192
+	DefaultTimeout     = 15 * time.Second
+	DefaultHeartbeat   = 5 * time.Second
+	DefaultRetryBase   = 100 * time.Millisecond
+	DefaultRetryMax    = 5 * time.Second
+	DefaultRefresh     = 2 * time.Second
+	// DefaultDeliveryLimit is far above any max_deliveries, because the server
+	// counts each reconnect of a reader as a delivery of all that it held.
+	DefaultDeliveryLimit = 1_000_000
+)
+
+// maxPrefetch is what the protocol can carry.
+const maxPrefetch = 65_535
+
+// Config says which server to use, and how.
+type Config struct {
+	Endpoints []string // host:port of each server of one cluster; required
+	User      string   // empty with a TLS certificate: the certificate is the identity
+	Password  Secret
+	VHost     string      // default "/"
+	TLS       *tls.Config // nil: no TLS; ServerName defaults to the endpoint's host
+	// Prefix begins the name of everything that is declared on the server; default
+	// "fenfa".
+	Prefix string
+	// Replicas is the number of servers that hold each new queue; 0: the server's
+	// own default.
+	Replicas int
+	// DeliveryLimit is how often the server delivers a message before it moves it to
+	// the dead queue; default 1,000,000. It is fixed when a queue is made.
+	DeliveryLimit int
+	// Connections is how many connections publishers share, and as many readers;
+	// default 2. Lanes is how many channels publishers share; default 8.
+	Connections int
+	Lanes       int
+	// InFlight is how many messages of a lane may wait for their confirms; default
+	// 8192.
+	InFlight int
+	// Prefetch is how many messages a reader holds that are not settled; default
+	// 8192, at most 65,535. It should not be below the window of a partition.
+	Prefetch int
+	// Timeout bounds each call whose context ends later or never; default 15 s.
+	Timeout time.Duration
+	// Heartbeat is how often a quiet connection shows that it lives; one that is
+	// silent three times as long is given up. Default 5 s, at least 1 s.
+	Heartbeat time.Duration
+	// RetryBase and RetryMax are the shortest and the longest mean delay between
+	// attempts to connect; defaults 100 ms and 5 s.
+	RetryBase time.Duration
+	RetryMax  time.Duration
+	// Refresh is how often the backlog of a queue with limits is counted anew while
+	// there are publishes; default 2 s.
+	Refresh    time.Duration
+	Logger     *slog.Logger          // nil: no logs
+	Registerer prometheus.Registerer // nil: no metrics
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if err := c.validate(); err != nil {
+		return c, fmt.Errorf("new RabbitMQ broker: %w", err)
+	}
+	def(&c.VHost, DefaultVHost)
+	def(&c.Prefix, DefaultPrefix)
+	def(&c.DeliveryLimit, DefaultDeliveryLimit)
+	def(&c.Connections, DefaultConnections)
+	def(&c.Lanes, DefaultLanes)
+	def(&c.InFlight, DefaultInFlight)
+	def(&c.Prefetch, DefaultPrefetch)
+	def(&c.Timeout, DefaultTimeout)
+	def(&c.Heartbeat, DefaultHeartbeat)
+	def(&c.RetryBase, DefaultRetryBase)
+	def(&c.RetryMax, max(DefaultRetryMax, c.RetryBase))
+	def(&c.Refresh, DefaultRefresh)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// def sets what was left zero.
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c *Config) validate() error {
+	if len(c.Endpoints) == 0 {
+		return errors.New("no endpoint was given: name at least one server as host:port")
+	}
+	for _, e := range c.Endpoints {
+		if _, _, err := net.SplitHostPort(e); err != nil || strings.Contains(e, "@") {
+			// What was given is not repeated: it may hold a password.
+			return errors.New("an endpoint is not of the form host:port")
+		}
+	}
+	for name, n := range map[string]int{
+		"replicas": c.Replicas, "delivery limit": c.DeliveryLimit, "connections": c.Connections, "lanes": c.Lanes,
+		"in flight": c.InFlight, "prefetch": c.Prefetch,
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s is %d: it cannot be negative", name, n)
+		}
+	}
+	if c.Prefetch > maxPrefetch {
+		return fmt.Errorf("prefetch is %d: the protocol allows at most %d", c.Prefetch, maxPrefetch)
+	}
+	if c.Heartbeat != 0 && c.Heartbeat < time.Second {
+		return fmt.Errorf("heartbeat is %v: it must be at least 1s", c.Heartbeat)
+	}
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "retry base": c.RetryBase, "retry max": c.RetryMax, "refresh": c.Refresh} {
+		if d < 0 {
+			return fmt.Errorf("%s is %v: it cannot be negative", name, d)
+		}
+	}
+	return nil
+}

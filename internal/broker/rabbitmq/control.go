@@ -1,0 +1,85 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/fenfa/fenfa/internal/broker"
+)
+
+// control is for calls that the server answers: declarations, counts, deletions.
+// It keeps channels of its connection for the next call; a call that fails costs
+// its channel.
+type control struct {
+	b    *Broker
+	link *link
+
+	mu   sync.Mutex
+	of   *session
+	free []*amqp.Channel
+}
+
+// do calls f with a channel that nobody else uses. It returns when ctx ends, also
+// when the server does not answer; f must not touch what its caller owns by then.
+func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel) error) error {
+	if c.b.isClosed() {
+		return closedError(operation)
+	}
+	s, err := c.link.session(ctx)
+	if err != nil {
+		return c.failed(operation, "", err)
+	}
+	answer := make(chan error, 1)
+	if !c.b.spawn(func() { answer <- c.call(s, f) }) {
+		return closedError(operation)
+	}
+	select {
+	case err = <-answer:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return c.failed(operation, s.endpoint, err)
+	}
+	return nil
+}
+
+// failed says what failed where, or that it did because the broker was closed.
+func (c *control) failed(operation, endpoint string, err error) error {
+	if c.b.isClosed() {
+		return fmt.Errorf("%s: %w: %w", operation, broker.ErrClosed, err)
+	}
+	return c.b.on(operation, endpoint, err)
+}
+
+func (c *control) call(s *session, f func(*amqp.Channel) error) error {
+	ch, err := c.take(s)
+	if err != nil {
+		return fmt.Errorf("open channel: %w", err)
+	}
+	err = f(ch)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == s && !ch.IsClosed() {
+		c.free = append(c.free, ch)
+	}
+	return err
+}
+
+func (c *control) take(s *session) (*amqp.Channel, error) {
+	c.mu.Lock()
+	if c.of != s {
+		c.of, c.free = s, nil
+	}
+	if n := len(c.free); n > 0 {
+		ch := c.free[n-1]
+		c.free = c.free[:n-1]
+		c.mu.Unlock()
+		return ch, nil
+	}
+	c.mu.Unlock()
+	return s.conn.Channel()
+}

@@ -1,0 +1,42 @@
+// Package rabbitmq is the broker on RabbitMQ, 3.10 to 4.x: one quorum queue for
+// each queue and partition. docs/brokers/rabbitmq.md describes what is declared on
+// the server and what is guaranteed.
+//
+// # How it works
+//
+// Each log has a lane: an AMQP channel with publisher confirms on which one
+// goroutine writes, so that the order of publishes is the order of the log. Many
+// messages of many callers are on their way at the same time, and each caller
+// waits for the confirms of its own.
+//
+// Each reader has a goroutine with a channel of its own, which receives up to the
+// prefetch ahead and tells the server what was settled. The server serves one
+// subscriber of a queue at a time, and the next one when the channel of the one
+// before is closed; so a reader closes its channel, and never only its
+// subscription.
+//
+// Connections are few, and those that publish are not those that read, because a
+// server short of memory stops reading from publishers. Type link keeps each of
+// them up; type stream gathers the client's small writes.
+//
+// # Invariants
+//
+//   - A message that was not confirmed is never called durable. When a channel
+//     ends, what it had no answer for is unknown, and nothing that was queued behind
+//     it in the same call is sent afterwards: a repeat of the call must not come
+//     behind its own tail.
+//   - A reader hands a message out once, under one position. What comes again after
+//     the channel broke is recognized by its stamp, keeps its position, and is acked
+//     when that is settled. Positions only grow.
+//   - The server is told that a message is settled only after Settle was called for
+//     it; where that gets lost the message comes again, to the next reader or, known
+//     as settled and not handed out, to this one.
+//   - A return arrives before the confirm of the same message and finds room, so a
+//     confirm of a message for a queue that is gone is never taken for success.
+//
+// # Concurrency
+//
+// A lane's outlet, and a reader's subscription, belong to one goroutine each.
+// log.mu and reader.mu are taken in this order; gauge.mu is a leaf. Close waits for
+// all goroutines.
+package rabbitmq

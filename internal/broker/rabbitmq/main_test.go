@@ -1,0 +1,22 @@
+package rabbitmq_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/fenfa/fenfa/internal/broker/rabbitmq/rabbitmqtest"
+)
+
+// shared is the server of all tests that do not ask for one of their own.
+var shared rabbitmqtest.Shared
+
+func TestMain(m *testing.M) {
+	code := shared.Run(m, rabbitmqtest.Config{})
+	if err := goleak.Find(); err != nil && code == 0 {
+		_, _ = os.Stderr.WriteString(err.Error() + "\n")
+		code = 1
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,321 @@
+package rabbitmqtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fenfa/fenfa/internal/child"
+)
+
+// Credentials of the servers that Start starts.
+const (
+	User     = "fenfa"
+	Password = "not-a-secret-but-never-shown"
+)
+
+// startTimeout bounds the start of one server.
+const startTimeout = 2 * time.Minute
+
+// Config says what to start.
+type Config struct {
+	Dir   string // for data and logs; required
+	Nodes int    // default 1
+	// Settings are further lines of the server's configuration.
+	Settings []string
+	// Cert, Key and CA are PEM files; with them each server also listens with TLS.
+	Cert, Key, CA string
+}
+
+// Cluster is servers that belong together.
+type Cluster struct {
+	Nodes []*Node
+
+	cfg    Config
+	sbin   string
+	daemon *child.Process // by which the servers find each other
+	port   int            // of the daemon
+}
+
+// Start finds the server's scripts and starts the servers. It returns when all
+// are up.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	sbin, err := Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Nodes = max(1, cfg.Nodes)
+	c := &Cluster{cfg: cfg, sbin: sbin}
+	if err := c.prepare(ctx); err != nil {
+		return nil, fmt.Errorf("prepare servers: %w", err)
+	}
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+func (c *Cluster) prepare(ctx context.Context) error {
+	const portsOfNode = 3
+	ports, err := freePorts(ctx, 1+portsOfNode*c.cfg.Nodes)
+	if err != nil {
+		return err
+	}
+	c.port = ports[0]
+	cookie := filepath.Join(c.cfg.Dir, ".erlang.cookie")
+	if err := os.WriteFile(cookie, []byte(rand.Text()), 0o400); err != nil {
+		return err
+	}
+	for i := range c.cfg.Nodes {
+		n := &Node{cluster: c, name: fmt.Sprintf("fenfa%d@localhost", i+1), dir: filepath.Join(c.cfg.Dir, fmt.Sprint("node", i+1))}
+		n.port, n.tlsPort, n.distPort = ports[1+portsOfNode*i], ports[2+portsOfNode*i], ports[3+portsOfNode*i]
+		c.Nodes = append(c.Nodes, n)
+	}
+	for _, n := range c.Nodes {
+		if err := n.prepare(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) start(ctx context.Context) error {
+	epmd, err := exec.LookPath("epmd")
+	if err != nil {
+		return err
+	}
+	c.daemon, err = child.Start(child.Config{Path: epmd, Args: []string{"-port", strconv.Itoa(c.port), "-address", "127.0.0.1"}})
+	if err != nil {
+		return err
+	}
+	// The first one makes the cluster that the others join.
+	if err := c.Nodes[0].Start(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, n := range c.Nodes[1:] {
+		group.Go(func() error { return n.Start(ctx) })
+	}
+	return group.Wait()
+}
+
+// Stop kills the servers; their data stays in the directory.
+func (c *Cluster) Stop() error {
+	var errs []error
+	for _, n := range c.Nodes {
+		if n.process != nil {
+			errs = append(errs, n.Kill())
+		}
+	}
+	if c.daemon != nil {
+		errs = append(errs, c.daemon.Kill())
+	}
+	return errors.Join(errs...)
+}
+
+// Endpoints returns host:port of every server.
+func (c *Cluster) Endpoints() []string {
+	all := make([]string, len(c.Nodes))
+	for i, n := range c.Nodes {
+		all[i] = n.Addr()
+	}
+	return all
+}
+
+// Node is one server.
+type Node struct {
+	cluster  *Cluster
+	name     string
+	dir      string
+	port     int
+	tlsPort  int
+	distPort int
+	process  *child.Process
+	output   *os.File
+}
+
+// Name is what the cluster calls the server.
+func (n *Node) Name() string { return n.name }
+
+// Addr is host:port of the plain listener.
+func (n *Node) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
+
+// TLSAddr is host:port of the TLS listener.
+func (n *Node) TLSAddr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.tlsPort)) }
+
+func (n *Node) prepare() error {
+	cfg := &n.cluster.cfg
+	lines := []string{
+		"listeners.tcp.1 = " + n.Addr(),
+		"default_user = " + User,
+		"default_pass = " + Password,
+		"log.file.level = warning",
+		"cluster_formation.peer_discovery_backend = rabbit_peer_discovery_classic_config",
+		"cluster_formation.randomized_startup_delay_range.min = 0",
+		"cluster_formation.randomized_startup_delay_range.max = 1",
+	}
+	for i, peer := range n.cluster.Nodes {
+		lines = append(lines, fmt.Sprintf("cluster_formation.classic_config.nodes.%d = %s", i+1, peer.name))
+	}
+	if cfg.Cert != "" {
+		lines = append(lines,
+			"listeners.ssl.1 = "+n.TLSAddr(), "ssl_options.certfile = "+cfg.Cert, "ssl_options.keyfile = "+cfg.Key, "ssl_options.cacertfile = "+cfg.CA)
+	}
+	lines = append(lines, cfg.Settings...)
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(n.dir, "rabbitmq.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(n.dir, "plugins"), []byte("[].\n"), 0o600)
+}
+
+// environment keeps the server and its tools away from any other on the machine.
+func (n *Node) environment() []string {
+	return []string{
+		"HOME=" + n.cluster.cfg.Dir,
+		"ERL_EPMD_PORT=" + strconv.Itoa(n.cluster.port),
+		"RABBITMQ_NODENAME=" + n.name,
+		"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
+		"RABBITMQ_NODE_PORT=" + strconv.Itoa(n.port),
+		"RABBITMQ_DIST_PORT=" + strconv.Itoa(n.distPort),
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
+		"RABBITMQ_MNESIA_BASE=" + filepath.Join(n.dir, "data"),
+		"RABBITMQ_LOG_BASE=" + filepath.Join(n.dir, "log"),
+		"RABBITMQ_CONFIG_FILE=" + filepath.Join(n.dir, "rabbitmq"),
+		"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(n.dir, "plugins"),
+		"RABBITMQ_PID_FILE=" + filepath.Join(n.dir, "pid"),
+		"RABBITMQ_CONF_ENV_FILE=/dev/null",
+		// The script then becomes the server, instead of starting it, so that its number
+		// is the server's.
+		"RUNNING_UNDER_SYSTEMD=true",
+	}
+}
+
+// Start starts the server, or starts it again, and returns when it is up.
+func (n *Node) Start(ctx context.Context) error {
+	output, err := os.OpenFile(filepath.Join(n.dir, "output"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	n.output = output
+	n.process, err = child.Start(child.Config{
+		Path: filepath.Join(n.cluster.sbin, "rabbitmq-server"), Env: n.environment(), Stderr: output,
+	})
+	if err != nil {
+		return errors.Join(err, output.Close())
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return n.ready(ctx)
+}
+
+// ready waits until the server lets a client speak.
+func (n *Node) ready(ctx context.Context) error {
+	const between = 50 * time.Millisecond
+	ticker := time.NewTicker(between)
+	defer ticker.Stop()
+	for {
+		if n.answers(ctx) {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-n.process.Done():
+			return fmt.Errorf("server %s ended: %w: %s", n.name, n.process.Err(), n.log())
+		case <-ctx.Done():
+			return fmt.Errorf("server %s does not answer: %w: %s", n.name, ctx.Err(), n.log())
+		}
+	}
+}
+
+// answers sends the protocol's greeting and looks for the server's.
+func (n *Node) answers(ctx context.Context) bool {
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(ctx, "tcp", n.Addr())
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return false
+	}
+	if _, err := conn.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
+		return false
+	}
+	var first [1]byte
+	_, err = io.ReadFull(conn, first[:])
+	return err == nil && first[0] == 1
+}
+
+// log is the end of what the server wrote.
+func (n *Node) log() []byte {
+	out, err := os.ReadFile(filepath.Join(n.dir, "output"))
+	if err != nil {
+		return nil
+	}
+	return tail(out)
+}
+
+// Kill ends the server by SIGKILL and waits until it is gone.
+func (n *Node) Kill() error {
+	if n.process == nil {
+		return nil
+	}
+	err := errors.Join(n.process.Kill(), n.output.Close())
+	n.process = nil
+	return err
+}
+
+// Freeze stops the server where it is, Thaw lets it go on.
+func (n *Node) Freeze() error { return n.process.Freeze() }
+
+// Thaw lets a server go on that Freeze stopped.
+func (n *Node) Thaw() error { return n.process.Thaw() }
+
+// Control runs rabbitmqctl, or with another tool's name first that one, against
+// the server and returns what it prints.
+func (n *Node) Control(ctx context.Context, args ...string) (string, error) {
+	tool := "rabbitmqctl"
+	if strings.HasPrefix(args[0], "rabbitmq-") {
+		tool, args = args[0], args[1:]
+	}
+	//nolint:gosec // The tools of the server that was found.
+	cmd := exec.CommandContext(ctx, filepath.Join(n.cluster.sbin, tool), append([]string{"--node", n.name, "--quiet"}, args...)...)
+	cmd.Env = append(os.Environ(), n.environment()...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", tool, args[0], err, tail(out))
+	}
+	return string(out), nil
+}
+
+// freePorts returns ports that nobody listens on now.
+func freePorts(ctx context.Context, n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = l.Close() }()
+		addr, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			return nil, errors.New("no TCP address")
+		}
+		ports[i] = addr.Port
+	}
+	return ports, nil
+}

@@ -1,0 +1,101 @@
+package rabbitmq
+
+import (
+	"net"
+	"sync"
+)
+
+// maxPending bounds what waits to be written to a connection; beyond it, writers
+// wait.
+const maxPending = 1 << 20
+
+// stream is a connection that gathers small writes: the AMQP client flushes after
+// every message, and a system call for each would be most of its cost. A write
+// returns when it is queued, and waits only while too much is queued. Order is
+// kept.
+type stream struct {
+	net.Conn
+
+	mu      sync.Mutex
+	work    sync.Cond // there is something to write, or the end
+	room    sync.Cond // something was written, or the end
+	pending []byte
+	err     error // why nothing is written any more
+
+	done chan struct{} // closed when the writer has ended
+}
+
+func newStream(conn net.Conn) *stream {
+	s := &stream{Conn: conn, done: make(chan struct{})}
+	s.work.L, s.room.L = &s.mu, &s.mu
+	go s.write()
+	return s
+}
+
+// Write implements net.Conn.
+func (s *stream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && len(s.pending) >= maxPending {
+		s.room.Wait()
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	if len(s.pending) == 0 {
+		s.work.Signal()
+	}
+	s.pending = append(s.pending, p...)
+	return len(p), nil
+}
+
+// Close implements net.Conn. What was queued and not written is dropped.
+func (s *stream) Close() error {
+	s.fail(net.ErrClosed)
+	err := s.Conn.Close()
+	<-s.done
+	return err
+}
+
+func (s *stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.work.Signal()
+	s.room.Broadcast()
+}
+
+// write is the one goroutine that writes; Close waits for it.
+func (s *stream) write() {
+	defer close(s.done)
+	var spare []byte
+	for {
+		batch := s.take(spare)
+		if batch == nil {
+			return
+		}
+		if _, err := s.Conn.Write(batch); err != nil {
+			s.fail(err)
+			return
+		}
+		spare = batch[:0]
+	}
+}
+
+// take returns what is queued and leaves spare in its place; nil is the end.
+func (s *stream) take(spare []byte) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && len(s.pending) == 0 {
+		s.work.Wait()
+	}
+	if s.err != nil {
+		return nil
+	}
+	batch := s.pending
+	s.pending = spare
+	s.room.Broadcast()
+	return batch
+}

@@ -1,0 +1,249 @@
+package rabbitmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// ackDelay is how long acks out of turn are kept back: the gaps often close, and
+// one ack for many messages costs the server as much as one for one.
+const ackDelay = 250 * time.Millisecond
+
+// subscription is a reader's channel, from its opening to its end.
+type subscription struct {
+	ch         *amqp.Channel
+	session    *session
+	deliveries <-chan amqp.Delivery
+}
+
+// run subscribes, again and again, until the reader ends.
+func (r *reader) run(ctx context.Context) {
+	delay := r.b.cfg.RetryBase
+	for first := true; r.ended() == nil; first = false {
+		sub, err := r.subscribe(ctx)
+		if err != nil {
+			if r.fatal(err) || !pause(ctx, jitter(delay)) {
+				return
+			}
+			delay = min(2*delay, r.b.cfg.RetryMax)
+			continue
+		}
+		delay = r.b.cfg.RetryBase
+		if !first {
+			r.b.metrics.resumed.Inc()
+			r.b.fence.announce(ctx, r.log, r.epoch, false)
+		}
+		r.receive(sub)
+		r.suspend()
+	}
+}
+
+// fatal ends the reader where another try does not help.
+func (r *reader) fatal(err error) bool {
+	if r.ended() != nil {
+		return true
+	}
+	if isNotFound(err) {
+		r.b.forget(r.queue)
+		r.end(fmt.Errorf("%w: %q: %w", broker.ErrNoQueue, r.queue.name, err))
+		return true
+	}
+	r.b.cfg.Logger.Warn("reader is not subscribed", "queue", r.queue.name, "partition", r.log.part, "error", err)
+	return false
+}
+
+// subscribe opens a channel and asks for the messages. Of all channels that asked,
+// the server serves one: the first whose predecessors are gone.
+func (r *reader) subscribe(ctx context.Context) (*subscription, error) {
+	s, err := r.link.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return nil, r.b.on("open channel", s.endpoint, err)
+	}
+	deliveries, err := r.consume(ch)
+	if err != nil {
+		_ = ch.Close()
+		return nil, r.b.on("subscribe to "+r.log.name, s.endpoint, err)
+	}
+	return &subscription{ch: ch, session: s, deliveries: deliveries}, nil
+}
+
+func (r *reader) consume(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
+	if err := ch.Qos(r.b.cfg.Prefetch, 0, false); err != nil {
+		return nil, err
+	}
+	return ch.Consume(r.log.name, "", false, false, false, false, nil)
+}
+
+// receive takes messages in and acks them until the channel or the reader ends.
+func (r *reader) receive(sub *subscription) {
+	var later <-chan time.Time
+	for {
+		select {
+		case d, ok := <-sub.deliveries:
+			if !ok {
+				// The channel may be open still, when the server took the subscription back.
+				_ = sub.ch.Close()
+				return
+			}
+			r.take(&d)
+		case <-r.acks:
+			if r.ack(sub, false) && later == nil {
+				later = time.After(ackDelay)
+			}
+		case <-later:
+			later = nil
+			r.ack(sub, true)
+		case <-r.over:
+			r.leave(sub)
+			return
+		}
+	}
+}
+
+// leave tells the server all that was settled and closes the channel: that is when
+// the next reader gets what is left, in order, and not when only the subscription
+// ends.
+func (r *reader) leave(sub *subscription) {
+	r.ack(sub, true)
+	// Of many acks the server keeps some back while others are on their way to the
+	// disk, and drops them with the channel. A subscription is answered behind what
+	// is on its way: after the first, the server sends what it kept back, and the
+	// second is behind that. Neither is ever served, this channel's first one is.
+	for range 2 {
+		if _, err := sub.ch.Consume(r.log.name, "", false, false, false, false, nil); err != nil {
+			break
+		}
+	}
+	_ = sub.ch.Close()
+}
+
+// take takes a message in.
+func (r *reader) take(d *amqp.Delivery) {
+	id, who := identify(d)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := entry{identity: who, size: uint32(len(d.Body)), state: isWaiting}
+	if waiting := r.again[who]; len(waiting) > 0 {
+		r.takeAgain(e, waiting)
+		return
+	}
+	tag := r.window.push(e)
+	r.tasks++
+	r.bytes += int64(e.size)
+	r.ready = append(r.ready, message{tag: tag, id: id, body: d.Body})
+	signal(r.wake)
+}
+
+// takeAgain takes in a message that was handed out over an earlier channel: it
+// keeps its position, and is acked when that is settled.
+func (r *reader) takeAgain(e entry, waiting []*held) {
+	h := waiting[0]
+	if len(waiting) == 1 {
+		delete(r.again, e.identity)
+	} else {
+		r.again[e.identity] = waiting[1:]
+	}
+	e.held, e.state = h, isGiven
+	h.tag = r.window.push(e)
+	if h.settled {
+		r.window.settle(r.window.at(h.tag))
+		signal(r.acks)
+	}
+}
+
+// identify reads who a message is. What something else published has no ID, and is
+// known by its content.
+func identify(d *amqp.Delivery) (task.ID, identity) {
+	id, err := task.ParseID(d.MessageId)
+	if err != nil {
+		return task.ID{}, identity{stamp: xxhash.Sum64(d.Body)}
+	}
+	stamp, err := strconv.ParseUint(d.CorrelationId, 16, 64)
+	if err != nil {
+		stamp = xxhash.Sum64(d.Body)
+	}
+	return id, identity{id: id, stamp: stamp}
+}
+
+// ack tells the server what was settled; those out of turn only when they are
+// many, or all is true. It reports whether some are left.
+func (r *reader) ack(sub *subscription, all bool) (left bool) {
+	r.mu.Lock()
+	all = all || r.window.scattered > r.b.cfg.Prefetch/4
+	multiple, others := r.window.acks(all)
+	left = r.window.scattered > 0
+	r.mu.Unlock()
+	var errs []error
+	if multiple > 0 {
+		errs = append(errs, sub.ch.Ack(multiple, true))
+	}
+	for _, tag := range others {
+		errs = append(errs, sub.ch.Ack(tag, false))
+	}
+	if err := errors.Join(errs...); err != nil {
+		// The channel is gone, which receive sees: they come again and are known.
+		return false
+	}
+	return left
+}
+
+// suspend takes down what was handed out and not acked, to know it when it comes
+// again, and drops what was not handed out.
+func (r *reader) suspend() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.earlier {
+		h.tag = 0
+	}
+	w := &r.window
+	again := make(map[identity][]*held, len(w.entries)-w.off+len(r.again))
+	for i := w.off; i < len(w.entries); i++ {
+		e := &w.entries[i]
+		switch {
+		case e.state == isAcked:
+		case e.held != nil:
+			again[e.identity] = append(again[e.identity], e.held)
+		case e.state == isWaiting:
+			r.tasks--
+			r.bytes -= int64(e.size)
+		default:
+			h := &held{
+				position: r.before + broker.Position(w.base+uint64(i-w.off)), identity: e.identity, size: e.size, settled: e.state == isSettled,
+			}
+			r.earlier[h.position] = h
+			again[e.identity] = append(again[e.identity], h)
+		}
+	}
+	for who, waiting := range r.again {
+		again[who] = append(again[who], waiting...)
+	}
+	r.again = again
+	r.keepOnly(again)
+	r.before += broker.Position(w.end())
+	r.window = newWindow()
+	r.ready = nil
+}
+
+// keepOnly forgets earlier messages that the server was told of.
+func (r *reader) keepOnly(again map[identity][]*held) {
+	earlier := make(map[broker.Position]*held, len(r.earlier))
+	for _, waiting := range again {
+		for _, h := range waiting {
+			earlier[h.position] = h
+		}
+	}
+	r.earlier = earlier
+}
