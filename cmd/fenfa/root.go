@@ -27,7 +27,7 @@ func newRoot(std streams) *cobra.Command {
 	root.AddCommand(
 		newServe(), newDemo(), newDemoWorker(), newBenchWorker(), newSubmit(), newWorker(),
 		newTask(), newQueue(), newDead(), newState(), newCluster(),
-		newBench(), newVersion(), newDocs(),
+		newTop(), newBench(), newVersion(), newDocs(),
 	)
 	return root
 }

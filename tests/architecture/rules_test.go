@@ -4,7 +4,7 @@ package architecture
 // packages of lower layers only; packages of one layer do not know each other.
 // A package that is not listed fails the test: give it its place here.
 var layers = [][]string{
-	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "api"},
+	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "internal/top", "api"},
 	{"internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
 	{"internal/broker/faulty", "internal/store/faulty", "internal/store/codec", "internal/orders"},
@@ -31,6 +31,10 @@ var bans = []ban{
 	{
 		imported: "github.com/cockroachdb/pebble/v2", only: []string{"internal/kv"}, tests: true,
 		why: "one package knows Pebble and its traps; everything else speaks of key spaces",
+	},
+	{
+		imported: "github.com/gdamore/tcell/v3", only: []string{"internal/top"}, tests: true,
+		why: "one package owns the terminal",
 	},
 	{
 		imported: "github.com/spf13/cobra", only: []string{"cmd/fenfa"}, tests: true,
@@ -85,6 +89,7 @@ type allowance struct {
 var allowances = []allowance{
 	{"internal/clock", nil, "a leaf stands on the standard library alone"},
 	{"internal/lifecycle", nil, "a leaf stands on the standard library alone"},
+	{"internal/top", []string{"github.com/clipperhouse/displaywidth", "github.com/gdamore/tcell/v3"}, "the view is a model and a terminal; what it shows is handed in"},
 	{"internal/task", []string{"github.com/cespare/xxhash/v2"}, "the vocabulary depends on nothing of ours"},
 	{"internal/balance", []string{"internal/task", "github.com/cespare/xxhash/v2"}, "a picker is pure"},
 	{"internal/broker", []string{"internal/task"}, "a port names no driver and no vendor"},
