@@ -2,8 +2,6 @@ package partition
 
 import (
 	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -53,7 +51,7 @@ type loader interface {
 	LoadRecords(key, name string)
 	// LoadParked reads a page of a lane's parked rows after seq; event parkedLoaded
 	// follows.
-	LoadParked(queue, key string, after uint64)
+	LoadParked(at laneName, after uint64)
 	// LoadSchedule reads a page of schedule rows after the given one; event
 	// scheduleLoaded follows.
 	LoadSchedule(due time.Time, seq uint64)
@@ -116,23 +114,6 @@ type core struct {
 	counts   *counters
 }
 
-// queue is one queue's part in this partition.
-type queue struct {
-	task.Queue
-	lanes   map[string]*lane
-	shared  *lane // tasks without order
-	ready   []*lane
-	starved bool         // no worker has room; capacity follows
-	held    broker.Limit // tasks in memory that are in the broker's log
-	freed   broker.Limit // to be given back to the reader
-	stored  broker.Limit // tasks in memory that are in schedule and parked rows
-	out     broker.Limit // of stored, what workers had at the last tick
-	fetches int          // pages of parked rows on their way
-	hungry  []*lane      // wait for room to fetch parked rows
-	stats   QueueStats
-	metrics *queueMetrics
-}
-
 func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *counters) *core {
 	cfg = cfg.withDefaults()
 	first := uint64(led.Stamp(now))
@@ -162,129 +143,8 @@ func recentOf(cfg coreConfig) int {
 	return 4 * cfg.Window.Tasks
 }
 
-// configure adds a queue or changes its settings.
-func (c *core) configure(now time.Time, settings task.Queue) {
-	q := c.queues[settings.Name]
-	if q == nil {
-		q = &queue{Queue: settings, lanes: make(map[string]*lane), metrics: c.counts.queue(settings.Name)}
-		q.shared = &lane{q: q}
-		c.queues[settings.Name] = q
-		c.order = append(c.order, q)
-		return
-	}
-	q.Queue = settings
-	q.starved = false
-	if settings.OnDead == task.OnDeadSkip {
-		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
-			l.status = laneIdle
-			l.freed = now
-			c.wake(now, l)
-		}
-	}
-}
-
-// lanesWhere returns some of the lanes, sorted by key: what follows from them is
-// the same in every replay.
-func (q *queue) lanesWhere(is func(*lane) bool) (found []*lane) {
-	for _, l := range q.lanes {
-		if is(l) {
-			found = append(found, l)
-		}
-	}
-	slices.SortFunc(found, func(a, b *lane) int { return strings.Compare(a.key, b.key) })
-	return found
-}
-
-// capacity says that a worker has room for the queue's tasks again.
-func (c *core) capacity(name string, _ task.Placement) {
-	if q := c.queues[name]; q != nil {
-		q.starved = false
-	}
-}
-
 // drainCore stops handing out tasks.
 func drainCore(c *core, _ time.Time) { c.draining = true }
-
-// restore takes what the store holds of lanes that wait there.
-func (c *core) restore(now time.Time, queue, key string, halted bool) {
-	q := c.queues[queue]
-	if q == nil {
-		return // the queue was removed
-	}
-	l := c.laneOf(q, key)
-	if halted {
-		if l.ordered {
-			l.status = laneHalted
-		}
-		return
-	}
-	l.tail = true
-	c.wake(now, l)
-}
-
-// find returns the lane that parked rows belong to, or nil.
-func (q *queue) find(key string) *lane {
-	if key == "" {
-		return q.shared
-	}
-	return q.lanes[key]
-}
-
-// store counts a task of a schedule or parked row that is in memory; unstore one
-// that is not any more.
-func (q *queue) store(it *item) {
-	q.stored.Tasks++
-	q.stored.Bytes += it.size
-}
-
-func (q *queue) unstore(it *item) {
-	q.stored.Tasks--
-	q.stored.Bytes -= it.size
-}
-
-// full reports whether no more of the queue's rows may be read into memory. What
-// workers have does not count, or a few slow ones would keep all others out.
-func (c *core) full(q *queue) bool {
-	return q.stored.Tasks-q.out.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes-q.out.Bytes >= c.cfg.Stored.Bytes
-}
-
-// countOut counts, for queues with lanes that wait for room, what of their rows
-// workers have. The count is as old as the last tick.
-func (c *core) countOut() {
-	for _, q := range c.order {
-		q.out = broker.Limit{}
-	}
-	for _, ls := range c.leases {
-		q := ls.lane.q
-		if len(q.hungry) == 0 {
-			continue
-		}
-		for _, it := range ls.items {
-			if it != nil && it.origin != inBroker {
-				q.out.Tasks++
-				q.out.Bytes += it.size
-			}
-		}
-	}
-}
-
-// over reports whether more of the queue's rows are in memory than may be.
-func (c *core) over(q *queue) bool {
-	return q.stored.Tasks > c.cfg.Stored.Tasks || q.stored.Bytes > c.cfg.Stored.Bytes && q.stored.Tasks > 1
-}
-
-// laneOf returns the lane of a key, or the shared one where there is no order.
-func (c *core) laneOf(q *queue, key string) *lane {
-	if key == "" || q.Order == task.OrderNone {
-		return q.shared
-	}
-	l := q.lanes[key]
-	if l == nil {
-		l = &lane{q: q, key: key, ordered: true}
-		q.lanes[key] = l
-	}
-	return l
-}
 
 // delivered takes tasks from the broker, in its order.
 func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
@@ -329,8 +189,9 @@ func (c *core) repeats(now time.Time, a *arrival) bool {
 // admit puts a task that is not in memory yet where it belongs.
 func (c *core) admit(now time.Time, q *queue, it *item) {
 	c.tasks[it.ID] = it
-	l := c.laneOf(q, it.Key)
+	l := q.laneOf(&it.Task)
 	it.lane = l
+	l.members++
 	if it.origin == inBroker && it.attempts == 0 && it.RunAt.After(now) {
 		c.reschedule(now, it, it.RunAt)
 		c.wake(now, l) // the lane may have been made for this task only
@@ -342,7 +203,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	}
 	// Tasks of a lane keep their order; those that are due and find no room wait
 	// where other queues do not wait for them.
-	if l.ordered && l.tail || it.origin == inSchedule && c.over(q) {
+	if l.closed() || it.origin == inSchedule && c.over(q) {
 		if l.ordered && !l.tail {
 			c.parkAll(now, l)
 		}
@@ -373,6 +234,7 @@ func (c *core) enqueue(now time.Time, it *item) {
 // forget drops a task from memory.
 func (c *core) forget(it *item) {
 	delete(c.tasks, it.ID)
+	it.lane.members--
 	if it.origin == inBroker {
 		c.unhold(it, it.lane.q)
 		return
@@ -424,10 +286,14 @@ func (c *core) wake(now time.Time, l *lane) {
 			c.fetch(l)
 		case l.ordered && l.q.lanes[l.key] == l:
 			delete(l.q.lanes, l.key)
+			l.join(nil)
 		}
 		return
 	}
-	if l.tail && l.items.len() <= c.cfg.Page/4 {
+	if l.ordered {
+		l.join(l.q.classOf(&l.items.at(0).Task))
+	}
+	if c.lacks(l) {
 		c.fetch(l)
 	}
 	if l.ordered {
@@ -445,7 +311,8 @@ func (c *core) wake(now time.Time, l *lane) {
 		}
 	}
 	l.status = laneReady
-	l.q.ready = append(l.q.ready, l)
+	l.class.ready.pushBack(l)
+	l.q.enlist(l.class)
 }
 
 // untidy makes a lane wait until what was written to its key's records is
@@ -487,10 +354,8 @@ func (c *core) step(now time.Time) {
 			c.wake(now, l)
 		}
 	}
-	for _, q := range c.order {
-		if !c.draining {
-			c.serve(now, q)
-		}
+	if !c.draining {
+		c.serve(now)
 	}
 	c.feed()
 	if !c.waitsForCommit() {

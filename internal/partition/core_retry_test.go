@@ -255,7 +255,7 @@ func TestHaltMeansKeysOnly(t *testing.T) {
 	r.deliver(newTask("loose", "k", "1"))
 	r.answer(r.one(), 0, reject())
 	r.commit()
-	r.c.restore(r.now, "loose", "k", true) // as after a restart
+	r.c.restoreHalted("loose", "k") // as after a restart
 	r.deliver(newTask("loose", "k", "2"))
 	r.finish(r.one())
 	r.wantEmpty()

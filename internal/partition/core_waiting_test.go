@@ -206,7 +206,7 @@ func TestParkedRowsSurviveARestart(t *testing.T) {
 	r.fence.Epoch++
 	r.parked, r.schedule = nil, nil
 	r.claim(nil)
-	r.c.restore(r.now, "keyed", "k", false)
+	r.restore()
 	r.deliver(newTask("keyed", "k", "4"))
 	r.commit()
 	if got := r.goOn(2); got != nil {
@@ -249,7 +249,7 @@ func TestARowThatCannotBeReadIsPassed(t *testing.T) {
 	r.parked = nil
 	bad := arrival{corrupt: true}
 	bad.item.seq = read.after + 1
-	r.c.parkedLoaded(r.now, "keyed", "k", []arrival{bad}, true)
+	r.c.parkedLoaded(r.now, laneName{queue: "keyed", key: "k"}, []arrival{bad}, true)
 	r.step()
 	if len(r.parked) != 1 || r.parked[0].after != bad.item.seq {
 		t.Errorf("the same page is read again: %+v", r.parked)

@@ -82,11 +82,17 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// canRecognize reports whether the broker answers repeated submits by itself and
-// finds tasks by their ID.
+// canRecognize reports whether the broker answers every repeated submit by itself
+// and finds tasks by their ID.
 func canRecognize(b broker.Broker) bool {
 	_, locates := b.(broker.Locator)
-	return locates && b.Capabilities().DedupesPublish
+	return locates && !repeats(b)
+}
+
+// repeats reports whether the broker may deliver one task under two positions.
+func repeats(b broker.Broker) bool {
+	c := b.Capabilities()
+	return c.Repeats || !c.DedupesPublish
 }
 
 // Start loads the queues and claims all partitions. It returns when they run; ctx

@@ -27,6 +27,7 @@ type item struct {
 	due        time.Time // of its schedule row
 	attempts   int
 	deliveries int
+	returns    int // in a row, without an attempt between
 	tries      []store.Try
 	attempted  bool // an attempt row exists, or is in a batch
 	notBefore  time.Time

@@ -1,6 +1,10 @@
 package partition
 
-import "time"
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/store"
+)
 
 // laneStatus says what a lane waits for.
 type laneStatus uint8
@@ -21,7 +25,9 @@ type lane struct {
 	q       *queue
 	key     string
 	ordered bool
-	items   deque
+	class   *class // of its first task; nil: not known, it is in the store
+	items   deque[*item]
+	members int // tasks in memory, also those that are leased or wait beside it
 	bytes   int
 	status  laneStatus
 	lease   *lease    // ordered: while leased
@@ -31,7 +37,7 @@ type lane struct {
 	waited  bool      // for its key's records to be durable, since the last lease
 
 	// tail says that the store holds parked rows of this lane beyond lastRow, which
-	// come after what is in memory; tasks that arrive then are parked too.
+	// come after what is in memory.
 	tail    bool
 	lastRow uint64
 	// parkedIn is the batch of the latest parked row: rows are read after it is durable.
@@ -40,6 +46,48 @@ type lane struct {
 	fetching  bool   // a page of parked rows is on its way
 	fetchSeq  uint64 // parkedSeq when it was asked for
 	fetchFrom uint64 // lastRow when it was asked for
+	readAt    time.Time
+	served    int // without order: tasks leased since rows were read
+}
+
+// laneName names a lane in parked rows.
+type laneName struct {
+	queue string
+	key   string
+	class string // of tasks without order; empty: they ask for nothing
+}
+
+func (l *lane) name() laneName {
+	n := laneName{queue: l.q.Name, key: l.key}
+	if !l.ordered {
+		n.class = l.class.name
+	}
+	return n
+}
+
+// row returns one of the lane's parked rows, without its body.
+func (n laneName) row(seq uint64) *store.Parked {
+	return &store.Parked{Queue: n.queue, Key: n.key, Class: n.class, Seq: seq}
+}
+
+// join makes a lane one of the class of its first task.
+func (l *lane) join(cl *class) {
+	if l.class == cl {
+		return
+	}
+	if l.class != nil {
+		l.class.lanes--
+	}
+	if cl != nil {
+		cl.lanes++
+	}
+	l.class = cl
+}
+
+// closed reports whether tasks that arrive are parked, so that they stay behind
+// those that are: always where there is order, else while all wait for a worker.
+func (l *lane) closed() bool {
+	return l.tail && (l.ordered || l.class.starved && l.items.len() == 0)
 }
 
 // stuck reports whether the lane will not move by itself soon.
@@ -71,62 +119,14 @@ func (l *lane) pushFront(it *item) {
 func (l *lane) popFront() *item {
 	it := l.items.popFront()
 	l.bytes -= it.size
+	if l.ordered && l.items.len() == 0 {
+		l.join(nil)
+	}
 	return it
 }
 
 func (l *lane) popBack() *item {
 	it := l.items.popBack()
 	l.bytes -= it.size
-	return it
-}
-
-// deque is a double-ended queue of items over a ring.
-type deque struct {
-	ring []*item
-	head int
-	n    int
-}
-
-func (d *deque) len() int { return d.n }
-
-func (d *deque) at(i int) *item { return d.ring[(d.head+i)&(len(d.ring)-1)] }
-
-func (d *deque) grow() {
-	if d.n < len(d.ring) {
-		return
-	}
-	bigger := make([]*item, max(4, 2*len(d.ring)))
-	for i := range d.n {
-		bigger[i] = d.at(i)
-	}
-	d.ring, d.head = bigger, 0
-}
-
-func (d *deque) pushBack(it *item) {
-	d.grow()
-	d.ring[(d.head+d.n)&(len(d.ring)-1)] = it
-	d.n++
-}
-
-func (d *deque) pushFront(it *item) {
-	d.grow()
-	d.head = (d.head - 1) & (len(d.ring) - 1)
-	d.ring[d.head] = it
-	d.n++
-}
-
-func (d *deque) popFront() *item {
-	it := d.ring[d.head]
-	d.ring[d.head] = nil
-	d.head = (d.head + 1) & (len(d.ring) - 1)
-	d.n--
-	return it
-}
-
-func (d *deque) popBack() *item {
-	i := (d.head + d.n - 1) & (len(d.ring) - 1)
-	it := d.ring[i]
-	d.ring[i] = nil
-	d.n--
 	return it
 }

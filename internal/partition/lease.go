@@ -17,6 +17,8 @@ type lease struct {
 	open     int     // tasks without outcome
 	next     int     // ordered: the task whose outcome comes next
 	since    time.Time
+	heard    time.Time // ordered: when the latest outcome came, or since
+	use      Use       // what was seen of the worker and not reported yet
 	deadline time.Time
 	stash    []stashed // ordered: outcomes that wait for records to be loaded
 	waiting  bool
@@ -28,127 +30,6 @@ type stashed struct {
 	outcomes []task.Outcome
 }
 
-// serve hands the queue's ready lanes to workers until there is no room.
-func (c *core) serve(now time.Time, q *queue) {
-	if q.starved || len(q.ready) == 0 || c.led.Bytes() > maxBatchBytes {
-		return
-	}
-	var refused []*lane // a worker of their own is full, others may have room
-	turns := len(q.ready)
-	for turns > 0 && len(q.ready) > 0 {
-		turns--
-		l := q.ready[0]
-		q.ready = q.ready[1:]
-		if !c.offer(now, l) {
-			refused = append(refused, l)
-			if q.Balance.Policy != task.BalanceConsistentHash || q.Balance.Overflow != "wait" {
-				break
-			}
-		}
-	}
-	if len(refused) > 0 {
-		q.starved = true
-		q.ready = append(refused, q.ready...)
-	}
-}
-
-// offer leases the lane's next tasks to a worker, and reports false if none has
-// room.
-func (c *core) offer(now time.Time, l *lane) bool {
-	c.dropExpired(now, l)
-	if l.items.len() == 0 {
-		l.status = laneIdle
-		c.wake(now, l)
-		return true
-	}
-	if l.ordered && c.untidy(l) {
-		return true
-	}
-	want := 1
-	if !l.ordered {
-		want = c.batchOf(now, l, maxLeaseTasks)
-	}
-	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, l.q.Placement, l.key, want)
-	if !ok {
-		return false
-	}
-	n := slots
-	if l.ordered {
-		n = c.batchOf(now, l, l.q.Batch)
-	}
-	c.grant(now, l, w, n)
-	return true
-}
-
-// dropExpired finishes tasks at the head of the lane that must not start any more.
-func (c *core) dropExpired(now time.Time, l *lane) {
-	for l.items.len() > 0 {
-		it := l.items.at(0)
-		if !it.expired(now) {
-			return
-		}
-		l.popFront()
-		c.finish(now, it, ending{state: task.StateExpired, err: "expired at " + it.ExpiresAt.Format(time.RFC3339Nano) + " before it could start"})
-	}
-}
-
-// batchOf is how many of the lane's next tasks go out together. A task that was
-// handed out often without an answer goes alone: it may be killing its workers.
-func (c *core) batchOf(now time.Time, l *lane, most int) int {
-	most = min(most, l.items.len())
-	size := 0
-	for i := range most {
-		it := l.items.at(i)
-		size += it.size
-		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter || it.expired(now)) {
-			return i
-		}
-		if it.deliveries >= suspectAfter {
-			return 1
-		}
-	}
-	return most
-}
-
-// grant forms a lease of the lane's next n tasks and sends it.
-func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
-	c.token++
-	ls := &lease{
-		ref:    task.LeaseRef{Partition: c.cfg.Part, Epoch: c.led.Epoch(), Token: c.token},
-		lane:   l,
-		worker: w,
-		items:  make([]*item, n),
-		open:   n,
-		since:  now,
-	}
-	out := &task.Lease{LeaseRef: ls.ref, Queue: l.q.Name, Timeout: l.q.Timeout, Ordered: l.ordered, Tasks: make([]task.Leased, n)}
-	longest := time.Duration(0)
-	for i := range n {
-		it := l.popFront()
-		it.state = task.StateRunning
-		it.deliveries++
-		ls.items[i] = it
-		out.Tasks[i] = task.Leased{Task: it.Task, Attempt: it.attempts + 1, Delivery: it.deliveries}
-		longest = max(longest, c.timeoutOf(it))
-		l.q.metrics.started(now, it)
-	}
-	if l.ordered {
-		if c.led.Clean(l.key) {
-			out.Records, out.Complete = c.led.Travel(l.key)
-		}
-		l.waited = false
-		longest = c.timeoutOf(ls.items[0])
-		l.status = laneLeased
-		l.lease = ls
-	} else {
-		l.status = laneIdle
-		c.wake(now, l)
-	}
-	ls.deadline = now.Add(longest + leaseGrace)
-	c.leases[c.token] = ls
-	c.env.Send(w.Session, out)
-}
-
 func (c *core) timeoutOf(it *item) time.Duration {
 	if it.Timeout > 0 {
 		return it.Timeout
@@ -156,17 +37,41 @@ func (c *core) timeoutOf(it *item) time.Duration {
 	return it.lane.q.Timeout
 }
 
+// saw notes outcomes of a lease; failed of them say that the worker did not get
+// them done.
+func (ls *lease) saw(now time.Time, outcomes, failed int) {
+	ls.use.Tasks += outcomes
+	ls.use.Failed += failed
+	if !ls.lane.ordered {
+		ls.use.Took += time.Duration(outcomes) * max(now.Sub(ls.since), 0)
+	}
+}
+
+// report gives slots of a lease back, and tells what was seen of its worker since
+// the last time.
+func (c *core) report(now time.Time, ls *lease, slots int) {
+	use := ls.use
+	use.Slots = slots
+	if use.Slots == 0 && use.Tasks == 0 {
+		return
+	}
+	if ls.lane.ordered && use.Tasks > 0 {
+		use.Took = max(now.Sub(ls.heard), 0)
+		ls.heard = now
+	}
+	ls.use = Use{}
+	c.env.Release(ls.worker.Session, ls.lane.q.Name, use)
+}
+
 // close ends a lease: its token is worth nothing from now on. Tasks without an
 // outcome go back to the head of their lane, in order.
-func (c *core) close(ls *lease) {
+func (c *core) close(now time.Time, ls *lease) {
 	delete(c.leases, ls.ref.Token)
 	slots := 1
 	if !ls.lane.ordered {
 		slots = ls.open
 	}
-	if slots > 0 {
-		c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: slots})
-	}
+	c.report(now, ls, slots)
 	for _, it := range slices.Backward(ls.items) {
 		if it != nil {
 			it.state = task.StateReady
@@ -202,7 +107,7 @@ func (c *core) workerGone(now time.Time, session uint64) {
 			it.attempted = true
 			c.led.Put(it.attemptRow())
 		}
-		c.close(ls)
+		c.close(now, ls)
 	}
 }
 
@@ -237,7 +142,8 @@ func (c *core) endOverdue(now time.Time) {
 				late[i] = nil
 			}
 		}
-		c.close(ls)
+		ls.saw(now, len(failed), len(failed))
+		c.close(now, ls)
 		for _, it := range failed {
 			c.fail(now, it, ls.worker, fmt.Sprintf("the attempt took longer than %v", c.timeoutOf(it)), -1)
 		}

@@ -45,11 +45,22 @@ func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
 	if first != ls.next {
 		return // they ran over a task that conflicted, and will come again
 	}
+	c.follow(now, ls, outs)
+	c.report(now, ls, 0) // unless the lease was closed, which reported it
+}
+
+// follow takes outcomes of the tasks that come next in an ordered lease.
+func (c *core) follow(now time.Time, ls *lease, outs []task.Outcome) {
 	for i := range outs {
 		it, o := ls.items[ls.next], &outs[i]
-		if o.Kind == task.OutcomeRetry {
+		switch o.Kind {
+		case task.OutcomeRetry:
 			c.endChain(now, ls, it, o)
 			return
+		case task.OutcomeReturned:
+			c.takeBack(now, ls)
+			return
+		case task.OutcomeDone, task.OutcomeDead:
 		}
 		if missing := c.led.Missing(&it.Task, o); len(missing) > 0 {
 			c.awaitRecords(ls, missing, stashed{ls.next, outs[i:]})
@@ -70,10 +81,11 @@ func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
 		ls.items[ls.next] = nil
 		ls.next++
 		ls.open--
+		ls.saw(now, 1, 0)
 		c.complete(now, it, ls, o)
 	}
 	if ls.open == 0 {
-		c.close(ls)
+		c.close(now, ls)
 		return
 	}
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
@@ -102,20 +114,31 @@ func (c *core) endChain(now time.Time, ls *lease, it *item, o *task.Outcome) {
 	c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
 	ls.items[ls.next] = nil
 	ls.open--
-	c.close(ls)
+	ls.saw(now, 1, failures(o))
+	c.close(now, ls)
 	c.failed(now, it, ls.worker, o)
+}
+
+// failures counts an outcome as a failure of its worker. A rejection is none: it
+// is about the task.
+func failures(o *task.Outcome) int {
+	if o.Kind == task.OutcomeRetry {
+		return 1
+	}
+	return 0
 }
 
 // scattered takes outcomes of a lease without order: each stands for itself.
 func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcome) {
 	freed := 0
+	var back []*item
 	for i := range outs {
 		index, o := first+i, &outs[i]
 		it := ls.items[index]
 		if it == nil {
 			continue // a repeat
 		}
-		if o.Kind != task.OutcomeRetry {
+		if o.Kind == task.OutcomeDone || o.Kind == task.OutcomeDead {
 			if missing := c.led.Missing(&it.Task, o); len(missing) > 0 {
 				single := stashed{index, outs[i : i+1]}
 				c.loadAll(missing, func() {
@@ -132,6 +155,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 				ls.items[index] = nil
 				c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, err))
 				c.bury(now, it, ls.worker, "the outcome was refused: "+err.Error())
+				ls.saw(now, 1, 0)
 				ls.open--
 				freed++
 				continue
@@ -141,18 +165,22 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 		ls.open--
 		freed++
 		c.gathering.committed(ls.worker.Session, ls.ref, index)
+		if o.Kind == task.OutcomeReturned {
+			back = append(back, it)
+			continue
+		}
+		ls.saw(now, 1, failures(o))
 		if o.Kind == task.OutcomeDone {
 			c.complete(now, it, ls, o)
 		} else {
 			c.failed(now, it, ls.worker, o)
 		}
 	}
-	if freed > 0 {
-		c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: freed})
-	}
+	c.report(now, ls, freed)
 	if ls.open == 0 {
 		delete(c.leases, ls.ref.Token)
 	}
+	c.restart(now, ls.lane, back)
 }
 
 // awaitRecords stashes outcomes until the records they touch are in memory.
@@ -192,7 +220,8 @@ func (c *core) refuse(now time.Time, ls *lease, index int, cause error) {
 	c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, cause))
 	ls.items[index] = nil
 	ls.open--
-	c.close(ls)
+	ls.saw(now, 1, 0)
+	c.close(now, ls)
 	c.bury(now, it, ls.worker, "the outcome was refused: "+cause.Error())
 }
 
@@ -237,6 +266,7 @@ func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after tim
 		policy = *it.Retry
 	}
 	it.attempts++
+	it.returns = 0
 	q.stats.FailedTotal++
 	q.metrics.failed.Inc()
 	it.note(store.Try{At: c.led.Stamp(now), Worker: w.ID, Error: text})
@@ -303,7 +333,7 @@ func (c *core) leave(it *item) {
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		it.lane.q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(&store.Parked{Queue: it.lane.q.Name, Key: it.lane.key, Seq: it.seq})
+		c.led.Delete(it.lane.name().row(it.seq))
 		it.lane.q.stats.Parked--
 	}
 }

@@ -153,7 +153,7 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 	own := o.newOwnership()
 	own.core = newCore(coreConfig{
 		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
-		Repeats: !e.cfg.Broker.Capabilities().DedupesPublish, Seed: uint64(now.UnixNano()),
+		Repeats: repeats(e.cfg.Broker), Seed: uint64(now.UnixNano()),
 	}, own, led, now, e.counts)
 	own.start = func(f func(context.Context)) { own.group.Go(func() { f(ctx) }) }
 	for _, j := range []*jobs{own.jobs, own.rows, own.outbox} {

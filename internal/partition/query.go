@@ -104,7 +104,9 @@ func (c *core) stats(name string) QueueStats {
 			s.Ready += int64(l.items.len())
 		}
 	}
-	count(q.shared)
+	for _, cl := range q.classes {
+		count(cl.shared)
+	}
 	for _, l := range q.lanes {
 		count(l)
 	}

@@ -57,12 +57,12 @@ func (own *ownership) LoadRecords(key, name string) {
 }
 
 // LoadParked implements env.
-func (own *ownership) LoadParked(queue, key string, after uint64) {
+func (own *ownership) LoadParked(at laneName, after uint64) {
 	own.rows.add(func(ctx context.Context) error {
 		rows, err := own.e.cfg.Store.Load(ctx, store.Scan{
 			Part: own.part, Table: store.TableParked,
-			From:  &store.Parked{Queue: queue, Key: key, Seq: after + 1},
-			To:    &store.Parked{Queue: queue, Key: key, Seq: math.MaxUint64},
+			From:  at.row(after + 1),
+			To:    at.row(math.MaxUint64),
 			Limit: own.core.cfg.Page, Bytes: maxLeaseBytes,
 		})
 		if err != nil {
@@ -73,7 +73,7 @@ func (own *ownership) LoadParked(queue, key string, after uint64) {
 			return err
 		}
 		more := len(rows) > 0
-		own.mail.post(func(c *core, now time.Time) { c.parkedLoaded(now, queue, key, arrivals, more) })
+		own.mail.post(func(c *core, now time.Time) { c.parkedLoaded(now, at, arrivals, more) })
 		return nil
 	})
 }

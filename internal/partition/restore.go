@@ -26,7 +26,7 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	if err := own.restoreParked(ctx, now); err != nil {
 		return err
 	}
-	if err := own.restoreHalted(ctx, now); err != nil {
+	if err := own.restoreHalted(ctx); err != nil {
 		return err
 	}
 	for _, q := range own.e.Queues() {
@@ -64,14 +64,14 @@ func (own *ownership) restoreParked(ctx context.Context, now time.Time) error {
 		if !ok {
 			return nil, fmt.Errorf("table %s holds a %T", store.TableParked, rows[0])
 		}
-		own.core.restore(now, r.Queue, r.Key, false)
-		return &store.Parked{Queue: r.Queue, Key: r.Key, Seq: math.MaxUint64}, nil
+		own.core.restoreParked(now, r)
+		return laneName{r.Queue, r.Key, r.Class}.row(math.MaxUint64), nil
 	})
 }
 
 // restoreHalted finds the keys that wait for a person: those with a dead letter
 // in a queue that halts.
-func (own *ownership) restoreHalted(ctx context.Context, now time.Time) error {
+func (own *ownership) restoreHalted(ctx context.Context) error {
 	for _, q := range own.e.Queues() {
 		if q.OnDead != task.OnDeadHalt {
 			continue
@@ -85,8 +85,8 @@ func (own *ownership) restoreHalted(ctx context.Context, now time.Time) error {
 					continue
 				}
 				last = r.Seq
-				if t, err := task.Decode(r.Body); err == nil && t.Key != "" {
-					own.core.restore(now, q.Name, t.Key, true)
+				if t, err := task.Decode(r.Body); err == nil {
+					own.core.restoreHalted(q.Name, t.Key)
 				}
 			}
 			return &store.Dead{Queue: q.Name, Seq: last + 1}, nil
@@ -144,7 +144,7 @@ func (own *ownership) count(ctx context.Context, tables ...store.Table) error {
 					if r.Seq < before {
 						of(r.Queue).parked++
 					}
-					next = &store.Parked{Queue: r.Queue, Key: r.Key, Seq: r.Seq + 1}
+					next = laneName{r.Queue, r.Key, r.Class}.row(r.Seq + 1)
 				case *store.Dead:
 					if r.Seq < before {
 						of(r.Queue).dead++

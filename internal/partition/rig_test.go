@@ -3,7 +3,9 @@ package partition
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,8 +42,8 @@ type rig struct {
 }
 
 type parkedRead struct {
-	queue, key string
-	after      uint64
+	at    laneName
+	after uint64
 }
 
 type scheduleRead struct {
@@ -117,8 +119,8 @@ func (r *rig) Credit(_ string, tasks, bytes int) {
 	r.credited.Bytes += bytes
 }
 
-func (r *rig) LoadParked(queue, key string, after uint64) {
-	r.parked = append(r.parked, parkedRead{queue, key, after})
+func (r *rig) LoadParked(at laneName, after uint64) {
+	r.parked = append(r.parked, parkedRead{at, after})
 }
 
 // newTask makes a task whose ID follows from its name.
@@ -277,8 +279,8 @@ func (r *rig) wantEmpty() {
 		r.t.Errorf("%d tasks, %d leases, %d loads are left", len(c.tasks), len(c.leases), len(c.loading))
 	}
 	for _, q := range c.order {
-		if len(q.lanes) != 0 || len(q.ready) != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{}) || q.freed != (broker.Limit{}) {
-			r.t.Errorf("queue %s: %d lanes, %d ready, held %+v, stored %+v", q.Name, len(q.lanes), len(q.ready), q.held, q.stored)
+		if left := leftOf(q); left != "" || q.freed != (broker.Limit{}) {
+			r.t.Errorf("%s, freed %+v", left, q.freed)
 		}
 	}
 	for session, n := range r.assigned {
@@ -291,10 +293,61 @@ func (r *rig) wantEmpty() {
 	}
 }
 
+// leftOf says what of a queue is in memory, empty: nothing.
+func leftOf(q *queue) string {
+	busy := len(q.lanes)+q.fetches+q.hungry.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{})
+	for _, cl := range q.classes {
+		busy = busy || cl.lanes+cl.shared.members+cl.shared.items.len()+cl.ready.len()+len(cl.refused)+cl.aside.len() != 0 ||
+			cl.shared.tail || cl.shared.fetching
+	}
+	if !busy {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "queue %s: %d lanes, held %+v, stored %+v, %d fetches, %d hungry, %d readers, %d turns",
+		q.Name, len(q.lanes), q.held, q.stored, q.fetches, q.hungry.len(), q.readers.len(), q.turns.len())
+	for _, cl := range q.classes {
+		l := cl.shared
+		fmt.Fprintf(&b, "\n    class %q asks %+v: %d lanes, %d ready, %d refused, %d aside, starved %v since %v, serving %v, reading %v; without order: %s",
+			cl.name, cl.place, cl.lanes, cl.ready.len(), len(cl.refused), cl.aside.len(), cl.starved, cl.since, cl.serving, cl.reading, l.describe())
+	}
+	for _, key := range sortedKeys(q.lanes) {
+		fmt.Fprintf(&b, "\n    lane %s: %s", key, q.lanes[key].describe())
+	}
+	return b.String()
+}
+
+func (l *lane) describe() string {
+	class := "?"
+	if l.class != nil {
+		class = l.class.name
+	}
+	return fmt.Sprintf("class %q, status %d, %d items, %d members, tail %v, last row %d, fetching %v",
+		class, l.status, l.items.len(), l.members, l.tail, l.lastRow, l.fetching)
+}
+
 func (r *rig) settings(name string, change func(*task.Queue)) {
 	q := r.c.queues[name].Queue
 	change(&q)
 	r.c.configure(r.now, q)
+	r.step()
+}
+
+// restore tells a new core of the lanes with parked rows.
+func (r *rig) restore() {
+	heads := map[laneName]*store.Parked{}
+	for _, row := range r.table(store.TableParked) {
+		p := row.(*store.Parked)
+		if n := (laneName{p.Queue, p.Key, p.Class}); heads[n] == nil || p.Seq < heads[n].Seq {
+			heads[n] = p
+		}
+	}
+	lanes := slices.SortedFunc(maps.Keys(heads), func(a, b laneName) int {
+		return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.key, b.key), cmp.Compare(a.class, b.class))
+	})
+	for _, n := range lanes {
+		r.c.restoreParked(r.now, heads[n])
+	}
 	r.step()
 }
 
@@ -308,7 +361,7 @@ func (r *rig) page(limit int) {
 	r.parked = r.parked[1:]
 	var found []*store.Parked
 	for _, row := range r.table(store.TableParked) {
-		if p := row.(*store.Parked); p.Queue == read.queue && p.Key == read.key && p.Seq > read.after {
+		if p := row.(*store.Parked); (laneName{p.Queue, p.Key, p.Class}) == read.at && p.Seq > read.after {
 			found = append(found, p)
 		}
 	}
@@ -318,7 +371,7 @@ func (r *rig) page(limit int) {
 	for _, p := range found {
 		arrivals = append(arrivals, r.revived(p.Body, time.Time{}, p.Seq))
 	}
-	r.c.parkedLoaded(r.now, read.queue, read.key, arrivals, len(found) > 0)
+	r.c.parkedLoaded(r.now, read.at, arrivals, len(found) > 0)
 	r.step()
 }
 

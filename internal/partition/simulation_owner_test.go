@@ -297,13 +297,7 @@ func (o *simOwner) describe() string {
 	fmt.Fprintf(&b, "owner of part %d epoch %d: %d tasks, %d leases, %d loading, sched %+v, next alarm %v, armed %v, now %v",
 		o.part, o.epoch, len(c.tasks), len(c.leases), len(c.loading), c.sched, c.nextAlarm(o.w.Now()), o.armed, o.w.Now())
 	for _, q := range c.order {
-		fmt.Fprintf(&b, "\n  queue %s: %d lanes, %d ready, starved %v, held %+v, room %+v, stored %+v, %d fetches, %d hungry",
-			q.Name, len(q.lanes), len(q.ready), q.starved, q.held, o.feeders[q.Name].room, q.stored, q.fetches, len(q.hungry))
-		fmt.Fprintf(&b, "\n    no order: status %d, %d items", q.shared.status, q.shared.items.len())
-		for _, key := range sortedKeys(q.lanes) {
-			l := q.lanes[key]
-			fmt.Fprintf(&b, "\n    lane %s: status %d, %d items, tail %v, last row %d, fetching %v", key, l.status, l.items.len(), l.tail, l.lastRow, l.fetching)
-		}
+		fmt.Fprintf(&b, "\n  room %+v, %s", o.feeders[q.Name].room, leftOf(q))
 	}
 	return b.String()
 }
@@ -313,7 +307,7 @@ func (o *simOwner) checkEmpty() {
 	c := o.core
 	bad := len(c.tasks)+len(c.leases)+len(c.loading)+len(c.woken) != 0 || c.waitsForCommit()
 	for _, q := range c.order {
-		bad = bad || len(q.lanes)+len(q.ready)+q.shared.items.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{}) || q.fetches+len(q.hungry) != 0 || o.feeders[q.Name].room != o.w.window
+		bad = bad || leftOf(q) != "" || o.feeders[q.Name].room != o.w.window
 	}
 	if bad {
 		o.w.failf("something is left in memory: %s", o.describe())

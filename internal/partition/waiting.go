@@ -69,7 +69,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(&store.Parked{Queue: q.Name, Key: it.lane.key, Seq: it.seq})
+		c.led.Delete(it.lane.name().row(it.seq))
 		q.stats.Parked--
 	}
 	it.origin, it.seq = to, seq
@@ -82,7 +82,9 @@ func (c *core) park(now time.Time, it *item) {
 	}
 	l := it.lane
 	seq := uint64(c.led.Stamp(now))
-	c.led.Put(&store.Parked{Queue: l.q.Name, Key: l.key, Seq: seq, Body: it.body})
+	row := l.name().row(seq)
+	row.Body = it.body
+	c.led.Put(row)
 	c.putMark(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, seq)
@@ -109,35 +111,36 @@ func (c *core) parkAll(now time.Time, l *lane) {
 	}
 }
 
-// evict moves all tasks of a lane that stands still into parked rows, in their
-// order, and those that are not leased out of memory.
-func (c *core) evict(now time.Time, l *lane) {
-	if !l.ordered || l.items.len() == 0 {
-		return
-	}
-	c.parkAll(now, l)
-	l.lastRow = l.items.at(0).seq - 1
-	for l.items.len() > 0 {
-		c.forget(l.popBack())
-	}
-	l.tail = true
+// lacks reports whether parked rows of a lane that has tasks in memory should be
+// read. Without order new tasks come before the rows: every other page is one of
+// rows, so that none waits for ever.
+func (c *core) lacks(l *lane) bool {
+	return l.tail && (l.items.len() <= c.cfg.Page/4 || !l.ordered && l.served >= c.cfg.Page)
 }
 
-// fetch reads the next parked rows of a lane.
+// fetch reads the next parked rows of a lane, once there is room for them and
+// perhaps a worker.
 func (c *core) fetch(l *lane) {
 	if l.fetching {
 		return
 	}
+	if cl := l.class; cl != nil && cl.starved {
+		if l.items.len() == 0 { // else it is looked at again when they are handed out
+			l.fetching = true
+			cl.aside.pushBack(l)
+		}
+		return
+	}
 	l.fetching = true
 	if l.q.fetches >= maxFetches || c.full(l.q) {
-		l.q.hungry = append(l.q.hungry, l)
+		l.q.hungry.pushBack(l)
 		return
 	}
 	l.q.fetches++
 	l.fetchSeq = l.parkedSeq
 	read := func() {
 		l.fetchFrom = l.lastRow
-		c.env.LoadParked(l.q.Name, l.key, l.lastRow)
+		c.env.LoadParked(l.name(), l.lastRow)
 	}
 	if c.led.Durable(l.parkedIn) {
 		read()
@@ -148,16 +151,20 @@ func (c *core) fetch(l *lane) {
 }
 
 // parkedLoaded takes a page of a lane's parked rows; more says that others follow.
-func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival, more bool) {
-	q := c.queues[queue]
+func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more bool) {
+	q := c.queues[at.queue]
 	q.fetches--
-	l := q.find(key)
+	l := q.find(at)
 	l.fetching = false
+	l.readAt, l.served = now, 0
 	if l.fetchFrom != l.lastRow || l.status == laneHalted {
 		// The lane gave its memory back meanwhile: the page does not follow what it
 		// holds, or would be held for a lane that waits for a person.
 		c.wake(now, l)
 		return
+	}
+	if l.ordered && l.items.len() == 0 {
+		l.join(nil)
 	}
 	for i := range arrivals {
 		it := &arrivals[i].item
@@ -170,6 +177,7 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 		}
 		it.origin = inParked
 		it.lane = l
+		l.members++
 		q.store(it)
 		c.tasks[it.ID] = it
 		c.enqueue(now, it)
@@ -183,11 +191,11 @@ func (c *core) parkedLoaded(now time.Time, queue, key string, arrivals []arrival
 // feed reads rows from the store while there is room for their tasks.
 func (c *core) feed() {
 	for _, q := range c.order {
-		for len(q.hungry) > 0 && q.fetches < maxFetches && !c.full(q) {
-			l := q.hungry[0]
-			q.hungry = q.hungry[1:]
-			l.fetching = false
-			c.fetch(l)
+		for q.wanting() && q.fetches < maxFetches && !c.full(q) {
+			if l := q.nextReader(); l != nil {
+				l.fetching = false
+				c.fetch(l)
+			}
 		}
 	}
 	if c.sched.due && !c.sched.fetching {
@@ -196,6 +204,22 @@ func (c *core) feed() {
 		c.sched.next = time.Time{}
 		c.afterDurable(func() { c.env.LoadSchedule(c.sched.readDue, c.sched.readSeq) })
 	}
+}
+
+// nextReader returns one of the lanes whose rows may be read: those that wait for
+// room, and those whose class has a worker again, take turns.
+func (q *queue) nextReader() *lane {
+	q.pages++
+	if q.readers.len() == 0 || q.hungry.len() > 0 && q.pages%2 == 0 {
+		return q.hungry.popFront()
+	}
+	cl := q.readers.popFront()
+	if cl.starved || cl.aside.len() == 0 {
+		cl.reading = false
+		return nil
+	}
+	q.readers.pushBack(cl)
+	return cl.aside.popFront()
 }
 
 // scheduleLoaded takes the next schedule rows, in the order of their times.
@@ -220,27 +244,4 @@ func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
 		c.admit(now, q, it)
 	}
 	c.sched.due = c.sched.due || more
-}
-
-// crowded reports whether a queue's window is nearly full, or lanes wait for room
-// to read their rows.
-func (c *core) crowded() bool {
-	for _, q := range c.order {
-		if q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 {
-			return true
-		}
-		if len(q.hungry) > 0 && q.stored.Tasks > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// makeRoom moves what stands still out of memory, so that the window moves on.
-func (c *core) makeRoom(now time.Time) {
-	for _, q := range c.order {
-		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && l.stuck(now) }) {
-			c.evict(now, l)
-		}
-	}
 }

@@ -1,0 +1,124 @@
+package partition
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// keptClasses is how many classes a queue may have before those that nothing
+// belongs to any more are looked for.
+const keptClasses = 64
+
+// class is the tasks of one queue that ask the same of workers. Its lanes wait
+// for workers by themselves: a class whose workers are busy or missing does not
+// delay another one. A lane of a key belongs to the class of its first task.
+type class struct {
+	name    string         // in parked rows
+	own     task.Placement // what the tasks ask
+	place   task.Placement // together with what the queue asks
+	shared  *lane          // tasks without order
+	lanes   int            // of keys, that belong to it
+	ready   deque[*lane]
+	refused []*lane      // whose own worker is full; others may have room
+	aside   deque[*lane] // in the store, to be read when a worker has room
+	starved bool         // no worker has room; capacity follows
+	since   time.Time    // of the first refusal after the latest lease; zero: there was none
+	serving bool         // in queue.turns, or served right now
+	reading bool         // in queue.readers
+}
+
+func (q *queue) newClass(own task.Placement) *class {
+	// The strings of a task share the memory of its body.
+	own = task.Placement{Require: task.Selector(strings.Clone(string(own.Require))), Prefer: task.Selector(strings.Clone(string(own.Prefer)))}
+	cl := &class{name: nameOf(own), own: own, place: own.With(q.Placement)}
+	cl.shared = &lane{q: q, class: cl}
+	q.classes = append(q.classes, cl)
+	return cl
+}
+
+// nameOf is how the class of tasks is called in parked rows: what they require,
+// and behind a space what they prefer. No term has a space.
+func nameOf(own task.Placement) string {
+	if own.Prefer == "" {
+		return string(own.Require)
+	}
+	return string(own.Require) + " " + string(own.Prefer)
+}
+
+func placementOf(name string) task.Placement {
+	require, prefer, _ := strings.Cut(name, " ")
+	return task.Placement{Require: task.Selector(require), Prefer: task.Selector(prefer)}
+}
+
+// classOf returns the class that a task belongs to.
+func (q *queue) classOf(t *task.Task) *class {
+	if t.Placement == (task.Placement{}) {
+		return q.plain
+	}
+	if cl := q.special[t.Placement]; cl != nil {
+		return cl
+	}
+	if len(q.classes) >= q.sweepAt {
+		q.classes = slices.DeleteFunc(q.classes, func(cl *class) bool {
+			if cl == q.plain || cl.used() {
+				return false
+			}
+			delete(q.special, cl.own)
+			return true
+		})
+		q.sweepAt = max(keptClasses, 2*len(q.classes))
+	}
+	cl := q.newClass(t.Placement)
+	q.special[cl.own] = cl
+	return cl
+}
+
+// used reports whether anything belongs to the class.
+func (cl *class) used() bool {
+	return cl.lanes > 0 || cl.shared.members > 0 || cl.shared.tail || cl.shared.fetching || cl.serving || cl.reading
+}
+
+// stuck reports whether the class got no worker for long, though it wants one.
+func (cl *class) stuck(now time.Time) bool {
+	return (cl.starved || len(cl.refused) > 0) && now.Sub(cl.since) > parkAfter
+}
+
+// enlist gives a class its turns among the others of its queue.
+func (q *queue) enlist(cl *class) {
+	if !cl.serving && !cl.starved && cl.ready.len() > 0 {
+		cl.serving = true
+		q.turns.pushBack(cl)
+	}
+}
+
+// open offers the tasks of a class to workers again.
+func (q *queue) open(cl *class) {
+	cl.starved = false
+	for _, l := range slices.Backward(cl.refused) {
+		cl.ready.pushFront(l)
+	}
+	clear(cl.refused)
+	cl.refused = cl.refused[:0]
+	q.enlist(cl)
+	if !cl.reading && cl.aside.len() > 0 {
+		cl.reading = true
+		q.readers.pushBack(cl)
+	}
+}
+
+// capacity says that a worker has room again for the queue's tasks with a
+// placement.
+func (c *core) capacity(name string, place task.Placement) {
+	q := c.queues[name]
+	if q == nil {
+		return
+	}
+	for _, cl := range q.classes {
+		if cl.place == place {
+			q.open(cl)
+		}
+	}
+}

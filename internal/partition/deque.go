@@ -1,0 +1,54 @@
+package partition
+
+// deque is a double-ended queue over a ring. The zero value is empty.
+type deque[T any] struct {
+	ring []T
+	head int
+	n    int
+}
+
+func (d *deque[T]) len() int { return d.n }
+
+func (d *deque[T]) at(i int) T { return d.ring[(d.head+i)&(len(d.ring)-1)] }
+
+func (d *deque[T]) grow() {
+	if d.n < len(d.ring) {
+		return
+	}
+	bigger := make([]T, max(4, 2*len(d.ring)))
+	for i := range d.n {
+		bigger[i] = d.at(i)
+	}
+	d.ring, d.head = bigger, 0
+}
+
+func (d *deque[T]) pushBack(x T) {
+	d.grow()
+	d.ring[(d.head+d.n)&(len(d.ring)-1)] = x
+	d.n++
+}
+
+func (d *deque[T]) pushFront(x T) {
+	d.grow()
+	d.head = (d.head - 1) & (len(d.ring) - 1)
+	d.ring[d.head] = x
+	d.n++
+}
+
+func (d *deque[T]) popFront() T {
+	var none T
+	x := d.ring[d.head]
+	d.ring[d.head] = none
+	d.head = (d.head + 1) & (len(d.ring) - 1)
+	d.n--
+	return x
+}
+
+func (d *deque[T]) popBack() T {
+	var none T
+	i := (d.head + d.n - 1) & (len(d.ring) - 1)
+	x := d.ring[i]
+	d.ring[i] = none
+	d.n--
+	return x
+}

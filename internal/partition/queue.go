@@ -1,0 +1,179 @@
+package partition
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// queue is one queue's part in this partition.
+type queue struct {
+	task.Queue
+	lanes   map[string]*lane // of keys
+	plain   *class           // of tasks that ask nothing of workers
+	special map[task.Placement]*class
+	classes []*class // all of them, the plain one first
+	sweepAt int      // number of classes at which unused ones are looked for
+	turns   deque[*class]
+	granted time.Time    // when a worker took tasks the last time
+	held    broker.Limit // tasks in memory that are in the broker's log
+	freed   broker.Limit // to be given back to the reader
+	stored  broker.Limit // tasks in memory that are in schedule and parked rows
+	out     broker.Limit // of stored, what workers had at the last tick
+	fetches int          // pages of parked rows on their way
+	hungry  deque[*lane] // wait for room to fetch parked rows
+	readers deque[*class]
+	pages   int // that were asked for
+	stats   QueueStats
+	metrics *queueMetrics
+}
+
+// configure adds a queue or changes its settings.
+func (c *core) configure(now time.Time, settings task.Queue) {
+	q := c.queues[settings.Name]
+	if q == nil {
+		q = &queue{
+			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class), sweepAt: keptClasses,
+			metrics: c.counts.queue(settings.Name),
+		}
+		q.plain = q.newClass(task.Placement{})
+		c.queues[settings.Name] = q
+		c.order = append(c.order, q)
+		return
+	}
+	q.Queue = settings
+	for _, cl := range q.classes {
+		cl.place = cl.own.With(settings.Placement)
+		cl.since = time.Time{}
+		q.open(cl)
+	}
+	if settings.OnDead == task.OnDeadSkip {
+		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
+			l.status = laneIdle
+			l.freed = now
+			c.wake(now, l)
+		}
+	}
+}
+
+// lanesWhere returns some of the lanes of keys, sorted by key: what follows from
+// them is the same in every replay.
+func (q *queue) lanesWhere(is func(*lane) bool) (found []*lane) {
+	for _, l := range q.lanes {
+		if is(l) {
+			found = append(found, l)
+		}
+	}
+	slices.SortFunc(found, func(a, b *lane) int { return strings.Compare(a.key, b.key) })
+	return found
+}
+
+// restoreParked takes the first of a lane's parked rows that the store holds.
+func (c *core) restoreParked(now time.Time, head *store.Parked) {
+	q := c.queues[head.Queue]
+	if q == nil {
+		return // the queue was removed
+	}
+	t, err := task.Decode(head.Body)
+	if head.Key == "" {
+		t.Placement = placementOf(head.Class)
+	}
+	cl := q.classOf(&t)
+	l := cl.shared
+	if head.Key != "" {
+		l = q.laneOfKey(head.Key)
+		if err == nil { // else what the first task asks is not known
+			l.join(cl)
+		}
+	}
+	l.tail = true
+	c.wake(now, l)
+}
+
+// restoreHalted takes a key that waits for a person.
+func (c *core) restoreHalted(queue, key string) {
+	if q := c.queues[queue]; q != nil && key != "" && q.Order == task.OrderKey {
+		q.laneOfKey(key).status = laneHalted
+	}
+}
+
+// find returns the lane that parked rows belong to. It is there while they are
+// being read.
+func (q *queue) find(n laneName) *lane {
+	if n.key != "" {
+		return q.lanes[n.key]
+	}
+	for _, cl := range q.classes {
+		if cl.name == n.class {
+			return cl.shared
+		}
+	}
+	return nil
+}
+
+// laneOf returns the lane that a task waits in.
+func (q *queue) laneOf(t *task.Task) *lane {
+	if t.Key == "" || q.Order == task.OrderNone {
+		return q.classOf(t).shared
+	}
+	return q.laneOfKey(t.Key)
+}
+
+func (q *queue) laneOfKey(key string) *lane {
+	l := q.lanes[key]
+	if l == nil {
+		l = &lane{q: q, key: key, ordered: true}
+		q.lanes[key] = l
+	}
+	return l
+}
+
+// store counts a task of a schedule or parked row that is in memory; unstore one
+// that is not any more.
+func (q *queue) store(it *item) {
+	q.stored.Tasks++
+	q.stored.Bytes += it.size
+}
+
+func (q *queue) unstore(it *item) {
+	q.stored.Tasks--
+	q.stored.Bytes -= it.size
+}
+
+// wanting reports whether lanes wait for room to read their rows.
+func (q *queue) wanting() bool { return q.hungry.len()+q.readers.len() > 0 }
+
+// full reports whether no more of the queue's rows may be read into memory. What
+// workers have does not count, or a few slow ones would keep all others out.
+func (c *core) full(q *queue) bool {
+	return q.stored.Tasks-q.out.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes-q.out.Bytes >= c.cfg.Stored.Bytes
+}
+
+// countOut counts, for queues with lanes that wait for room, what of their rows
+// workers have. The count is as old as the last tick.
+func (c *core) countOut() {
+	for _, q := range c.order {
+		q.out = broker.Limit{}
+	}
+	for _, ls := range c.leases {
+		q := ls.lane.q
+		if !q.wanting() {
+			continue
+		}
+		for _, it := range ls.items {
+			if it != nil && it.origin != inBroker {
+				q.out.Tasks++
+				q.out.Bytes += it.size
+			}
+		}
+	}
+}
+
+// over reports whether more of the queue's rows are in memory than may be.
+func (c *core) over(q *queue) bool {
+	return q.stored.Tasks > c.cfg.Stored.Tasks || q.stored.Bytes > c.cfg.Stored.Bytes && q.stored.Tasks > 1
+}

@@ -1,0 +1,149 @@
+package partition
+
+import (
+	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// serve hands ready lanes to workers until there is no room. The queues take
+// turns, a lease each, and so do the classes of a queue.
+func (c *core) serve(now time.Time) {
+	for served := true; served; {
+		served = false
+		for _, q := range c.order {
+			if q.turns.len() > 0 && c.led.Bytes() <= maxBatchBytes {
+				c.serveNext(now, q)
+				served = true
+			}
+		}
+	}
+}
+
+// serveNext offers the first lane of the class whose turn it is.
+func (c *core) serveNext(now time.Time, q *queue) {
+	cl := q.turns.popFront()
+	if !cl.starved && cl.ready.len() > 0 {
+		if l := cl.ready.popFront(); !c.offer(now, l) {
+			q.refuse(now, cl, l)
+		}
+	}
+	cl.serving = false
+	q.enlist(cl)
+}
+
+// refuse makes a lane wait that no worker has room for.
+func (q *queue) refuse(now time.Time, cl *class, l *lane) {
+	if cl.since.IsZero() {
+		cl.since = now
+	}
+	if q.Balance.Policy == task.BalanceConsistentHash && q.Balance.Overflow == "wait" {
+		cl.refused = append(cl.refused, l)
+		return
+	}
+	cl.ready.pushFront(l)
+	cl.starved = true
+}
+
+// offer leases the lane's next tasks to a worker, and reports false if none has
+// room.
+func (c *core) offer(now time.Time, l *lane) bool {
+	cl := l.class
+	c.dropExpired(now, l)
+	if l.items.len() == 0 || l.ordered && l.q.classOf(&l.items.at(0).Task) != cl {
+		l.status = laneIdle
+		c.wake(now, l)
+		return true
+	}
+	if l.ordered && c.untidy(l) {
+		return true
+	}
+	want := 1
+	if !l.ordered {
+		want = c.batchOf(now, l, maxLeaseTasks)
+	}
+	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, cl.place, l.key, want)
+	if !ok {
+		return false
+	}
+	cl.since, l.q.granted = time.Time{}, now
+	n := slots
+	if l.ordered {
+		n = c.batchOf(now, l, l.q.Batch)
+	}
+	c.grant(now, l, w, n)
+	return true
+}
+
+// dropExpired finishes tasks at the head of the lane that must not start any more.
+func (c *core) dropExpired(now time.Time, l *lane) {
+	for l.items.len() > 0 {
+		it := l.items.at(0)
+		if !it.expired(now) {
+			return
+		}
+		l.popFront()
+		c.finish(now, it, ending{state: task.StateExpired, err: "expired at " + it.ExpiresAt.Format(time.RFC3339Nano) + " before it could start"})
+	}
+}
+
+// batchOf is how many of the lane's next tasks go out together: they ask the same
+// of their worker. A task that was handed out often without an answer goes alone:
+// it may be killing its workers.
+func (c *core) batchOf(now time.Time, l *lane, most int) int {
+	most = min(most, l.items.len())
+	first := l.items.at(0).Placement
+	size := 0
+	for i := range most {
+		it := l.items.at(i)
+		size += it.size
+		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter || it.expired(now) || it.Placement != first) {
+			return i
+		}
+		if it.deliveries >= suspectAfter {
+			return 1
+		}
+	}
+	return most
+}
+
+// grant forms a lease of the lane's next n tasks and sends it.
+func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
+	c.token++
+	ls := &lease{
+		ref:    task.LeaseRef{Partition: c.cfg.Part, Epoch: c.led.Epoch(), Token: c.token},
+		lane:   l,
+		worker: w,
+		items:  make([]*item, n),
+		open:   n,
+		since:  now,
+		heard:  now,
+	}
+	out := &task.Lease{LeaseRef: ls.ref, Queue: l.q.Name, Timeout: l.q.Timeout, Ordered: l.ordered, Tasks: make([]task.Leased, n)}
+	longest := time.Duration(0)
+	for i := range n {
+		it := l.popFront()
+		it.state = task.StateRunning
+		it.deliveries++
+		ls.items[i] = it
+		out.Tasks[i] = task.Leased{Task: it.Task, Attempt: it.attempts + 1, Delivery: it.deliveries}
+		longest = max(longest, c.timeoutOf(it))
+		l.q.metrics.started(now, it)
+	}
+	if l.ordered {
+		if c.led.Clean(l.key) {
+			out.Records, out.Complete = c.led.Travel(l.key)
+		}
+		l.waited = false
+		longest = c.timeoutOf(ls.items[0])
+		l.status = laneLeased
+		l.lease = ls
+	} else {
+		l.served += n
+		l.status = laneIdle
+		c.wake(now, l)
+	}
+	ls.deadline = now.Add(longest + leaseGrace)
+	c.leases[c.token] = ls
+	c.env.Send(w.Session, out)
+}
