@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
@@ -84,22 +85,20 @@ func TestAWaitingPartitionIsWokenOnceWhenThereIsRoom(t *testing.T) {
 
 func TestAPartitionThatFoundRoomWaitsNoMore(t *testing.T) {
 	b := newBench(t)
-	q := settings("q", func(q *task.Queue) {
-		q.Balance.Policy, q.Balance.Overflow = task.BalanceConsistentHash, "wait"
-	})
-	sessions := []*Session{b.worker("a", 2), b.worker("b", 2)}
-	home := b.assign(0, q, "hot")
-	b.assign(0, q, "hot")
-	b.assign(1, q, "hot")
-	for key := range 100 { // Find a key of the other worker.
-		if got := b.assign(1, q, strconv.Itoa(key)); got != 0 {
-			break
-		}
+	s := b.worker("w", 1)
+	b.assign(0, settings("q"), "")
+	b.assign(1, settings("q"), "")
+	b.clock.Advance(2 * time.Second) // It is suspect: its slot comes free for nobody.
+	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
+	b.worker("v", 2)
+	if got := b.engine.woken(); !slices.Equal(got, []int{1}) {
+		t.Fatalf("woken %v", got)
 	}
-	for _, s := range sessions {
-		b.Release(s.Ref().Session, "q", partition.Use{Slots: 2})
+	if b.assign(1, settings("q"), "") == 0 {
+		t.Fatal("woken in vain")
 	}
-	if got := b.engine.woken(); len(got) != 0 || home == 0 {
+	s.Heard()
+	if got := b.engine.woken(); len(got) != 0 {
 		t.Fatalf("woken %v, though the partition has found room meanwhile", got)
 	}
 	b.check()
@@ -171,7 +170,7 @@ func TestQueuesOfOneWorkerAreServedInTurns(t *testing.T) {
 	}
 	b.assign(0, z, "")
 	b.assign(1, z, "")
-	b.Release(s.Ref().Session, "q", partition.Use{Slots: 4})
+	b.Release(s.Ref().Session, "a", partition.Use{Slots: 4})
 	counts := map[string]int{}
 	for _, c := range b.engine.take() {
 		counts[c.queue]++

@@ -1,25 +1,48 @@
 package dispatch
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/clock"
 )
 
+// The detector looks at everything once a round.
+const (
+	round           = 100 * time.Millisecond
+	roundsPerSecond = uint64(time.Second / round)
+	// maxLag is how late a round may be without doubt that heartbeats were read in
+	// time.
+	maxLag = 250 * time.Millisecond
+	// unusedRounds is after how many rounds a pool goes that nobody asks of.
+	unusedRounds = 10 * roundsPerSecond
+)
+
 // detector is the timer behind the rounds in which silent workers are found. It
 // is under Dispatcher.mu.
+//
+// It measures silence in a time of its own, which stands still while the detector
+// is late: then the process did not run, and heard nobody. After that nobody is
+// judged for a heartbeat interval, so that what waits in the sockets is read.
 type detector struct {
 	timer clock.Timer
-	due   time.Time     // when the round under way should have begun
+	due   time.Duration // when the round under way should have begun
+	grace time.Duration // until then nobody is judged
 	done  chan struct{} // closed when no round runs and none will
 }
+
+// now is the time since the dispatcher was made.
+func (d *Dispatcher) now() time.Duration { return d.cfg.Clock.Now().Sub(d.started) }
+
+// awake is the detector's time.
+func (d *Dispatcher) awake() time.Duration { return d.now() - time.Duration(d.asleep.Load()) }
 
 // arm schedules the next round.
 func (t *detector) arm(d *Dispatcher) {
 	if t.done == nil {
 		t.done = make(chan struct{})
 	}
-	t.due = d.cfg.Clock.Now().Add(round)
+	t.due = d.now() + round
 	t.timer = d.cfg.Clock.AfterFunc(round, d.watch)
 }
 
@@ -36,20 +59,13 @@ func (t *detector) stop() <-chan struct{} {
 	return t.done
 }
 
-// watch is one round: it looks at every session and at every held slot.
+// watch is one round.
 func (d *Dispatcher) watch() {
 	var calls calls
 	d.mu.Lock()
 	if !d.closed {
 		d.round++
-		now := d.cfg.Clock.Now()
-		if lag := now.Sub(d.detector.due); lag > maxLag {
-			// Heartbeats may have arrived that nobody had the time to read.
-			d.cfg.Logger.Warn("detector was late and declares nobody dead", "lag", lag)
-		} else {
-			d.judge(now.Sub(d.started), &calls)
-		}
-		d.expireHolds(&calls)
+		d.look(d.now(), &calls)
 	}
 	d.mu.Unlock()
 	d.deliver(&calls)
@@ -63,34 +79,80 @@ func (d *Dispatcher) watch() {
 	d.detector.arm(d)
 }
 
-// judge ends the sessions of dead workers, and marks who became suspect or was
-// cleared. The caller holds mu.
-func (d *Dispatcher) judge(now time.Duration, c *calls) {
-	for _, s := range *d.live.Load() {
-		silent := now - time.Duration(s.heard.Load())
-		suspect := s.lostAt != 0 || silent >= d.cfg.SuspectAfter
-		switch {
-		case s.lostAt != 0 && now-time.Duration(s.lostAt) >= d.cfg.AwayFor:
-			d.end(s, ErrAway, c)
-		case silent >= d.cfg.DeadAfter:
-			d.end(s, ErrSilent, c)
-		case suspect != s.suspect.Load():
-			s.suspect.Store(suspect)
-			s.refresh()
-			d.offer(s, c)
-			d.cfg.Logger.Warn("worker suspicion changed", "worker", s.ref.ID, "session", s.ref.Session, "suspect", suspect, "silent", silent)
+// look looks at every session, every held slot and every queue. The caller holds
+// mu.
+func (d *Dispatcher) look(now time.Duration, c *calls) {
+	if lag := now - d.detector.due; lag > maxLag {
+		d.asleep.Add(int64(lag))
+		d.detector.grace = now + d.cfg.HeartbeatInterval
+		d.metrics.late.Inc()
+		d.cfg.Logger.Warn("detector was late and declares nobody dead", "lag", lag)
+	}
+	for _, s := range slices.Backward(d.sessions) {
+		if silent := d.silence(s); now >= d.detector.grace {
+			d.judge(s, silent, c)
 		}
+	}
+	d.expireHolds(c)
+	d.speedUp(now)
+	newSecond := d.round%roundsPerSecond == 0
+	for _, q := range d.queues {
+		for _, p := range q.pools {
+			p.tick(now)
+		}
+		if q.ejected > 0 || newSecond {
+			q.endEjections(now)
+		}
+		if newSecond && !d.cfg.NoEjection {
+			q.judgeOutcomes(now, d.round/roundsPerSecond)
+		}
+	}
+	if newSecond {
+		d.tidy()
+		d.forgetRecords(now)
+	}
+	d.rebalance(c)
+}
+
+// silence is how long the worker was not heard, in the detector's time.
+func (d *Dispatcher) silence(s *Session) time.Duration {
+	now := int64(d.awake())
+	heard := s.heard.Load()
+	if heard > now && s.heard.CompareAndSwap(heard, now) {
+		// It was heard before the detector noticed that it had been asleep.
+		return 0
+	}
+	return time.Duration(max(0, now-heard))
+}
+
+// judge ends the session of a dead worker, and marks one who became suspect or
+// was cleared. The caller holds mu, and rebalances.
+func (d *Dispatcher) judge(s *Session, silent time.Duration, c *calls) {
+	suspect := s.lostAt != 0 || silent >= d.cfg.SuspectAfter
+	switch {
+	case s.lostAt != 0 && d.awake()-s.lostAt >= d.cfg.AwayFor:
+		d.end(s, ErrAway, c)
+	case silent >= d.cfg.DeadAfter:
+		d.end(s, ErrSilent, c)
+	case suspect != s.suspect.Load():
+		s.suspect.Store(suspect)
+		s.refresh()
+		d.offer(s, c)
+		d.cfg.Logger.Warn("worker suspicion changed", "worker", s.ref.ID, "session", s.ref.Session, "suspect", suspect, "silent", silent)
 	}
 }
 
 // expireHolds frees slots whose partitions did not come for them: what they had
-// to hand out is gone. The caller holds mu.
+// to hand out is gone. The caller holds mu, and rebalances.
 func (d *Dispatcher) expireHolds(c *calls) {
 	for _, q := range d.queues {
-		for part := range q.places {
-			if p := &q.places[part]; p.state == woken && d.round-p.round >= 2 {
-				s := q.unhold(part)
-				d.offer(s, c)
+		for _, p := range q.pools {
+			for w := p.woken.first; w != nil; {
+				next := w.next
+				if d.round-w.round >= 2 {
+					d.offer(w.drop(), c)
+				}
+				w = next
 			}
 		}
 	}

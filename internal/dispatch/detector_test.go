@@ -119,19 +119,59 @@ func TestAWorkerThatComesBackInTimeStays(t *testing.T) {
 func TestALateDetectorDeclaresNobodyDead(t *testing.T) {
 	b := newBench(t)
 	s := b.worker("w", 2)
-	b.clock.Jump(10 * time.Second)
+	b.clock.Advance(1400 * time.Millisecond)
+	for range 5 {
+		b.clock.Jump(10 * time.Second)
+		if got := b.state(); got != StateActive {
+			t.Fatalf("after the node itself was frozen the worker is %s", got)
+		}
+	}
+	// Its heartbeat waited in the socket, and is read late, but before anybody is judged.
+	b.clock.Advance(400 * time.Millisecond)
 	if got := b.state(); got != StateActive {
-		t.Fatalf("after the node itself was frozen the worker is %s", got)
+		t.Fatalf("before the heartbeats were read the worker is %s", got)
 	}
 	s.Heard()
-	b.clock.Advance(time.Second)
-	if got := b.state(); got != StateActive {
-		t.Fatalf("state is %s", got)
+	for range 10 {
+		b.clock.Advance(500 * time.Millisecond)
+		if got := b.state(); got != StateActive {
+			t.Fatalf("a worker that speaks is %s", got)
+		}
+		s.Heard()
 	}
-	b.clock.Jump(10 * time.Second)
-	b.clock.Advance(round)
+}
+
+func TestTimeInWhichTheNodeWasFrozenIsNoSilence(t *testing.T) {
+	b := newBench(t)
+	s := b.worker("w", 2)
+	b.clock.Advance(time.Second)
+	b.clock.Jump(10*time.Second + round)
+	for _, c := range []struct {
+		silent time.Duration
+		want   State
+	}{{1600 * time.Millisecond, StateSuspect}, {2900 * time.Millisecond, StateSuspect}, {3000 * time.Millisecond, "gone"}} {
+		b.clock.Advance(c.silent - b.awake())
+		if got := b.state(); got != c.want {
+			t.Fatalf("after %v of silence while the node ran the worker is %s, want %s", c.silent, got, c.want)
+		}
+	}
+	if err := s.Next(t.Context(), &Batch{}); !errors.Is(err, ErrSilent) {
+		t.Errorf("the stream ends with %v", err)
+	}
+}
+
+func TestAWorkerThatWasHeardWhileTheDetectorSleptDiesInTimeAfterwards(t *testing.T) {
+	b := newBench(t)
+	s := b.worker("w", 2)
+	b.clock.Freeze(10 * time.Second)
+	s.Heard() // The reader ran before the detector did.
+	b.clock.Advance(2900 * time.Millisecond)
+	if got := b.state(); got != StateSuspect {
+		t.Fatalf("after 2.9 s the worker is %s", got)
+	}
+	b.clock.Advance(300 * time.Millisecond)
 	if got := b.state(); got != "gone" {
-		t.Fatalf("a worker that stays silent is %s after a round in time", got)
+		t.Fatalf("after 3.2 s of silence the worker is %s", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,14 +40,14 @@ type Config struct {
 	DeadAfter         time.Duration // silence after which its session ends; default 3 s
 	AwayFor           time.Duration // how long a worker whose stream broke may stay away; default 1 s
 	MaxBuffered       int           // bytes that wait for one worker before it gets nothing new; default 8 MiB
-}
 
-// The detector looks at all sessions once a round, and trusts its own clock only
-// while a round is not later than maxLag.
-const (
-	round  = 100 * time.Millisecond
-	maxLag = 250 * time.Millisecond
-)
+	// SlowStart is how long the weight of a worker that connects takes to rise from a
+	// tenth to all of it; default 10 s, negative: no time.
+	SlowStart time.Duration
+	// NoEjection lets workers have tasks whatever they fail and however often their
+	// sessions break.
+	NoEjection bool
+}
 
 func (c *Config) setDefaults() {
 	if c.Clock == nil {
@@ -63,6 +64,7 @@ func (c *Config) setDefaults() {
 		{&c.SuspectAfter, 1500 * time.Millisecond},
 		{&c.DeadAfter, 3 * time.Second},
 		{&c.AwayFor, time.Second},
+		{&c.SlowStart, 10 * time.Second},
 	} {
 		if *d.value == 0 {
 			*d.value = d.is
@@ -97,11 +99,22 @@ type Dispatcher struct {
 	// changed, under mu, so that Send and Answer read it without a lock.
 	live atomic.Pointer[map[uint64]*Session]
 
+	// asleep is how long the detector did not run though it should have, in
+	// nanoseconds.
+	asleep atomic.Int64
+
 	mu       sync.Mutex
+	sessions []*Session // all that have not ended, oldest first
 	byWorker map[string]*Session
-	queues   map[string]*queue
-	last     uint64 // number of the newest session
-	round    uint64 // number of the detector's round
+	records  map[string]*record // by worker
+	starting []*member          // those who start slowly
+	queues   []*queue
+	byName   map[string]*queue
+	lines    int       // waiters who stand in line
+	turns    uint64    // of the last one who joined a line
+	unused   []*waiter // to be used again
+	last     uint64    // number of the newest session
+	round    uint64    // number of the detector's round
 	draining bool
 	running  bool
 	closed   bool
@@ -119,7 +132,8 @@ func New(cfg Config) (*Dispatcher, error) {
 		cfg:      cfg,
 		started:  cfg.Clock.Now(),
 		byWorker: map[string]*Session{},
-		queues:   map[string]*queue{},
+		records:  map[string]*record{},
+		byName:   map[string]*queue{},
 	}
 	d.live.Store(&map[uint64]*Session{})
 	d.metrics = newMetrics(d)
@@ -149,14 +163,10 @@ func (d *Dispatcher) Drain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.draining = true
-	for _, q := range d.queues {
-		q.forgetAll()
-	}
-	var nobody calls // nobody waits any more
-	for _, s := range *d.live.Load() {
+	d.forgetWaiters()
+	for _, s := range d.sessions {
 		s.draining = true
-		d.leavePools(s, &nobody)
-		s.refresh()
+		d.place(s)
 		s.out.askDrain(false)
 	}
 }
@@ -165,19 +175,16 @@ func (d *Dispatcher) Drain() {
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true
-	ended := make([]*Session, 0, len(*d.live.Load()))
+	ended := len(d.sessions)
 	var calls calls
-	for _, q := range d.queues {
-		q.forgetAll()
-	}
-	for _, s := range *d.live.Load() {
+	d.forgetWaiters()
+	for _, s := range slices.Backward(d.sessions) {
 		d.end(s, ErrStopped, &calls)
-		ended = append(ended, s)
 	}
 	done := d.detector.stop()
 	d.mu.Unlock()
 	d.deliver(&calls)
-	d.cfg.Logger.Debug("workers disconnected", "sessions", len(ended))
+	d.cfg.Logger.Debug("workers disconnected", "sessions", ended)
 	select {
 	case <-done:
 		return nil
@@ -194,12 +201,15 @@ func (d *Dispatcher) addLive(s *Session) {
 	m := maps.Clone(*d.live.Load())
 	m[s.ref.Session] = s
 	d.live.Store(&m)
+	d.sessions = append(d.sessions, s)
 }
 
 func (d *Dispatcher) dropLive(s *Session) {
 	m := maps.Clone(*d.live.Load())
 	delete(m, s.ref.Session)
 	d.live.Store(&m)
+	i := slices.Index(d.sessions, s)
+	d.sessions = slices.Delete(d.sessions, i, i+1)
 }
 
 // calls collects what the engine must be told once the lock is released. The
@@ -212,6 +222,7 @@ type calls struct {
 type wake struct {
 	part  int
 	queue string
+	place task.Placement
 }
 
 // deliver tells the engine. The caller holds no lock.
@@ -220,6 +231,6 @@ func (d *Dispatcher) deliver(c *calls) {
 		d.engine.WorkerGone(number)
 	}
 	for _, w := range c.capacity {
-		d.engine.Capacity(w.part, w.queue, task.Placement{})
+		d.engine.Capacity(w.part, w.queue, w.place)
 	}
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ type call struct {
 	session uint64
 	part    int
 	queue   string
+	place   task.Placement
 	ref     task.LeaseRef
 	n       int
 }
@@ -36,8 +38,8 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, _ int, o
 	e.add(call{what: "outcomes", session: w.Session, ref: ref, n: len(outcomes)})
 }
 
-func (e *fakeEngine) Capacity(part int, queue string, _ task.Placement) {
-	e.add(call{what: "capacity", part: part, queue: queue})
+func (e *fakeEngine) Capacity(part int, queue string, place task.Placement) {
+	e.add(call{what: "capacity", part: part, queue: queue, place: place})
 	if e.capacity != nil {
 		e.capacity(part, queue)
 	}
@@ -117,6 +119,13 @@ func (c *manualClock) Advance(d time.Duration) {
 	}
 }
 
+// Freeze moves the time and runs nothing, as for a process that is stopped.
+func (c *manualClock) Freeze(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
 // Jump moves at once, as a machine does that was frozen.
 func (c *manualClock) Jump(d time.Duration) {
 	c.mu.Lock()
@@ -170,7 +179,23 @@ func (b *bench) worker(id string, slots int, queues ...string) *Session {
 	if len(queues) == 0 {
 		queues = []string{"q"}
 	}
-	s, err := b.Register(Hello{WorkerID: id, Queues: queues, Slots: slots})
+	return b.hello(Hello{WorkerID: id, Queues: queues, Slots: slots})
+}
+
+// labelled registers a worker for the queue "q" with labels like "zone=a".
+func (b *bench) labelled(id string, slots int, labels ...string) *Session {
+	b.t.Helper()
+	h := Hello{WorkerID: id, Queues: []string{"q"}, Slots: slots, Labels: map[string]string{}}
+	for _, label := range labels {
+		name, value, _ := strings.Cut(label, "=")
+		h.Labels[name] = value
+	}
+	return b.hello(h)
+}
+
+func (b *bench) hello(h Hello) *Session {
+	b.t.Helper()
+	s, err := b.Register(h)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -192,60 +217,4 @@ func (b *bench) assign(part int, q *task.Queue, key string) uint64 {
 		return 0
 	}
 	return w.Session
-}
-
-// check asserts the invariants of the package.
-func (b *bench) check() {
-	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	held := map[*Session]int{}
-	for _, q := range b.queues {
-		waiters := 0
-		for part := range q.places {
-			switch p := q.places[part]; p.state {
-			case waiting:
-				waiters++
-				b.checkWaiter(q, part, p)
-			case woken:
-				held[p.session]++
-				if p.session.ended {
-					b.t.Errorf("a slot of ended session %d is held", p.session.ref.Session)
-				}
-			case idle:
-			}
-		}
-		if waiters != len(q.waiting) {
-			b.t.Errorf("queue %s: %d partitions wait, the line has %d", q.name, waiters, len(q.waiting))
-		}
-		if q.pool.Len() != len(q.members) {
-			b.t.Errorf("queue %s: pool of %d for %d members", q.name, q.pool.Len(), len(q.members))
-		}
-	}
-	for _, q := range b.queues {
-		inFlight := 0
-		for _, s := range q.members {
-			inFlight += s.worker.InFlight
-		}
-		if q.pool.InFlight() != inFlight {
-			b.t.Errorf("queue %s: the pool has %d in flight, its members %d", q.name, q.pool.InFlight(), inFlight)
-		}
-	}
-	for _, s := range *b.live.Load() {
-		if s.held != held[s] {
-			b.t.Errorf("session %d holds %d slots, counted %d", s.ref.Session, s.held, held[s])
-		}
-		if s.worker.InFlight < 0 || s.worker.InFlight+s.held > s.hello.Slots {
-			b.t.Errorf("session %d has %d in flight and %d held of %d slots", s.ref.Session, s.worker.InFlight, s.held, s.hello.Slots)
-		}
-	}
-}
-
-func (b *bench) checkWaiter(q *queue, part int, p place) {
-	b.t.Helper()
-	for _, s := range q.members {
-		if s.worker.Free > 0 && (p.session == nil || p.session == s) {
-			b.t.Errorf("queue %s: partition %d waits while session %d has %d free slots", q.name, part, s.ref.Session, s.worker.Free)
-		}
-	}
 }

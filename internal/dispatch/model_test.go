@@ -16,9 +16,10 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// TestRandomHistoriesNeverLoseOrExceedASlot drives every operation at random
-// from a seed and compares with a plain count of what is out, after each step.
-func TestRandomHistoriesNeverLoseOrExceedASlot(t *testing.T) {
+// TestRandomHistoriesKeepEveryInvariant drives every operation at random from a
+// seed, and after each step compares with a plain count of what is out and with
+// the invariants, reckoned anew.
+func TestRandomHistoriesKeepEveryInvariant(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			m := newModel(t, seed)
@@ -33,17 +34,34 @@ func TestRandomHistoriesNeverLoseOrExceedASlot(t *testing.T) {
 	}
 }
 
+// model is what is known of sessions from the outside.
 type model struct {
 	*bench
 	rng      *rand.Rand
 	queues   []*task.Queue
 	sessions map[uint64]*Session
-	out      map[uint64]int // slots assigned and not released, by session
+	out      map[uint64]map[string]int // slots assigned and not released, by session and queue
+	most     map[uint64]int            // slots that the session ever allowed at a time
+	refused  map[ask]bool              // partitions that were refused and not woken since
+}
+
+// ask is who asked for slots.
+type ask struct {
+	part  int
+	queue string
+	place task.Placement
 }
 
 func newModel(t *testing.T, seed uint64) *model {
 	t.Helper()
-	m := &model{bench: newBench(t), rng: rand.New(rand.NewPCG(seed, 7)), sessions: map[uint64]*Session{}, out: map[uint64]int{}}
+	rng := rand.New(rand.NewPCG(seed, 7))
+	m := &model{
+		bench: newBench(t, func(c *Config) {
+			c.SlowStart = []time.Duration{-1, 2 * time.Second, 0}[rng.IntN(3)]
+			c.NoEjection = rng.IntN(4) == 0
+		}),
+		rng: rng, sessions: map[uint64]*Session{}, out: map[uint64]map[string]int{}, most: map[uint64]int{}, refused: map[ask]bool{},
+	}
 	for _, name := range []string{"a", "b", "c"} {
 		m.queues = append(m.queues, settings(name))
 	}
@@ -51,62 +69,139 @@ func newModel(t *testing.T, seed uint64) *model {
 }
 
 // any picks a session; the numbers are sorted so that a seed replays.
-func (m *model) any() (uint64, *Session) {
+func (m *model) any() *Session {
 	if len(m.sessions) == 0 {
-		return 0, nil
+		return nil
 	}
 	numbers := slices.Sorted(maps.Keys(m.sessions))
-	number := numbers[m.rng.IntN(len(numbers))]
-	return number, m.sessions[number]
+	return m.sessions[numbers[m.rng.IntN(len(numbers))]]
 }
 
+func one[T any](m *model, of ...T) T { return of[m.rng.IntN(len(of))] }
+
 func (m *model) step() {
-	number, s := m.any()
-	switch n := m.rng.IntN(100); {
-	case n < 45:
-		q := m.queues[m.rng.IntN(len(m.queues))]
-		w, slots, ok := m.Assign(m.rng.IntN(16), q, task.Placement{}, fmt.Sprint(m.rng.IntN(20)), 1+m.rng.IntN(5))
-		if ok {
-			m.out[w.Session] += slots
-		}
-	case n < 75:
-		if out := m.out[number]; out > 0 {
-			k := 1 + m.rng.IntN(out)
-			m.Release(number, "q", partition.Use{Slots: k})
-			m.out[number] -= k
-		}
-	case n < 80:
-		id := fmt.Sprint("w", m.rng.IntN(6))
-		fresh := m.worker(id, 1+m.rng.IntN(8), []string{"a", "b", "c"}[m.rng.IntN(3):]...)
-		m.sessions[fresh.Ref().Session] = fresh
-	case n < 90:
+	s := m.any()
+	switch n := m.rng.IntN(1000); {
+	case n < 450:
+		m.ask()
+	case n < 500:
+		m.register()
+	case n < 600:
 		m.clock.Advance(time.Duration(m.rng.IntN(800)) * time.Millisecond)
-	case n < 92:
-		q := *m.queues[m.rng.IntN(len(m.queues))]
-		q.Balance.Policy = []string{task.BalanceConsistentHash, task.BalanceLeastInflight, task.BalanceRoundRobin}[m.rng.IntN(3)]
-		q.Balance.Overflow = []string{"next", "wait"}[m.rng.IntN(2)]
-		for i := range m.queues {
-			if m.queues[i].Name == q.Name {
-				m.queues[i] = &q
-			}
-		}
+	case n < 602:
+		m.clock.Jump(time.Duration(m.rng.IntN(20)) * time.Second)
+	case n < 620:
+		m.configure()
 	case s == nil:
-	case n < 93:
+	case n < 850:
+		m.release(s)
+	case n < 870:
+		m.steer(s)
+	case n < 874:
 		s.Drain()
-	case n < 94:
+	case n < 882:
 		s.Lost()
-	case n < 95:
+	case n < 886:
 		s.Leave()
+	case n < 892:
+		s.Quiet(one(m, true, false))
+	case n < 900:
+		s.Prefetch(m.rng.IntN(6) - 1)
 	default:
 		s.Heard()
 	}
+	m.listen()
+}
+
+func (m *model) register() {
+	h := Hello{
+		WorkerID: fmt.Sprint("w", m.rng.IntN(8)), Slots: 1 + m.rng.IntN(8), Queues: []string{"a", "b", "c"}[m.rng.IntN(3):],
+		Weight: one(m, 0, 0.5, 2), Labels: map[string]string{"zone": one(m, "x", "y")},
+	}
+	s := m.hello(h)
+	number := s.Ref().Session
+	m.sessions[number], m.out[number] = s, map[string]int{}
+	m.most[number] = 2 * h.Slots // its own and as much prefetch
+}
+
+func (m *model) ask() {
+	q := one(m, m.queues...)
+	a := ask{part: m.rng.IntN(16), queue: q.Name, place: one(m, task.Placement{}, task.Placement{}, task.Placement{Require: "zone=x"},
+		task.Placement{Prefer: "zone=x"}, task.Placement{Require: "!gpu", Prefer: "zone=y"}, task.Placement{Require: "gpu"})}
+	want := 1 + m.rng.IntN(5)
+	w, slots, ok := m.Assign(a.part, q, a.place, one(m, "", fmt.Sprint(m.rng.IntN(20))), want)
+	if !ok {
+		m.refused[a] = true
+		return
+	}
+	s := m.sessions[w.Session]
+	if slots < 1 || slots > want || s == nil || !a.place.Require.Matches(s.hello.Labels) || !slices.Contains(s.hello.Queues, q.Name) {
+		m.t.Errorf("%+v got %d slots of session %d", a, slots, w.Session)
+		return
+	}
+	m.out[w.Session][q.Name] += slots
+	if q.Balance.Policy != task.BalanceConsistentHash {
+		delete(m.refused, a)
+	}
+}
+
+func (m *model) release(s *Session) {
+	number := s.Ref().Session
+	queue := one(m, s.hello.Queues...)
+	use := partition.Use{Slots: m.rng.IntN(m.out[number][queue] + 1)}
+	if use.Tasks = m.rng.IntN(20); use.Tasks > 0 {
+		use.Took = time.Duration(m.rng.IntN(1e9))
+		if s.Ref().ID < "w3" && m.rng.IntN(3) > 0 {
+			use.Failed = use.Tasks
+		}
+	}
+	m.Release(number, queue, use)
+	m.out[number][queue] -= use.Slots
+}
+
+func (m *model) configure() {
+	i := m.rng.IntN(len(m.queues))
+	q := *m.queues[i]
+	q.Balance.Policy = one(m, task.BalancePolicies()...)
+	q.Balance.Overflow = one(m, "next", "wait")
+	q.Share = one(m, 1, 0.5, 3.0)
+	m.queues[i] = &q
+	// What waits hears of the change when a partition next asks.
+	m.Assign(100, &q, task.Placement{Require: "nobody"}, "", 1)
+}
+
+func (m *model) steer(s *Session) {
+	id := s.Ref().ID
+	var err error
+	switch m.rng.IntN(5) {
+	case 0, 1:
+		_, err = m.SetWeight(id, one(m, 0, 0.1, 7))
+	case 2, 3:
+		_, err = m.SetQuiet(id, one(m, true, false))
+	default:
+		_, err = m.DrainWorker(id)
+	}
+	if err != nil {
+		m.t.Errorf("steer a worker that is connected: %v", err)
+	}
+}
+
+// listen takes note of what the engine was told.
+func (m *model) listen() {
 	for _, c := range m.engine.take() {
-		if c.what == "gone" {
+		switch c.what {
+		case "gone":
 			if _, ok := m.sessions[c.session]; !ok {
 				m.t.Errorf("session %d ended twice", c.session)
 			}
 			delete(m.sessions, c.session)
 			delete(m.out, c.session)
+		case "capacity":
+			a := ask{c.part, c.queue, c.place}
+			if !m.refused[a] {
+				m.t.Errorf("%+v was woken and does not wait", a)
+			}
+			delete(m.refused, a)
 		}
 	}
 }
@@ -119,12 +214,34 @@ func (m *model) compare() {
 		if _, ok := m.sessions[number]; !ok {
 			m.t.Errorf("session %d is alive and should not be", number)
 		}
-		if s.worker.InFlight != m.out[number] {
-			m.t.Errorf("session %d: %d in flight, the model says %d", number, s.worker.InFlight, m.out[number])
+		all := 0
+		for _, of := range s.members {
+			if of.inFlight != m.out[number][of.queue.name] {
+				m.t.Errorf("session %d, queue %s: %d in flight, the model says %d", number, of.queue.name, of.inFlight, m.out[number][of.queue.name])
+			}
+			all += of.inFlight
+		}
+		if all+s.held > m.most[number] {
+			m.t.Errorf("session %d: %d in flight and %d held, of %d", number, all, s.held, m.most[number])
 		}
 	}
 	if len(live) != len(m.sessions) {
 		m.t.Errorf("%d sessions, the model says %d", len(live), len(m.sessions))
+	}
+	m.everybodyIsCaredFor()
+}
+
+// everybodyIsCaredFor asserts that whoever was refused stands in line, so that it
+// will be woken.
+func (m *model) everybodyIsCaredFor() {
+	for a := range m.refused {
+		var w *waiter
+		if q := m.byName[a.queue]; q != nil && q.index[a.place] != nil {
+			w = q.index[a.place].waiters[a.part]
+		}
+		if w == nil {
+			m.t.Errorf("%+v was refused and forgotten", a)
+		}
 	}
 }
 

@@ -29,9 +29,9 @@ type Session struct {
 	since time.Time
 	out   *outgoing
 
-	// heard is when the worker was last heard, in nanoseconds since the dispatcher
-	// started. suspect says that it gets nothing new because of silence; it is
-	// written under mu and read without.
+	// heard is when the worker was last heard, in nanoseconds of the detector's time.
+	// suspect says that it gets nothing new because of silence; it is written under
+	// mu and read without.
 	heard   atomic.Int64
 	suspect atomic.Bool
 	done    atomic.Int64
@@ -39,15 +39,17 @@ type Session struct {
 
 	// Under Dispatcher.mu:
 	worker    balance.Worker
-	held      int // slots that are held for woken partitions
-	queues    []*queue
-	turn      int   // queue that is served first when a slot comes free
-	lostAt    int64 // when the stream broke, as heard; 0: it did not
+	members   []*member // its part in each of its queues, by name
+	serving   bool      // its members are in their queues' pools
+	held      int       // slots that are held for woken partitions
+	turn      float64   // of the last slot that was offered
+	prefetch  int       // slots beyond the worker's own
+	slowUntil time.Duration
+	record    *record       // what is known of the worker, or nil
+	lostAt    time.Duration // when the stream broke, in the detector's time; 0: it did not
+	quiet     bool          // the worker wants nothing new
 	draining  bool
 	choked    bool // too many bytes wait for the worker
-	quiet     bool
-	prefetch  int
-	setWeight float64 // 0: the worker's own counts
 	ended     bool
 }
 
@@ -57,10 +59,9 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 	if err := h.normalize(); err != nil {
 		return nil, err
 	}
-	s := &Session{d: d, hello: h, out: newOutgoing(d.cfg.MaxBuffered)}
-	s.worker = balance.Worker{Hash: balance.HashID(h.WorkerID), Free: h.Slots}
-	s.since = d.cfg.Clock.Now()
-	s.heard.Store(int64(s.since.Sub(d.started)))
+	s := &Session{d: d, hello: h, out: newOutgoing(d.cfg.MaxBuffered), since: d.cfg.Clock.Now()}
+	s.worker.Hash = balance.HashID(h.WorkerID)
+	s.heard.Store(int64(d.awake()))
 
 	var calls calls
 	d.mu.Lock()
@@ -68,14 +69,16 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 		d.mu.Unlock()
 		return nil, task.Errorf(task.CodeUnavailable, "this node takes no workers now: it is starting or draining").WithRetryAfter(time.Second)
 	}
-	if old := d.byWorker[h.WorkerID]; old != nil {
+	old := d.byWorker[h.WorkerID]
+	if old != nil {
 		d.end(old, ErrReplaced, &calls)
 	}
 	d.last++
 	s.ref = partition.WorkerRef{Session: d.last, ID: h.WorkerID}
 	d.byWorker[h.WorkerID] = s
 	d.addLive(s)
-	d.joinPools(s, &calls)
+	d.enlist(s, old)
+	d.rebalance(&calls)
 	d.mu.Unlock()
 
 	d.cfg.Logger.Info("worker connected", "worker", h.WorkerID, "session", s.ref.Session, "slots", h.Slots, "queues", h.Queues, "address", h.Address)
@@ -88,7 +91,7 @@ func (s *Session) Ref() partition.WorkerRef { return s.ref }
 
 // Heard counts any message of the worker as a sign of life.
 func (s *Session) Heard() {
-	s.heard.Store(int64(s.d.cfg.Clock.Now().Sub(s.d.started)))
+	s.heard.Store(int64(s.d.awake()))
 	if s.suspect.Load() {
 		s.d.change(s, func() {
 			if s.lostAt == 0 {
@@ -101,14 +104,18 @@ func (s *Session) Heard() {
 // Outcomes hands the worker's outcomes to the engine, which owns the slice from
 // now on. Those of a session that has ended change nothing.
 func (s *Session) Outcomes(ref task.LeaseRef, first int, outcomes []task.Outcome) {
-	failed := 0
+	done, failed := 0, 0
 	for i := range outcomes {
-		if outcomes[i].Kind != task.OutcomeDone {
+		switch outcomes[i].Kind {
+		case task.OutcomeDone:
+			done++
+		case task.OutcomeRetry, task.OutcomeDead:
 			failed++
+		case task.OutcomeReturned:
 		}
 	}
+	s.done.Add(int64(done))
 	s.failed.Add(int64(failed))
-	s.done.Add(int64(len(outcomes) - failed))
 	if s.d.session(s.ref.Session) != s {
 		return
 	}
@@ -128,13 +135,7 @@ func (s *Session) Next(ctx context.Context, b *Batch) error {
 // Drain takes the worker out of all queues: it gets nothing new, and may finish
 // what it has.
 func (s *Session) Drain() {
-	var calls calls
-	s.d.mu.Lock()
-	s.draining = true
-	s.d.leavePools(s, &calls)
-	s.refresh()
-	s.d.mu.Unlock()
-	s.d.deliver(&calls)
+	s.d.change(s, func() { s.draining = true })
 }
 
 // Prefetch says how many leases beyond its slots the worker wants to hold, so
@@ -145,29 +146,28 @@ func (s *Session) Prefetch(n int) {
 }
 
 // Quiet says whether the worker wants nothing new. It keeps its session, and
-// finishes what it has.
+// finishes what it has. A quiet that was set with SetQuiet stays.
 func (s *Session) Quiet(on bool) {
 	s.d.change(s, func() { s.quiet = on })
 }
 
 // Leave ends the session at the worker's own wish.
-func (s *Session) Leave() { s.finish(ErrLeft) }
+func (s *Session) Leave() {
+	var calls calls
+	s.d.mu.Lock()
+	s.d.end(s, ErrLeft, &calls)
+	s.d.rebalance(&calls)
+	s.d.mu.Unlock()
+	s.d.deliver(&calls)
+}
 
 // Lost says that the worker's stream broke. It gets nothing new, and its session
 // ends unless the worker registers again within a moment.
 func (s *Session) Lost() {
 	s.d.change(s, func() {
 		s.suspect.Store(true)
-		s.lostAt = max(1, int64(s.d.cfg.Clock.Now().Sub(s.d.started)))
+		s.lostAt = max(1, s.d.awake())
 	})
-}
-
-func (s *Session) finish(reason error) {
-	var calls calls
-	s.d.mu.Lock()
-	s.d.end(s, reason, &calls)
-	s.d.mu.Unlock()
-	s.d.deliver(&calls)
 }
 
 // change applies f to a live session and gives out what became free by it.
@@ -176,8 +176,9 @@ func (d *Dispatcher) change(s *Session, f func()) {
 	d.mu.Lock()
 	if !s.ended {
 		f()
-		s.refresh()
+		d.place(s)
 		d.offer(s, &calls)
+		d.rebalance(&calls)
 	}
 	d.mu.Unlock()
 	d.deliver(&calls)
@@ -186,25 +187,38 @@ func (d *Dispatcher) change(s *Session, f func()) {
 // refresh computes how many slots may be taken now. The caller holds mu.
 func (s *Session) refresh() {
 	s.worker.Free, s.worker.Ahead = 0, 0
-	if !s.ended && !s.draining && !s.quiet && !s.choked && !s.suspect.Load() {
+	if s.serving && !s.choked && !s.suspect.Load() {
 		s.worker.Free = max(0, s.hello.Slots+s.prefetch-s.worker.InFlight-s.held)
 		s.worker.Ahead = min(s.worker.Free, s.prefetch)
 	}
 }
 
-// end ends the session, once. The caller holds mu and delivers the calls.
+// isQuiet reports whether anybody wants the worker to get nothing new.
+func (s *Session) isQuiet() bool { return s.quiet || s.record != nil && s.record.quiet }
+
+// end ends the session, once. The caller holds mu, rebalances, and delivers the
+// calls.
 func (d *Dispatcher) end(s *Session, reason error, c *calls) {
 	if s.ended {
 		return
 	}
 	s.ended = true
-	d.leavePools(s, c)
+	d.place(s)
+	for _, m := range s.members {
+		m.queue.known--
+	}
 	d.dropLive(s)
 	if d.byWorker[s.ref.ID] == s {
 		delete(d.byWorker, s.ref.ID)
 	}
+	now := d.now()
+	if !s.draining && (errors.Is(reason, ErrAway) || errors.Is(reason, ErrSilent) || errors.Is(reason, ErrReplaced)) {
+		d.recordOf(s.ref.ID).broke(now)
+	}
+	if r := d.records[s.ref.ID]; r != nil {
+		r.seen = now
+	}
 	s.out.close(reason)
-	s.refresh()
 	c.gone = append(c.gone, s.ref.Session)
 	d.metrics.ended(reason)
 	d.cfg.Logger.Info("worker gone", "worker", s.ref.ID, "session", s.ref.Session, "reason", reason.Error(), "in_flight", s.worker.InFlight)

@@ -218,15 +218,34 @@ func TestNewRefusesTimesThatContradictEachOther(t *testing.T) {
 
 func TestMetricsCountWorkersSlotsAndEnds(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	b := newBench(t, func(c *Config) { c.Registerer = registry })
-	b.worker("w", 4)
+	b := newBench(t, func(c *Config) { c.Registerer, c.DeadAfter = registry, 10*time.Second })
+	s := b.worker("w", 4)
+	s.Prefetch(3)
 	b.worker("v", 1).Leave()
 	b.assign(0, settings("q"), "")
+	if _, err := b.SetWeight("w", 2); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.Advance(4 * time.Second)
+	s.Heard()
 	b.clock.Advance(time.Second)
 	want := `
+# HELP fenfa_dispatch_detector_late_total Rounds of the detector that came so late that it judged nobody.
+# TYPE fenfa_dispatch_detector_late_total counter
+fenfa_dispatch_detector_late_total 0
+# HELP fenfa_dispatch_effective_weight Weights of all connected workers as they count now: less while some start slowly.
+# TYPE fenfa_dispatch_effective_weight gauge
+fenfa_dispatch_effective_weight 1.1
+# HELP fenfa_dispatch_ejected Workers that get nothing of a queue for a while, once for each queue, by reason.
+# TYPE fenfa_dispatch_ejected gauge
+fenfa_dispatch_ejected{reason="failures"} 0
+fenfa_dispatch_ejected{reason="flapping"} 0
 # HELP fenfa_dispatch_heartbeat_age_seconds Longest time since a connected worker was heard.
 # TYPE fenfa_dispatch_heartbeat_age_seconds gauge
 fenfa_dispatch_heartbeat_age_seconds 1
+# HELP fenfa_dispatch_prefetch Leases that connected workers may hold beyond their slots.
+# TYPE fenfa_dispatch_prefetch gauge
+fenfa_dispatch_prefetch 3
 # HELP fenfa_dispatch_sessions_ended_total Worker sessions that ended, by reason.
 # TYPE fenfa_dispatch_sessions_ended_total counter
 fenfa_dispatch_sessions_ended_total{reason="left"} 1
@@ -236,13 +255,17 @@ fenfa_dispatch_slots 4
 # HELP fenfa_dispatch_slots_in_flight Slots taken by leases.
 # TYPE fenfa_dispatch_slots_in_flight gauge
 fenfa_dispatch_slots_in_flight 1
-# HELP fenfa_dispatch_waiting_partitions Partitions that wait for a free slot.
+# HELP fenfa_dispatch_waiting_partitions Partitions that wait for a free slot, once for each placement.
 # TYPE fenfa_dispatch_waiting_partitions gauge
 fenfa_dispatch_waiting_partitions{queue="q"} 0
+# HELP fenfa_dispatch_weight Weights of all connected workers.
+# TYPE fenfa_dispatch_weight gauge
+fenfa_dispatch_weight 2
 # HELP fenfa_dispatch_workers Connected workers by state.
 # TYPE fenfa_dispatch_workers gauge
 fenfa_dispatch_workers{state="active"} 1
 fenfa_dispatch_workers{state="draining"} 0
+fenfa_dispatch_workers{state="quiet"} 0
 fenfa_dispatch_workers{state="suspect"} 0
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {

@@ -18,30 +18,39 @@ func (d *Dispatcher) SetWeight(id string, weight float64) (Worker, error) {
 		return Worker{}, task.Errorf(task.CodeInvalidArgument,
 			"weight is %v: want more than 0 and at most %d, or 0 to take back what was set", weight, MaxWeight).WithField("weight")
 	}
-	return d.steer(id, func(s *Session, _ *calls) { s.setWeight = weight })
+	return d.steer(id, func(s *Session) {
+		r := d.recordOf(id)
+		s.record, r.weight = r, weight
+		for _, m := range s.members {
+			m.weigh(d.now())
+		}
+	})
 }
 
 // SetQuiet says whether a connected worker gets nothing new. It keeps its session
 // and finishes what it has. False also ends a quiet that the worker asked for
 // itself. It fails with CodeNotFound when no such worker is connected.
 func (d *Dispatcher) SetQuiet(id string, quiet bool) (Worker, error) {
-	return d.steer(id, func(s *Session, _ *calls) { s.quiet = quiet })
+	return d.steer(id, func(s *Session) {
+		r := d.recordOf(id)
+		s.record, r.quiet = r, quiet
+		s.quiet = s.quiet && quiet
+	})
 }
 
 // DrainWorker takes a connected worker out of all queues at once and asks it over
-// its stream to finish what it has, and to leave for good. It fails with CodeNotFound when
-// no such worker is connected.
+// its stream to finish what it has, and to leave for good. It fails with
+// CodeNotFound when no such worker is connected.
 func (d *Dispatcher) DrainWorker(id string) (Worker, error) {
-	return d.steer(id, func(s *Session, c *calls) {
+	return d.steer(id, func(s *Session) {
 		s.draining = true
-		d.leavePools(s, c)
 		s.out.askDrain(true)
 	})
 }
 
 // steer applies f to the session of a connected worker, and gives out what became
 // free by it.
-func (d *Dispatcher) steer(id string, f func(s *Session, c *calls)) (Worker, error) {
+func (d *Dispatcher) steer(id string, f func(s *Session)) (Worker, error) {
 	var calls calls
 	d.mu.Lock()
 	s := d.byWorker[id]
@@ -50,10 +59,10 @@ func (d *Dispatcher) steer(id string, f func(s *Session, c *calls)) (Worker, err
 		d.mu.Unlock()
 		return Worker{}, err
 	}
-	f(s, &calls)
-	s.refresh()
-	d.offer(s, &calls)
-	w := s.describe(d.cfg.Clock.Now().Sub(d.started))
+	f(s)
+	d.place(s)
+	d.rebalance(&calls)
+	w := s.describe()
 	d.mu.Unlock()
 	d.deliver(&calls)
 	return w, nil

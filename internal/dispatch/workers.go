@@ -61,33 +61,33 @@ const (
 
 // Workers lists the connected workers by ID.
 func (d *Dispatcher) Workers() []Worker {
-	now := d.cfg.Clock.Now().Sub(d.started)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	workers := make([]Worker, 0, len(d.byWorker))
 	for _, s := range d.byWorker {
-		workers = append(workers, s.describe(now))
+		workers = append(workers, s.describe())
 	}
 	slices.SortFunc(workers, func(a, b Worker) int { return strings.Compare(a.ID, b.ID) })
 	return workers
 }
 
 // describe is under Dispatcher.mu.
-func (s *Session) describe(now time.Duration) Worker {
-	weight := s.hello.Weight
-	if s.setWeight > 0 {
-		weight = s.setWeight
-	}
+func (s *Session) describe() Worker {
 	w := Worker{
 		ID: s.ref.ID, State: s.state(), Queues: slices.Clone(s.hello.Queues),
 		Slots: s.hello.Slots, Prefetch: s.prefetch, InFlight: s.worker.InFlight,
-		Weight: weight, EffectiveWeight: weight, WeightIsSet: s.setWeight > 0,
+		Weight: s.weight(), EffectiveWeight: s.weight() * s.d.ramp(s.slowUntil, s.d.now()), WeightIsSet: s.record != nil && s.record.weight > 0,
 		Labels: maps.Clone(s.hello.Labels), Client: s.hello.Client, Address: s.hello.Address,
-		ConnectedAt: s.since, HeartbeatAge: max(0, now-time.Duration(s.heard.Load())),
+		ConnectedAt: s.since, HeartbeatAge: s.d.silence(s),
 		Done: s.done.Load(), Failed: s.failed.Load(),
+		Serving: make([]Serving, len(s.members)),
 	}
-	for _, name := range w.Queues {
-		w.Serving = append(w.Serving, Serving{Queue: name})
+	for i, m := range s.members {
+		w.Serving[i] = Serving{Queue: m.queue.name, InFlight: m.inFlight, Latency: m.latency()}
+		if m.ejected() {
+			w.Serving[i].EjectedUntil = s.d.started.Add(m.ejection.until)
+			w.Serving[i].EjectedFor = m.ejection.reason
+		}
 	}
 	return w
 }
@@ -96,8 +96,8 @@ func (s *Session) describe(now time.Duration) Worker {
 func (d *Dispatcher) Serving(name string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if q := d.queues[name]; q != nil {
-		return len(q.members)
+	if q := d.byName[name]; q != nil {
+		return len(q.members) - q.ejected
 	}
 	return 0
 }
@@ -109,7 +109,7 @@ func (s *Session) state() State {
 		return StateSuspect
 	case s.draining:
 		return StateDraining
-	case s.quiet:
+	case s.isQuiet():
 		return StateQuiet
 	default:
 		return StateActive
