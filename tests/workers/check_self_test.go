@@ -1,0 +1,106 @@
+package workers
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/history"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// cleanRun is the evidence of a run without a fault: four jobs of one key, done by
+// two workers in turns.
+func cleanRun() *evidence {
+	e := &evidence{
+		status: map[fenfa.ID]*fenfa.TaskStatus{}, logs: map[string][]fenfa.Change{}, queues: map[string]string{"sku": jobs},
+	}
+	begin := time.Unix(1_700_000_000, 0)
+	for n := 1; n <= 4; n++ {
+		id, worker, value := fenfa.DeriveID(strconv.Itoa(n)), "worker-"+strconv.Itoa(n%2), []byte(strconv.Itoa(n))
+		at := begin.Add(time.Duration(n) * time.Second)
+		e.submissions = append(e.submissions, submission{
+			client: "sku", id: id, queue: jobs, key: "sku", n: n, confirmed: true, start: at, end: at.Add(time.Millisecond),
+		})
+		e.runs = append(e.runs, history.Delivery{
+			Worker: worker, Task: task.ID(id), Queue: jobs, Key: "sku", Attempt: 1, Delivery: 1,
+			Start: at.Add(2 * time.Millisecond).UnixNano(), End: at.Add(3 * time.Millisecond).UnixNano(),
+		})
+		e.status[id] = &fenfa.TaskStatus{ID: id, State: fenfa.StateDone, Deliveries: 1, Worker: worker, Result: value}
+		e.logs["sku"] = append(e.logs["sku"], fenfa.Change{
+			Seq: uint64(10 * n), TaskID: id, Value: value, VersionBefore: uint64(10 * (n - 1)), VersionAfter: uint64(10 * n), Worker: worker,
+		})
+	}
+	return e
+}
+
+func TestARunWithoutAFaultIsClean(t *testing.T) {
+	if found := cleanRun().judge(allowed{}); len(found) > 0 {
+		t.Errorf("found %q", found)
+	}
+}
+
+func TestEveryBrokenPromiseIsFound(t *testing.T) {
+	status := func(e *evidence, i int) *fenfa.TaskStatus { return e.status[e.submissions[i].id] }
+	for name, tc := range map[string]struct {
+		tamper func(e *evidence)
+		want   string
+		may    allowed
+	}{
+		"a confirmed job is nowhere": {func(e *evidence) { e.status[e.submissions[3].id] = nil; e.logs["sku"] = e.logs["sku"][:3] }, "lost:", allowed{repeats: true, failures: true}},
+		"a job took effect twice":    {func(e *evidence) { e.logs["sku"] = append(e.logs["sku"], e.logs["sku"][3]) }, "twice:", allowed{repeats: true, failures: true}},
+		"an effect is missing":       {func(e *evidence) { e.logs["sku"] = e.logs["sku"][:3] }, "missing:", allowed{repeats: true, failures: true}},
+		"two effects changed places": {
+			func(e *evidence) {
+				log := e.logs["sku"]
+				log[0].TaskID, log[1].TaskID = log[1].TaskID, log[0].TaskID
+			}, "order:", allowed{repeats: true, failures: true},
+		},
+		"two jobs of a key overlap": {
+			func(e *evidence) { e.runs[1].End = e.runs[2].Start + int64(time.Millisecond) }, "overlap:", allowed{repeats: true, failures: true},
+		},
+		"a write without a task":  {func(e *evidence) { e.logs["sku"][1].TaskID = fenfa.ID{} }, "nowhere:", allowed{repeats: true, failures: true}},
+		"an update was lost":      {func(e *evidence) { e.logs["sku"][2].Value = []byte("2") }, "counts", allowed{repeats: true, failures: true}},
+		"a version went back":     {func(e *evidence) { e.logs["sku"][2].VersionAfter = 5 }, "goes from version", allowed{repeats: true, failures: true}},
+		"a result of another job": {func(e *evidence) { status(e, 1).Result = []byte("1") }, "returned", allowed{repeats: true, failures: true}},
+		"a job is dead":           {func(e *evidence) { status(e, 1).State = fenfa.StateDead }, "not done", allowed{repeats: true, failures: true}},
+		"an attempt was counted":  {func(e *evidence) { status(e, 1).Attempts = 1 }, "no handler failed", allowed{repeats: true}},
+		"a job was handed out twice": {
+			func(e *evidence) { status(e, 1).Deliveries = 2; e.runs[1].Delivery = 2 }, "handed out 2 times", allowed{},
+		},
+		"a job was run twice": {
+			func(e *evidence) { e.runs = append(e.runs, e.runs[1]) }, "run 2 times", allowed{},
+		},
+		"an effect by a worker that lost its lease": {
+			func(e *evidence) { e.logs["sku"][1].Worker = "somebody" }, "took effect by", allowed{repeats: true, failures: true},
+		},
+		"an effect that nobody ran for": {
+			func(e *evidence) { e.runs = e.runs[1:] }, "no journal shows", allowed{repeats: true, failures: true},
+		},
+		"an effect of a run that did not end": {
+			func(e *evidence) { e.runs[0].End = 0 }, "no journal shows", allowed{repeats: true, failures: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := cleanRun()
+			tc.tamper(e)
+			if found := strings.Join(e.judge(tc.may), "\n"); !strings.Contains(found, tc.want) {
+				t.Errorf("found %q, want something with %q", found, tc.want)
+			}
+		})
+	}
+}
+
+// TestMovesOfKeysAreFound tells a run in which a key went to a second worker from
+// one in which it did not.
+func TestMovesOfKeysAreFound(t *testing.T) {
+	e := cleanRun()
+	if moves := movesBetween(e, []string{"worker-0"}); len(moves) != 0 {
+		t.Errorf("found moves %v of a key that one worker had", moves)
+	}
+	if moves := movesBetween(e, []string{"worker-0", "worker-1"}); len(moves) != 1 {
+		t.Errorf("found moves %v of a key that two workers had", moves)
+	}
+}
