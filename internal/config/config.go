@@ -14,6 +14,7 @@ type Config struct {
 	Memory     Memory   `key:"memory"`
 	Storage    Storage  `key:"storage"`
 	Limits     Limits   `key:"limits"`
+	Workers    Workers  `key:"workers"`
 	Log        Log      `key:"log"`
 	Shutdown   Shutdown `key:"shutdown"`
 }
@@ -46,6 +47,12 @@ type Limits struct {
 	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 4 MiB to 1 GiB."`
 }
 
+// Workers says how tasks are spread over workers.
+type Workers struct {
+	SlowStart time.Duration `key:"slow_start" doc:"How long the weight of a worker that connects takes to rise from a tenth to all of it, at most 1h. 0: no time."`
+	Eject     bool          `key:"eject" doc:"Keep workers for a while from a queue where clearly more of their attempts fail than those of others, and workers whose connections break again and again from all; never more than half of a queue's workers."`
+}
+
 // Log says what is logged and how.
 type Log struct {
 	Level  string `key:"level" doc:"Least level of what is logged: debug, info, warn or error."`
@@ -67,6 +74,7 @@ func Default() Config {
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
 		Limits:     Limits{Request: 16 << 20},
+		Workers:    Workers{SlowStart: 10 * time.Second, Eject: true},
 		Log:        Log{Level: "info", Format: "auto"},
 		Shutdown:   Shutdown{Drain: 25 * time.Second, Stop: 10 * time.Second},
 	}

@@ -140,7 +140,8 @@ func TestAFlagRefusesAValueAtOnce(t *testing.T) {
 				t.Errorf("%v, %s", err, f)
 			}
 		}
-		if f.IsBool != (f.Name == "insecure") || f.IsBool != (f.Type() == "bool") {
+		isSwitch := f.Name == "insecure" || f.Name == "workers-eject"
+		if f.IsBool != isSwitch || f.IsBool != (f.Type() == "bool") {
 			t.Errorf("%s is a switch: %v", f.Name, f.IsBool)
 		}
 	}

@@ -46,6 +46,7 @@ func (c *Config) validate() (key string, err error) {
 		{"storage.memtable", between(c.Storage.MemTable, 1<<20, 1<<30)},
 		{"storage.min_free", between(c.Storage.MinFree, 1<<20, 1<<50)},
 		{"limits.request", between(c.Limits.Request, minRequest, 1<<30)},
+		{"workers.slow_start", between(c.Workers.SlowStart, 0, time.Hour)},
 		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", oneOf(c.Log.Format, "auto", "text", "json")},
 		{"shutdown.drain", between(c.Shutdown.Drain, 0, 24*time.Hour)},

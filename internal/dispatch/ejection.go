@@ -36,7 +36,7 @@ func (q *queue) judgeOutcomes(now time.Duration, second uint64) {
 			all = all.plus(tallies[i])
 		}
 	}
-	for q.ejected+1 <= len(q.members)/2 {
+	for q.spares() {
 		worst := -1
 		for i, t := range tallies {
 			if t.standsOut(all.minus(t)) && (worst < 0 || t.ratio() > tallies[worst].ratio()) {
@@ -54,6 +54,9 @@ func (q *queue) judgeOutcomes(now time.Duration, second uint64) {
 		all, tallies[worst] = all.minus(t), tally{}
 	}
 }
+
+// spares reports whether one more worker may be ejected.
+func (q *queue) spares() bool { return q.ejected+1 <= len(q.members)/2 }
 
 // eject keeps the member from the tasks of its queue. The caller holds mu, has
 // looked at the cap, and settles.

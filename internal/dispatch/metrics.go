@@ -23,7 +23,7 @@ type metrics struct {
 }
 
 func newMetrics(d *Dispatcher) *metrics {
-	return &metrics{
+	m := &metrics{
 		d: d,
 		workers: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "fenfa", Subsystem: "dispatch", Name: "workers", Help: "Connected workers by state.",
@@ -62,6 +62,10 @@ func newMetrics(d *Dispatcher) *metrics {
 			Namespace: "fenfa", Subsystem: "dispatch", Name: "detector_late_total", Help: "Rounds of the detector that came so late that it judged nobody.",
 		}),
 	}
+	for _, reason := range []string{EjectedForFailures, EjectedForFlapping} {
+		m.ejections.WithLabelValues(reason) // Shown before the first one, too.
+	}
+	return m
 }
 
 func (m *metrics) ended(reason error) {

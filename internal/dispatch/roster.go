@@ -17,13 +17,13 @@ func (d *Dispatcher) enlist(s, old *Session) {
 	if old != nil && !old.draining {
 		s.inherit(old)
 	}
-	if s.record != nil && !d.cfg.NoEjection {
-		d.pause(s, now)
-	}
 	for _, m := range s.members {
 		d.slow(m, now)
 	}
 	d.place(s)
+	if s.record != nil && !d.cfg.NoEjection {
+		d.pause(s, now)
+	}
 }
 
 // inherit takes over where the worker stood before its stream broke: most likely
@@ -37,20 +37,28 @@ func (s *Session) inherit(old *Session) {
 	}
 }
 
-// pause keeps a worker whose sessions broke again and again from all queues for a
-// while.
+// pause keeps a worker whose sessions broke again and again from its queues for a
+// while, where others are left.
 func (d *Dispatcher) pause(s *Session, now time.Duration) {
 	pause := s.record.pause(now)
-	if pause == 0 {
+	if pause == 0 || !s.serving {
 		return
 	}
+	queues := 0
 	for _, m := range s.members {
-		if e := &m.ejection; e.until < now+pause {
-			e.until, e.reason = now+pause, EjectedForFlapping
+		switch e := &m.ejection; {
+		case m.ejected():
+			e.until, e.reason = max(e.until, now+pause), EjectedForFlapping
+		case m.queue.spares():
+			m.queue.eject(m, EjectedForFlapping, now+pause)
+		default:
+			continue
 		}
+		queues++
 	}
-	d.metrics.ejections.WithLabelValues(EjectedForFlapping).Inc()
-	d.cfg.Logger.Warn("worker ejected", "worker", s.ref.ID, "reason", EjectedForFlapping, "breaks", s.record.breaks, "for", pause)
+	if queues > 0 {
+		d.cfg.Logger.Warn("worker ejected", "worker", s.ref.ID, "reason", EjectedForFlapping, "queues", queues, "breaks", s.record.breaks, "for", pause)
+	}
 }
 
 // place puts the session into the pools of its queues or takes it out, so that it

@@ -240,6 +240,10 @@ fenfa_dispatch_effective_weight 1.1
 # TYPE fenfa_dispatch_ejected gauge
 fenfa_dispatch_ejected{reason="failures"} 0
 fenfa_dispatch_ejected{reason="flapping"} 0
+# HELP fenfa_dispatch_ejections_total Times that a worker was kept from the tasks of a queue for a while, by reason.
+# TYPE fenfa_dispatch_ejections_total counter
+fenfa_dispatch_ejections_total{reason="failures"} 0
+fenfa_dispatch_ejections_total{reason="flapping"} 0
 # HELP fenfa_dispatch_heartbeat_age_seconds Longest time since a connected worker was heard.
 # TYPE fenfa_dispatch_heartbeat_age_seconds gauge
 fenfa_dispatch_heartbeat_age_seconds 1

@@ -96,7 +96,12 @@ func (n *Node) openStore(ctx context.Context) error {
 }
 
 func (n *Node) openDispatch(context.Context) error {
-	d, err := dispatch.New(dispatch.Config{Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry})
+	workers := n.opts.Config.Workers
+	cfg := dispatch.Config{Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry, SlowStart: workers.SlowStart, NoEjection: !workers.Eject}
+	if workers.SlowStart == 0 {
+		cfg.SlowStart = -1 // None, and not the default.
+	}
+	d, err := dispatch.New(cfg)
 	if err != nil {
 		return err
 	}
