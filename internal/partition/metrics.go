@@ -90,7 +90,7 @@ func (m *queueMetrics) started(now time.Time, it *item) {
 	if since, known := it.startableSince(); known {
 		m.recent.add(now, now.Sub(since))
 	}
-	if it.deliveries == 1 && it.RunAt.IsZero() {
+	if it.deliveries == 1 && it.returns == 0 && it.RunAt.IsZero() {
 		m.start.Observe(now.Sub(it.CreatedAt.Time()).Seconds())
 	}
 }

@@ -26,10 +26,15 @@ type rig struct {
 	pos   broker.Position
 	batch *store.Batch // in flight
 
-	slots    int // that workers have free
+	slots    int // that the first worker has free
 	worker   WorkerRef
+	others   []*rigWorker
+	asked    int             // calls of Assign
+	refuses  map[string]bool // keys that no worker takes
+	uses     []Use
 	sent     []*task.Lease
 	verdicts []task.Verdict
+	holder   map[task.LeaseRef]uint64
 	assigned map[uint64]int
 	settled  []broker.Position
 	credited broker.Limit
@@ -57,7 +62,7 @@ var rigStart = time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)
 func newRig(t *testing.T, change func(*coreConfig)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, now: rigStart, slots: 100, worker: WorkerRef{Session: 1, ID: "w1"}, assigned: map[uint64]int{}, rows: map[string]store.Row{},
+		t: t, now: rigStart, slots: 100, worker: WorkerRef{Session: 1, ID: "w1"}, assigned: map[uint64]int{}, holder: map[task.LeaseRef]uint64{}, rows: map[string]store.Row{},
 		fence: store.Fence{Epoch: 1},
 	}
 	r.claim(change)
@@ -81,24 +86,55 @@ func (r *rig) claim(change func(*coreConfig)) {
 	r.step()
 }
 
-func (r *rig) Assign(_ int, _ *task.Queue, _ task.Placement, _ string, want int) (WorkerRef, int, bool) {
-	n := min(want, r.slots)
-	if n == 0 {
-		return WorkerRef{}, 0, false
+// rigWorker is one more worker, with labels.
+type rigWorker struct {
+	ref    WorkerRef
+	slots  int
+	labels map[string]string
+}
+
+// join adds a worker with labels.
+func (r *rig) join(slots int, labels map[string]string) *rigWorker {
+	session := uint64(2 + len(r.others))
+	w := &rigWorker{ref: WorkerRef{Session: session, ID: fmt.Sprint("w", session)}, slots: slots, labels: labels}
+	r.others = append(r.others, w)
+	return w
+}
+
+func (r *rig) Assign(_ int, _ *task.Queue, place task.Placement, key string, want int) (WorkerRef, int, bool) {
+	r.asked++
+	if n := min(want, r.slots); n > 0 && place.Require.Matches(nil) && !r.refuses[key] {
+		r.slots -= n
+		r.assigned[r.worker.Session] += n
+		return r.worker, n, true
 	}
-	r.slots -= n
-	r.assigned[r.worker.Session] += n
-	return r.worker, n, true
+	for _, w := range r.others {
+		if n := min(want, w.slots); n > 0 && place.Require.Matches(w.labels) && !r.refuses[key] {
+			w.slots -= n
+			r.assigned[w.ref.Session] += n
+			return w.ref, n, true
+		}
+	}
+	return WorkerRef{}, 0, false
 }
 
 func (r *rig) Release(session uint64, _ string, use Use) {
-	r.slots += use.Slots
+	r.uses = append(r.uses, use)
+	if session == r.worker.Session {
+		r.slots += use.Slots
+	} else {
+		r.others[session-2].slots += use.Slots
+	}
 	if r.assigned[session] -= use.Slots; r.assigned[session] < 0 {
 		r.t.Errorf("session %d: more slots released than assigned", session)
 	}
 }
 
-func (r *rig) Send(_ uint64, l *task.Lease)    { r.sent = append(r.sent, l) }
+func (r *rig) Send(session uint64, l *task.Lease) {
+	r.sent = append(r.sent, l)
+	r.holder[l.LeaseRef] = session
+}
+
 func (r *rig) Answer(_ uint64, v task.Verdict) { r.verdicts = append(r.verdicts, v) }
 func (r *rig) Hurry()                          {}
 func (r *rig) Publish(rows []*store.Outbox)    { r.outbox = append(r.outbox, rows...) }
@@ -230,7 +266,11 @@ func names(leases []*task.Lease) string {
 
 // answer gives outcomes for tasks of a lease, from the first one given.
 func (r *rig) answer(l *task.Lease, first int, outs ...task.Outcome) {
-	r.c.outcomes(r.now, r.worker, l.LeaseRef, first, outs)
+	w := r.worker
+	if session := r.holder[l.LeaseRef]; session != w.Session {
+		w = r.others[session-2].ref
+	}
+	r.c.outcomes(r.now, w, l.LeaseRef, first, outs)
 	r.step()
 }
 
