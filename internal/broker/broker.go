@@ -84,7 +84,8 @@ type Backlog struct {
 	Oldest time.Time
 }
 
-// Located is where a message was found by its ID.
+// Located is where a message was found by its ID. A zero Position says that the
+// broker knows neither the position nor whether the message is settled.
 type Located struct {
 	Queue       string
 	Partition   int
@@ -100,6 +101,10 @@ type Capabilities struct {
 	Cumulative     bool   // Settle settles everything up to a position
 	DedupesPublish bool   // Publish answers ErrDuplicate and ErrMismatch
 	LookupByID     bool   // the driver implements Locator
+	// Repeats says that a message may be in the log twice although Publish dedupes:
+	// where the result of its first publish was unknown, or who knew it forgot. A
+	// broker that does not dedupe has repeats in any case.
+	Repeats bool
 	SeveralNodes   bool   // more than one node may use it at a time
 	// StablePositions says that a message has the same position for every reader.
 	// Without it a message keeps its position only as long as its reader lives.

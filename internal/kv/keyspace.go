@@ -9,6 +9,8 @@ const (
 	SpaceBrokerLog   byte = 0x11 // messages by queue, partition and position
 	SpaceBrokerIndex byte = 0x12 // where a task is, by its id
 	SpaceBrokerState byte = 0x13 // cursors and counters by queue and partition
+	SpaceIndexQueue  byte = 0x14 // queues of a broker that is not embedded
+	SpaceIndexID     byte = 0x15 // what was published to such a broker, by id
 	SpaceStoreFence  byte = 0x20 // heads of partitions
 	SpaceStoreTable  byte = 0x21 // the ledger's tables
 	SpaceStoreMeta   byte = 0x22 // small named values of the whole cluster

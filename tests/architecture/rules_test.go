@@ -7,9 +7,9 @@ var layers = [][]string{
 	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "internal/top", "api"},
 	{"internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
-	{"internal/broker/faulty", "internal/store/faulty", "internal/store/codec", "internal/orders"},
+	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/orders"},
 	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
-	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
+	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
 	{"internal/server"},
 	{"internal/node"},
@@ -49,8 +49,8 @@ var bans = []ban{
 		why: "drivers are chosen in one place",
 	},
 	{
-		imported: "internal/kv", only: []string{"internal/broker/embedded", "internal/store/embedded", "internal/node", "internal/bench"},
-		why: "the embedded engine is one choice among several; only its drivers and the node that opens it know it",
+		imported: "internal/kv", only: []string{"internal/broker/embedded", "internal/broker/indexed", "internal/store/embedded", "internal/node", "internal/bench"},
+		why: "the embedded engine is one choice among several; only its drivers, the index that a node keeps of another broker, and the node that opens it know it",
 	},
 	{
 		imported: "internal/broker/embedded", only: []string{"internal/broker/all", "internal/node"},
@@ -94,10 +94,16 @@ var allowances = []allowance{
 	{"internal/balance", []string{"internal/task", "github.com/cespare/xxhash/v2"}, "a picker is pure"},
 	{"internal/broker", []string{"internal/task"}, "a port names no driver and no vendor"},
 	{"internal/store", []string{"internal/task"}, "a port names no driver and no vendor"},
+	{"internal/broker/recent", []string{"internal/task", "github.com/cespare/xxhash/v2"}, "a filter of ids is pure"},
+	{
+		"internal/broker/indexed",
+		[]string{"internal/broker", "internal/broker/recent", "internal/kv", "internal/task", "internal/clock", "github.com/prometheus/client_golang"},
+		"a decorator knows the port and no driver",
+	},
 	{"internal/ledger", []string{"internal/task", "internal/store", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
 	{
 		"internal/broker/embedded",
-		[]string{"internal/broker", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/cespare/xxhash/v2", "github.com/prometheus/client_golang"},
+		[]string{"internal/broker", "internal/broker/recent", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/prometheus/client_golang"},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
 	},
 	{

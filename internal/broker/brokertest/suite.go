@@ -22,6 +22,8 @@ type Harness struct {
 	// TailBytes is about how much the driver keeps in memory for a reader; the
 	// tests go well beyond. Default 64 KiB.
 	TailBytes int
+	// NoPlaces says that Locate tells neither positions nor what is settled.
+	NoPlaces bool
 }
 
 type test struct {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/recent"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -27,7 +28,7 @@ type Broker struct {
 	order    sync.Mutex // see doc.go
 	closed   bool
 	claims   map[task.ID]claim
-	recent   *recent
+	recent   *recent.IDs
 	backdate backdate
 
 	sweeps sync.WaitGroup
@@ -122,7 +123,7 @@ func (b *Broker) load() error {
 	if err != nil {
 		return err
 	}
-	b.recent = newRecent(b.cfg.RecentIDs, floor)
+	b.recent = recent.New(b.cfg.RecentIDs, floor)
 	return nil
 }
 

@@ -20,9 +20,6 @@ const (
 	DefaultReservation    = 100_000
 )
 
-// maxAhead is how far ahead of the clock the millisecond of a version 7 id may be.
-const maxAhead = time.Hour
-
 // Config says what the broker stands on.
 type Config struct {
 	DB         *kv.DB                // required; its owner closes it after the broker

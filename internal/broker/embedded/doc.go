@@ -13,7 +13,7 @@
 //
 // An index row by task id is written with each message and outlives it by the
 // queue's dedupe window. A second publish of an id finds it. So that this does not
-// cost a read for each message, type recent remembers the latest ids.
+// cost a read for each message, package recent remembers the latest ids.
 //
 // # Invariants
 //

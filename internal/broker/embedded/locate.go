@@ -15,7 +15,7 @@ func (b *Broker) Locate(ctx context.Context, id task.ID) (broker.Located, bool, 
 	b.order.Lock()
 	closed := b.closed
 	_, claimed := b.claims[id]
-	unknown := b.recent.neverAccepted(&id)
+	unknown := b.recent.NeverAccepted(&id)
 	b.order.Unlock()
 	switch {
 	case closed:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/recent"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -34,7 +35,7 @@ func (b *Broker) Publish(ctx context.Context, batch []broker.Message) error {
 
 // resolve finds each message's log and refuses what is wrong by itself.
 func (b *Broker) resolve(p *publication, batch []broker.Message, now time.Time) {
-	latest := uint64(now.Add(maxAhead).UnixMilli())
+	latest := recent.Latest(now)
 	known := b.queues.Load()
 	var q *queue
 	var name string
@@ -50,14 +51,10 @@ func (b *Broker) resolve(p *publication, batch []broker.Message, now time.Time) 
 			it.refuse(fmt.Errorf("%w: %q", broker.ErrNoQueue, m.Queue))
 		case m.Partition < 0 || m.Partition >= len(q.logs):
 			it.refuse(task.Errorf(task.CodeInvalidArgument, "queue %q has %d partitions: there is no partition %d", m.Queue, len(q.logs), m.Partition))
-		case m.ID.IsZero():
-			it.refuse(task.Errorf(task.CodeInvalidArgument, "the task has no id").WithField("id"))
 		default:
 			it.log = q.logs[m.Partition]
-			if ms, ok := m.ID.Millis(); ok && ms > latest {
-				it.refuse(task.Errorf(task.CodeInvalidArgument,
-					"task id %s says that it was made at %s, more than an hour from now: set the clock of the program that made it",
-					m.ID, time.UnixMilli(int64(ms)).UTC().Format(time.RFC3339)).WithField("id"))
+			if err := recent.Check(&m.ID, latest); err != nil {
+				it.refuse(err)
 			}
 		}
 	}
@@ -110,7 +107,7 @@ func (b *Broker) claim(p *publication) (unsure int) {
 			continue
 		}
 		b.claims[it.id] = claim{publication: p, item: int32(i)}
-		if !b.recent.neverAccepted(&it.id) {
+		if !b.recent.NeverAccepted(&it.id) {
 			it.verdict = verdictUnsure
 			unsure++
 		}
@@ -212,7 +209,7 @@ func (b *Broker) place(p *publication, i int32) {
 	l.published.tasks++
 	l.published.bytes += int64(len(it.body))
 	p.link(i)
-	b.recent.add(&it.id)
+	b.recent.Add(&it.id)
 	if ms, ok := it.id.Millis(); ok && ms < b.backdate.horizon {
 		p.backdated = true
 	}

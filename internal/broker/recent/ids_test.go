@@ -1,4 +1,4 @@
-package embedded
+package recent
 
 import (
 	"math/rand/v2"
@@ -17,7 +17,7 @@ func checkRecent(t *testing.T, script []byte) {
 	accepted := map[task.ID]bool{}
 	var all []task.ID
 	newest := uint64(0)
-	r := newRecent(4, 0)
+	r := New(4, 0)
 	now := int64(1_000_000)
 	for i, op := range script {
 		id := idAt(now)
@@ -36,16 +36,16 @@ func checkRecent(t *testing.T, script []byte) {
 			}
 		case 6:
 			if op > 200 { // A restart.
-				r = newRecent(4, newest+1)
+				r = New(4, newest+1)
 			}
 		}
-		if r.neverAccepted(&id) {
+		if r.NeverAccepted(&id) {
 			if accepted[id] {
 				t.Fatalf("step %d: the accepted id %s is forgotten", i, id)
 			}
 		}
 		if !accepted[id] && op%8 != 7 {
-			r.add(&id)
+			r.Add(&id)
 			accepted[id] = true
 			all = append(all, id)
 			if ms, ok := id.Millis(); ok {
@@ -54,7 +54,7 @@ func checkRecent(t *testing.T, script []byte) {
 		}
 	}
 	for _, id := range all {
-		if r.neverAccepted(&id) {
+		if r.NeverAccepted(&id) {
 			t.Fatalf("the accepted id %s is forgotten", id)
 		}
 	}
@@ -71,7 +71,7 @@ func TestRecentNeverForgetsWhatWasAccepted(t *testing.T) {
 	}
 }
 
-func FuzzRecent(f *testing.F) {
+func FuzzIDs(f *testing.F) {
 	f.Add([]byte{0, 5, 5, 2, 2, 2, 3, 254, 5, 0, 8, 16, 24, 206, 5, 13, 21})
 	f.Add([]byte{3, 11, 19, 27, 35, 254, 2, 10, 18, 5, 5, 5, 4, 4})
 	f.Fuzz(checkRecent)
@@ -79,29 +79,29 @@ func FuzzRecent(f *testing.F) {
 
 func TestFreshIDsAreToldWithoutAskingTheDisk(t *testing.T) {
 	const capacity = 10_000
-	r := newRecent(capacity, 0)
+	r := New(capacity, 0)
 	unsure := 0
 	for i := range 5 * capacity {
 		id := idAt(1_000_000 + int64(i/10))
-		if !r.neverAccepted(&id) {
+		if !r.NeverAccepted(&id) {
 			unsure++
 		}
-		r.add(&id)
+		r.Add(&id)
 	}
 	// Filters with 12 bits for each id err in less than 2 of 100 cases each.
 	if unsure > 5*capacity*4/100 {
 		t.Errorf("%d of %d fresh ids were not sure", unsure, 5*capacity)
 	}
-	if old := idAt(1_000_000); r.neverAccepted(&old) {
+	if old := idAt(1_000_000); r.NeverAccepted(&old) {
 		t.Error("an id from before the floor is sure")
 	}
-	if other := task.DeriveID("a"); r.neverAccepted(&other) {
+	if other := task.DeriveID("a"); r.NeverAccepted(&other) {
 		t.Error("an id without a time is sure")
 	}
 }
 
-func BenchmarkRecent(b *testing.B) {
-	r := newRecent(1<<20, 0)
+func BenchmarkIDs(b *testing.B) {
+	r := New(1<<20, 0)
 	ids := make([]task.ID, 1<<16)
 	for i := range ids {
 		ids[i] = idAt(int64(i))
@@ -109,8 +109,32 @@ func BenchmarkRecent(b *testing.B) {
 	b.ReportAllocs()
 	for i := range b.N {
 		id := &ids[i&(1<<16-1)]
-		if r.neverAccepted(id) {
-			r.add(id)
+		if r.NeverAccepted(id) {
+			r.Add(id)
+		}
+	}
+}
+
+func TestCheckRefusesIDsThatCannotBeTaken(t *testing.T) {
+	now := time.UnixMilli(1_000_000_000)
+	latest := Latest(now)
+	for name, c := range map[string]struct {
+		id task.ID
+		ok bool
+	}{
+		"none":               {task.ID{}, false},
+		"of now":             {task.NewID(now), true},
+		"of the last moment": {task.NewID(now.Add(time.Hour)), true},
+		"from too far ahead": {task.NewID(now.Add(time.Hour + time.Millisecond)), false},
+		"of no time":         {task.DeriveID("a"), true},
+		"of long ago":        {task.NewID(time.UnixMilli(1)), true},
+	} {
+		err := Check(&c.id, latest)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && task.CodeOf(err) != task.CodeInvalidArgument {
+			t.Errorf("%s: code %v", name, task.CodeOf(err))
 		}
 	}
 }

@@ -1,0 +1,18 @@
+package indexed
+
+import "context"
+
+// Sweep looks for expired ids once, as the sweeper does by itself.
+func (b *Broker) Sweep(ctx context.Context) error { return b.SweepPaused(ctx, nil) }
+
+// SweepPaused calls paused in each step between looking and removing.
+func (b *Broker) SweepPaused(ctx context.Context, paused func()) error {
+	return (&sweeper{broker: b, next: make(map[byte][]byte), paused: paused}).sweep(ctx)
+}
+
+// Claims is how many ids are claimed by publishes whose rows are not durable.
+func (b *Broker) Claims() int {
+	b.order.Lock()
+	defer b.order.Unlock()
+	return len(b.claims)
+}
