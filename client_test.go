@@ -66,20 +66,21 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		Name: "q", Order: OrderNone, OnDead: OnDeadHalt, Balance: Balance{Policy: BalanceConsistentHash, LoadBound: 1.5, Overflow: OverflowWait},
 		Retry: RetryPolicy{Base: time.Second, Factor: 3, Max: time.Minute, MaxAttempts: 7}, Timeout: time.Minute, Batch: 8, MaxDeliveries: 9,
 		DedupeWindow: time.Hour, ResultTTL: 2 * time.Hour, MaxBacklogTasks: 10, MaxBacklogBytes: 11,
+		Share: 2.5, Placement: Placement{Require: []string{"gpu", "zone=eu"}, Prefer: []string{"!old"}},
 	}
 	for i := range 2 {
 		now, created, err := c.ConfigureQueue(t.Context(), q)
-		if err != nil || created != (i == 0) || now != q {
+		if err != nil || created != (i == 0) || !reflect.DeepEqual(now, q) {
 			t.Errorf("configured %+v, created %v, %v; want %+v", now, created, err, q)
 		}
 	}
 	info, err := c.DescribeQueue(t.Context(), "q")
-	if err != nil || info.Queue != q || info.Stats.BacklogTasks != 7 || !info.Stats.Oldest.Equal(time.Unix(5, 0)) ||
+	if err != nil || !reflect.DeepEqual(info.Queue, q) || info.Stats.BacklogTasks != 7 || !info.Stats.Oldest.Equal(time.Unix(5, 0)) ||
 		info.Stats.StartP50 != time.Second || info.Stats.StartP99 != time.Minute {
 		t.Errorf("described %+v, %v", info, err)
 	}
 	list, err := c.Queues(t.Context())
-	if err != nil || len(list) != 1 || list[0].Queue != q {
+	if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0].Queue, q) {
 		t.Errorf("listed %+v, %v", list, err)
 	}
 	_, err = c.DescribeQueue(t.Context(), "none")
@@ -90,7 +91,7 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 	if _, _, err := c.ConfigureQueue(t.Context(), Queue{Name: "r", Batch: -1}); err != nil {
 		t.Fatal(err)
 	}
-	if got := n.queues["r"]; got.GetBatch() != 1<<32-1 || got.GetRetry() != nil || got.GetBalance() != nil || got.GetTimeout() != nil {
+	if got := n.queues["r"]; got.GetBatch() != 1<<32-1 || got.GetRetry() != nil || got.GetBalance() != nil || got.GetTimeout() != nil || got.GetPlacement() != nil || got.GetShare() != 0 {
 		t.Errorf("what is not given, or nonsense, went out as %v", got)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
-// work keeps a session with the node until ctx ends or the node refuses the
-// worker for good.
+// work keeps a session with the node until ctx ends, or the node refuses the worker
+// for good or sends it away.
 func (w *Worker) work(ctx context.Context, service fenfav1.WorkerServiceClient, conn *grpc.ClientConn, pool *pool) error {
 	for failures := 0; ctx.Err() == nil; {
 		started := time.Now()
@@ -21,6 +21,10 @@ func (w *Worker) work(ctx context.Context, service fenfav1.WorkerServiceClient, 
 			w.emit(Event{Kind: EventConnected, Node: s.node})
 			err = s.run(ctx, welcome)
 			if ctx.Err() != nil {
+				return err
+			}
+			if s.sentAway.Load() {
+				w.emit(Event{Kind: EventDisconnected, Node: s.node, Err: err, Final: true})
 				return err
 			}
 			if s.useful {
@@ -72,42 +76,37 @@ func (w *Worker) connect(
 	defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
 	late := time.AfterFunc(w.client.cfg.dialTimeout, func() { cancel(context.DeadlineExceeded) })
 	defer late.Stop()
-	stream, welcome, err := w.hello(base, service)
+	quiet := w.quiet.Load()
+	stream, welcome, err := w.hello(base, service, quiet)
 	if err != nil {
 		e := w.client.errorOf(base, err)
 		cancel(err)
 		return nil, nil, e
 	}
-	return &session{
-		worker:    w,
-		pool:      pool,
-		node:      welcome.GetWelcome().GetNode(),
-		stream:    stream,
-		ctx:       base,
-		cancel:    cancel,
-		nothing:   &fenfav1.Outcome{},
-		leases:    make(map[leaseKey]*lease),
-		wake:      make(chan struct{}, 1),
-		empty:     make(chan struct{}),
-		broken:    make(chan struct{}),
-		dismissed: make(chan struct{}),
-	}, welcome, nil
+	s := newSession(base, cancel, w, pool)
+	s.stream, s.node, s.toldQuiet = stream, welcome.GetWelcome().GetNode(), quiet
+	w.current.Store(s)
+	return s, welcome, nil
 }
 
-func (w *Worker) hello(ctx context.Context, service fenfav1.WorkerServiceClient) (workStream, *fenfav1.WorkResponse, error) {
+func (w *Worker) hello(ctx context.Context, service fenfav1.WorkerServiceClient, quiet bool) (workStream, *fenfav1.WorkResponse, error) {
 	stream, err := service.Work(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	// An error of Send is io.EOF: the reason comes from Recv.
-	_ = stream.Send(&fenfav1.WorkRequest{Hello: &fenfav1.Hello{
+	req := &fenfav1.WorkRequest{Hello: &fenfav1.Hello{
 		WorkerId: w.cfg.id,
 		Queues:   w.queues(),
 		Slots:    clampUint32(w.cfg.concurrency),
 		Weight:   w.cfg.weight,
 		Labels:   w.cfg.labels,
 		Client:   clientName,
-	}})
+	}}
+	if quiet { // Else what a person has said at the node counts.
+		req.Quiet = &quiet
+	}
+	// An error of Send is io.EOF: the reason comes from Recv.
+	_ = stream.Send(req)
 	first, err := stream.Recv()
 	if err != nil {
 		return nil, nil, err

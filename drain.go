@@ -3,8 +3,6 @@ package fenfa
 import (
 	"context"
 	"time"
-
-	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
 // goodbye is how long a worker that leaves waits for the node to end the stream.
@@ -18,10 +16,7 @@ func (s *session) leave(ctx context.Context) error {
 	if err := s.drain(ctx); err != nil {
 		return err
 	}
-	s.sending.Lock()
-	err := s.stream.CloseSend()
-	s.sending.Unlock()
-	if err != nil {
+	if err := s.sayGoodbye(); err != nil {
 		return nil // Everything is confirmed; only the goodbye failed.
 	}
 	timer := time.NewTimer(goodbye)
@@ -33,17 +28,17 @@ func (s *session) leave(ctx context.Context) error {
 	return nil
 }
 
-// drain takes nothing new and waits until everything leased is confirmed, at
-// most until ctx ends.
+// drain begins nothing any more, gives back what has not begun, and waits until
+// everything leased is confirmed, at most until ctx ends.
 func (s *session) drain(ctx context.Context) error {
 	s.worker.emit(Event{Kind: EventDraining, Node: s.node})
 	s.mu.Lock()
-	s.draining = true
+	s.draining.Store(true)
+	s.sayDrain = true
+	s.recall(func(*lease) bool { return true })
 	s.checkEmpty()
+	s.nudge()
 	s.mu.Unlock()
-	if err := s.send(&fenfav1.WorkRequest{Drain: true}); err != nil {
-		<-s.broken
-	}
 	select {
 	case <-s.empty:
 	case <-s.broken:
@@ -59,7 +54,7 @@ func (s *session) unfinished(why string) error {
 	defer s.mu.Unlock()
 	tasks := 0
 	for _, l := range s.leases {
-		tasks += len(l.first) - l.settled
+		tasks += l.end - l.settled
 	}
 	if tasks == 0 {
 		return nil
@@ -69,7 +64,7 @@ func (s *session) unfinished(why string) error {
 
 // checkEmpty notices that a draining session has nothing left. The lock is held.
 func (s *session) checkEmpty() {
-	if s.draining && !s.gone && len(s.leases) == 0 {
+	if s.draining.Load() && !s.gone && len(s.leases) == 0 {
 		s.gone = true
 		close(s.empty)
 	}

@@ -11,7 +11,7 @@ const (
 	EventConflict     EventKind = "conflict"     // a version had changed: the task runs again
 	EventLeaseLost    EventKind = "lease_lost"   // the node took the lease back: its outcomes change nothing
 	EventRefused      EventKind = "refused"      // the node refused an outcome, as Err says; the task is a dead letter
-	EventDraining     EventKind = "draining"     // nothing new is taken
+	EventDraining     EventKind = "draining"     // nothing new is begun, and what has not begun goes back
 )
 
 // Event is something that happened in a worker. Fields that do not apply are
@@ -22,7 +22,7 @@ type Event struct {
 	Queue  string
 	TaskID ID
 	Err    error
-	Final  bool // of EventDisconnected: a repeat would fail too, and Run returns Err
+	Final  bool // of EventDisconnected: the worker does not connect again, and Run returns Err
 }
 
 // OnEvent sets a function that hears what happens in the worker, for tests and

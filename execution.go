@@ -41,16 +41,12 @@ type execution struct {
 
 // begin prepares the execution of a lease's i-th task, over the given view, or
 // where that is nil over one that knows no record yet.
-func (e *execution) begin(l *lease, i int, v *view) {
+func (e *execution) begin(l *lease, i int, v *view, deadline time.Time) {
 	w := l.wire.GetTasks()[i]
-	timeout := l.timeout
-	if w.GetTimeout() != nil {
-		timeout = w.GetTimeout().AsDuration()
-	}
 	e.task = Task{wire: w, ownID: true, run: e}
 	e.state.run = e
 	e.lease, e.index, e.ctx.lease = l, i, l
-	e.ctx.deadline = time.Now().Add(timeout)
+	e.ctx.deadline = deadline
 	if e.view = v; v == nil {
 		e.own = view{client: l.session.worker.client, key: w.GetKey()}
 		e.view = &e.own
@@ -176,7 +172,7 @@ func (t *Task) copyWire() *fenfav1.Task {
 	w := t.wire
 	return &fenfav1.Task{
 		Id: w.GetId(), Queue: w.GetQueue(), Key: w.GetKey(), Type: w.GetType(), Payload: w.GetPayload(), Headers: w.GetHeaders(),
-		Priority: w.GetPriority(), RunAt: w.GetRunAt(), ExpiresAt: w.GetExpiresAt(), Timeout: w.GetTimeout(), Retry: w.GetRetry(),
+		Priority: w.GetPriority(), RunAt: w.GetRunAt(), ExpiresAt: w.GetExpiresAt(), Timeout: w.GetTimeout(), Retry: w.GetRetry(), Placement: w.GetPlacement(),
 	}
 }
 

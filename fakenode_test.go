@@ -52,6 +52,7 @@ type fakeNode struct {
 	biggest  int // submit request, in tasks
 	gets     int // of records
 	stale    int // outcomes that came with an ended token
+	returned int // tasks
 
 	knobs fakeKnobs
 }
@@ -67,6 +68,7 @@ type fakeKnobs struct {
 	noTravel  bool                     // records do not travel with leases
 	mostLease int                      // tasks, default 64
 	silent    bool                     // drops verdicts
+	trip      time.Duration            // what a worker says arrives so much later
 }
 
 type fakeKey struct{ key, name string }

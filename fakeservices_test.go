@@ -129,16 +129,69 @@ func (n *fakeNode) Health(context.Context, *fenfav1.HealthRequest) (*fenfav1.Hea
 	return &fenfav1.HealthResponse{Node: "fake", Version: "1", Ready: true, Problems: []string{"none"}, Partitions: 16, Durability: "fsync", StartedAt: timestamppb.New(time.Unix(1, 0))}, nil
 }
 
+// UpdateWorker implements ClusterService.
+func (n *fakeNode) UpdateWorker(_ context.Context, req *fenfav1.UpdateWorkerRequest) (*fenfav1.UpdateWorkerResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, err := n.session(req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	if req.Weight != nil {
+		s.weight = req.GetWeight()
+	}
+	if req.Quiet != nil {
+		s.quiet = req.GetQuiet()
+	}
+	return &fenfav1.UpdateWorkerResponse{Worker: s.worker()}, nil
+}
+
+// DrainWorker implements ClusterService.
+func (n *fakeNode) DrainWorker(_ context.Context, req *fenfav1.DrainWorkerRequest) (*fenfav1.DrainWorkerResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, err := n.session(req.GetId())
+	if err != nil {
+		return nil, err
+	}
+	s.push(&fenfav1.WorkResponse{Drain: true, Leave: true})
+	return &fenfav1.DrainWorkerResponse{Worker: s.worker()}, nil
+}
+
+func (n *fakeNode) session(id string) (*fakeSession, error) {
+	for s := range n.sessions {
+		if s.hello.GetWorkerId() == id {
+			return s, nil
+		}
+	}
+	return nil, refusal(codes.NotFound, &fenfav1.Error{Code: fenfav1.Code_CODE_NOT_FOUND, Message: "no such worker", Field: "id"})
+}
+
+func (s *fakeSession) worker() *fenfav1.Worker {
+	w := &fenfav1.Worker{
+		Id: s.hello.GetWorkerId(), State: "active", Queues: s.hello.GetQueues(), Slots: s.hello.GetSlots(), InFlight: uint32(s.used),
+		Weight: s.hello.GetWeight(), EffectiveWeight: s.hello.GetWeight() / 10, Labels: s.hello.GetLabels(), Client: s.hello.GetClient(),
+		HeartbeatAge: durationpb.New(time.Millisecond), Prefetch: uint32(s.prefetch),
+		Serving: []*fenfav1.WorkerQueue{{
+			Queue: s.hello.GetQueues()[0], InFlight: 1, Latency: durationpb.New(time.Second), EjectedUntil: timestamppb.New(time.Unix(3, 0)), EjectedFor: "failures",
+		}},
+	}
+	if s.weight > 0 {
+		w.Weight, w.WeightIsSet = s.weight, true
+	}
+	if s.quiet {
+		w.State = "quiet"
+	}
+	return w
+}
+
 // Workers implements ClusterService.
 func (n *fakeNode) Workers(context.Context, *fenfav1.WorkersRequest) (*fenfav1.WorkersResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	resp := &fenfav1.WorkersResponse{}
 	for s := range n.sessions {
-		resp.Workers = append(resp.Workers, &fenfav1.Worker{
-			Id: s.hello.GetWorkerId(), State: "active", Queues: s.hello.GetQueues(), Slots: s.hello.GetSlots(), InFlight: uint32(s.used),
-			Weight: s.hello.GetWeight(), Labels: s.hello.GetLabels(), Client: s.hello.GetClient(), HeartbeatAge: durationpb.New(time.Millisecond),
-		})
+		resp.Workers = append(resp.Workers, s.worker())
 	}
 	return resp, nil
 }

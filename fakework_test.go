@@ -31,6 +31,11 @@ type fakeSession struct {
 	wake    chan struct{}
 	drained bool
 	beats   int
+
+	prefetch int
+	most     int // prefetch that was asked for
+	quiet    bool
+	weight   float64 // set from outside
 }
 
 // Work implements WorkerService.
@@ -39,7 +44,7 @@ func (n *fakeNode) Work(stream grpc.BidiStreamingServer[fenfav1.WorkRequest, fen
 	if err != nil {
 		return err
 	}
-	s := &fakeSession{node: n, hello: first.GetHello(), leases: make(map[uint64]*fakeLease), wake: make(chan struct{}, 1)}
+	s := &fakeSession{node: n, hello: first.GetHello(), quiet: first.GetQuiet(), leases: make(map[uint64]*fakeLease), wake: make(chan struct{}, 1)}
 	if s.hello.GetWorkerId() == "refused" {
 		return refusal(codes.InvalidArgument, &fenfav1.Error{Code: fenfav1.Code_CODE_INVALID_ARGUMENT, Message: "not you", Field: "hello.worker_id"})
 	}
@@ -79,6 +84,9 @@ func (s *fakeSession) receive(stream grpc.BidiStreamingServer[fenfav1.WorkReques
 		if err != nil {
 			return err
 		}
+		if s.node.knobs.trip > 0 {
+			<-time.After(s.node.knobs.trip)
+		}
 		s.node.mu.Lock()
 		cut := s.node.knobs.cutWork != nil && s.node.knobs.cutWork()
 		if !cut {
@@ -98,6 +106,13 @@ func (s *fakeSession) message(req *fenfav1.WorkRequest) {
 		s.beats++
 	}
 	s.drained = s.drained || req.GetDrain()
+	if req.Quiet != nil {
+		s.quiet = req.GetQuiet()
+	}
+	if req.Prefetch != nil {
+		s.prefetch = int(req.GetPrefetch())
+		s.most = max(s.most, s.prefetch)
+	}
 	for _, o := range req.GetOutcomes() {
 		l := s.leases[o.GetLease().GetToken()]
 		switch {
@@ -130,6 +145,13 @@ func (s *fakeSession) chain(l *fakeLease, first int, outs []*fenfav1.Outcome) {
 		case fenfav1.VerdictKind_VERDICT_KIND_COMMITTED, fenfav1.VerdictKind_VERDICT_KIND_STALE:
 		}
 		s.verdict(&fenfav1.Verdict{Lease: l.ref, First: uint32(i), Count: 1})
+		if o.GetKind() == fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED {
+			for _, t := range l.tasks[i:] {
+				s.giveBack(t)
+			}
+			s.close(l)
+			return
+		}
 		l.tasks[i] = nil
 		l.next++
 		l.open--
@@ -160,13 +182,25 @@ func (s *fakeSession) scattered(l *fakeLease, first int, outs []*fenfav1.Outcome
 		l.tasks[i] = nil
 		l.open--
 		s.used--
-		if o.GetKind() != fenfav1.OutcomeKind_OUTCOME_KIND_DONE {
+		switch o.GetKind() {
+		case fenfav1.OutcomeKind_OUTCOME_KIND_DONE:
+		case fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED:
+			s.giveBack(t)
+			t.state = fenfav1.TaskState_TASK_STATE_QUEUED
+			l.lane.waiting = slices.Insert(l.lane.waiting, 0, t)
+		default:
 			s.node.failed(l.lane, t, o)
 		}
 	}
 	if l.open == 0 {
 		delete(s.leases, l.ref.GetToken())
 	}
+}
+
+// giveBack undoes the delivery of a task.
+func (s *fakeSession) giveBack(t *fakeTask) {
+	t.deliveries--
+	s.node.returned++
 }
 
 func (s *fakeSession) conflict(l *fakeLease, first, count int) {
@@ -285,6 +319,7 @@ func (s *fakeSession) push(resp *fenfav1.WorkResponse) {
 		m.Verdicts = append(m.Verdicts, resp.GetVerdicts()...)
 		m.Leases = append(m.Leases, resp.GetLeases()...)
 		m.Drain = m.GetDrain() || resp.GetDrain()
+		m.Leave = m.GetLeave() || resp.GetLeave()
 	} else {
 		s.out = append(s.out, resp)
 	}
@@ -302,8 +337,8 @@ func (n *fakeNode) grant() {
 	}
 	for s := range n.sessions {
 		for _, lane := range n.ring {
-			free := int(s.hello.GetSlots()) - s.used
-			if s.drained || free <= 0 {
+			free := int(s.hello.GetSlots()) + s.prefetch - s.used
+			if s.drained || s.quiet || free <= 0 {
 				break
 			}
 			if lane.leased || len(lane.waiting) == 0 || !slices.Contains(s.hello.GetQueues(), lane.queue) {

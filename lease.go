@@ -23,6 +23,11 @@ var (
 	errConflicts = errors.New("conflict: the records that the task uses changed each of 10 times that it ran")
 )
 
+// deadlineSlack is how much later than a task's timeout after the lease came a
+// handler's deadline may be. The node adds a second to the timeout, from when it sent
+// the lease: this leaves half of it for both ways.
+const deadlineSlack = 500 * time.Millisecond
+
 // lease is a batch of tasks in this worker's hands.
 //
 // An ordered lease is run by one goroutine at a time, task by task over one view
@@ -38,13 +43,16 @@ type lease struct {
 	ordered bool
 	handler HandlerFunc
 	timeout time.Duration
+	arrived time.Time
 	first   []execution // of each task's first run here
 	view    *view       // ordered: belongs to the goroutine that runs the lease
+	rewound int         // ordered: the task that it went back to last; the runner's too
 	lost    atomic.Bool
 	clashed atomic.Bool // there was a conflict
 	ending  ending
 
 	outcomes  []*fenfav1.Outcome // by index; nil: not finished
+	slots     int                // that it takes at the node
 	settled   int                // tasks with a final verdict
 	listed    bool               // in the session's list of leases with something to send
 	conflicts map[int]int        // by index: how often
@@ -65,7 +73,7 @@ type ending struct {
 	cancel context.CancelCauseFunc
 }
 
-func newLease(s *session, w *fenfav1.Lease) *lease {
+func newLease(s *session, w *fenfav1.Lease, now time.Time) *lease {
 	n := len(w.GetTasks())
 	l := &lease{
 		session:  s,
@@ -73,9 +81,12 @@ func newLease(s *session, w *fenfav1.Lease) *lease {
 		ordered:  w.GetOrdered(),
 		handler:  s.worker.handler(w.GetQueue()),
 		timeout:  defaultTimeout,
+		arrived:  now,
 		first:    make([]execution, n),
 		outcomes: make([]*fenfav1.Outcome, n),
+		slots:    n,
 		end:      n,
+		rewound:  -1,
 	}
 	if w.GetTimeout() != nil {
 		l.timeout = w.GetTimeout().AsDuration()
@@ -83,6 +94,7 @@ func newLease(s *session, w *fenfav1.Lease) *lease {
 	if l.ordered {
 		l.view = newView(s.worker.client, w.GetTasks()[0].GetKey(), w.GetRecords(), w.GetRecordsComplete())
 		l.running = true
+		l.slots = 1
 	}
 	return l
 }
@@ -120,22 +132,23 @@ func (l *lease) release(cause error) {
 
 // run is called by a goroutine of the pool: for a task of an unordered lease, or
 // once for an ordered one.
-func (l *lease) run(index int) {
-	if l.ordered {
-		l.runOrdered()
-		return
+func (l *lease) run(index int, now time.Time) {
+	switch {
+	case l.ordered:
+		l.runOrdered(now)
+	case l.lost.Load():
+	case l.session.draining.Load() || l.tooLate(index, now):
+		l.session.finishUnordered(l, index, l.session.unbegun)
+	default:
+		l.session.finishUnordered(l, index, l.attempt(index, now))
 	}
-	if l.lost.Load() {
-		return
-	}
-	l.session.finishUnordered(l, index, l.attempt(index))
 }
 
 // runOrdered runs tasks until the lease ends, or has nothing to run until the
 // node answers.
-func (l *lease) runOrdered() {
-	for i := l.session.resume(l); i >= 0; {
-		o := l.attempt(i)
+func (l *lease) runOrdered(now time.Time) {
+	for i := l.session.resume(l, now); i >= 0; now = time.Now() {
+		o := l.attempt(i, now)
 		if o.GetKind() == fenfav1.OutcomeKind_OUTCOME_KIND_DONE && len(o.GetWrites()) > 0 {
 			l.view.merge(o.GetWrites())
 		}
@@ -143,8 +156,46 @@ func (l *lease) runOrdered() {
 	}
 }
 
+// timeoutOf returns how long an attempt at the i-th task may take.
+func (l *lease) timeoutOf(i int) time.Duration {
+	if own := l.wire.GetTasks()[i].GetTimeout(); own != nil {
+		return own.AsDuration()
+	}
+	return l.timeout
+}
+
+// tooLate reports whether the i-th task has waited here for so long that not even
+// half of its time would be left.
+func (l *lease) tooLate(i int, now time.Time) bool {
+	return now.Sub(l.arrived) > deadlineSlack+l.timeoutOf(i)/2
+}
+
+// patience is how long the lease may wait here before it is better off elsewhere.
+func (l *lease) patience() time.Duration {
+	const most, part = time.Second, 4
+	return min(most, deadlineSlack+l.timeoutOf(0)/part)
+}
+
+// deadline returns when an attempt at the i-th task that begins now must have
+// ended: the node's own clock for it began when the lease was sent, or, in an
+// ordered lease, when the outcome before came. A run after a conflict has what its
+// first run left.
+func (l *lease) deadline(i int, now time.Time) time.Time {
+	timeout := l.timeoutOf(i)
+	deadline := now.Add(timeout)
+	again := l.first[i].lease != nil && (!l.ordered || i == l.rewound)
+	switch latest := l.arrived.Add(timeout + deadlineSlack); {
+	case again && l.first[i].ctx.deadline.Before(deadline):
+		return l.first[i].ctx.deadline
+	case (i == 0 || !l.ordered) && latest.Before(deadline):
+		return latest
+	}
+	return deadline
+}
+
 // attempt runs the handler for one task and returns the outcome.
-func (l *lease) attempt(i int) *fenfav1.Outcome {
+func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
+	deadline := l.deadline(i, now)
 	e, v := &l.first[i], l.view
 	if l.clashed.Load() {
 		conflicts, redo := l.session.afterConflict(l, i)
@@ -158,7 +209,7 @@ func (l *lease) attempt(i int) *fenfav1.Outcome {
 	if e.lease != nil {
 		e = new(execution) // The first one may still be in a handler's hands.
 	}
-	e.begin(l, i, v)
+	e.begin(l, i, v, deadline)
 	o, err := e.work(l.handler)
 	if l.session.worker.cfg.onEvent != nil {
 		l.session.worker.emit(Event{Kind: EventFinished, Node: l.session.node, Queue: l.wire.GetQueue(), TaskID: e.task.ID(), Err: err})

@@ -11,8 +11,11 @@ import (
 // that arrives wakes the next while there is work: handlers that take no time
 // are then run by few goroutines, without a switch a task, and handlers that
 // block still get all of them.
+//
+// The pool measures how long a goroutine is taken by what it took.
 type pool struct {
 	size int
+	base time.Time // of running
 
 	mu      sync.Mutex
 	arrived sync.Cond
@@ -23,6 +26,10 @@ type pool struct {
 	waking  bool
 	closed  bool
 	done    chan struct{} // closed when closed and nothing is spawned
+
+	mean    time.Duration // of what a goroutine was taken; 0: not measured
+	busy    int           // goroutines that are taken
+	running time.Duration // sum of when they were, since base
 }
 
 // job is tasks [from, to) of a lease.
@@ -32,7 +39,7 @@ type job struct {
 }
 
 func newPool(size int) *pool {
-	p := &pool{size: size, done: make(chan struct{})}
+	p := &pool{size: size, base: time.Now(), done: make(chan struct{})}
 	p.arrived.L = &p.mu
 	return p
 }
@@ -46,6 +53,24 @@ func (p *pool) push(jobs ...job) {
 	}
 	p.jobs = append(p.jobs, jobs...)
 	p.wakeOne()
+}
+
+// recall takes out the jobs that have not begun and are to be, in order.
+func (p *pool) recall(which func(*lease) bool) (recalled []job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	kept := p.jobs[:p.head]
+	for _, j := range p.jobs[p.head:] {
+		if which(j.lease) {
+			recalled = append(recalled, j)
+		} else {
+			kept = append(kept, j)
+		}
+	}
+	clear(p.jobs[len(kept):])
+	p.jobs = kept
+	p.rewind()
+	return recalled
 }
 
 // wakeOne brings one more goroutine to work, if there is work and one is to be
@@ -66,28 +91,67 @@ func (p *pool) wakeOne() {
 // run is one goroutine of the pool. It ends when the pool is closed, or with a
 // handler that ends its goroutine, whose place another one takes.
 func (p *pool) run() {
-	defer p.exit()
+	began, returned := time.Duration(-1), true
+	defer func() { p.exit(began, !returned) }()
 	p.mu.Lock()
 	p.waking = false
-	for p.awaitWork() {
+	now := time.Since(p.base)
+	for {
+		waited, open := p.awaitWork()
+		if !open {
+			break
+		}
+		if waited {
+			now = time.Since(p.base)
+		}
 		lease, index := p.take()
 		p.wakeOne()
+		p.busy++
+		p.running += now
 		p.mu.Unlock()
-		lease.run(index)
+		began, returned = now, false
+		lease.run(index, p.base.Add(now))
+		returned = true
+		now = time.Since(p.base)
 		p.mu.Lock()
+		p.finished(began, now)
 	}
 	p.mu.Unlock()
 }
 
-// awaitWork reports false when the pool is closed. The lock is held.
-func (p *pool) awaitWork() bool {
+// finished counts one job that ran from began to now. The lock is held.
+func (p *pool) finished(began, now time.Duration) {
+	p.busy--
+	p.running -= began
+	if p.mean == 0 {
+		p.mean = now - began
+	}
+	p.mean += (now - began - p.mean) / jobWeight
+}
+
+// taken returns for how long a goroutine is taken at once: the mean of the last
+// ones, or, where those that are taken now have been so for longer than that, their
+// mean so far. 0: nothing has run yet.
+func (p *pool) taken(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy == 0 {
+		return p.mean
+	}
+	return max(p.mean, now.Sub(p.base)-p.running/time.Duration(p.busy))
+}
+
+// awaitWork reports whether it waited, and false when the pool is closed. The lock
+// is held.
+func (p *pool) awaitWork() (waited, open bool) {
 	for p.head == len(p.jobs) && !p.closed {
+		waited = true
 		p.idle++
 		p.arrived.Wait()
 		p.idle--
 		p.waking = false
 	}
-	return !p.closed
+	return waited, !p.closed
 }
 
 // take removes the next task, or ordered lease. The lock is held.
@@ -99,15 +163,24 @@ func (p *pool) take() (l *lease, index int) {
 		*j = job{}
 		p.head++
 	}
-	if p.head == len(p.jobs) {
-		p.jobs, p.head = p.jobs[:0], 0
-	}
+	p.rewind()
 	return l, index
 }
 
-func (p *pool) exit() {
+// rewind uses the room of jobs anew once all of them were taken. The lock is held.
+func (p *pool) rewind() {
+	if p.head == len(p.jobs) {
+		p.jobs, p.head = p.jobs[:0], 0
+	}
+}
+
+// exit ends a goroutine, where a handler did that since began.
+func (p *pool) exit(began time.Duration, inHandler bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if inHandler {
+		p.finished(began, time.Since(p.base))
+	}
 	p.spawned--
 	if !p.closed {
 		p.wakeOne()

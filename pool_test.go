@@ -21,10 +21,7 @@ func bareSession(tb testing.TB, size int, h HandlerFunc) *session {
 	w := c.Worker()
 	w.Handle("q", h)
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(tb.Context()))
-	s := &session{
-		worker: w, pool: newPool(size), ctx: ctx, cancel: cancel, nothing: &fenfav1.Outcome{},
-		leases: make(map[leaseKey]*lease), wake: make(chan struct{}, 1), empty: make(chan struct{}), broken: make(chan struct{}),
-	}
+	s := newSession(ctx, cancel, w, newPool(size))
 	tb.Cleanup(func() {
 		cancel(nil)
 		if n := s.pool.close(time.Minute); n > 0 {

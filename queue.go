@@ -27,12 +27,20 @@ const (
 // Names of balancing policies and of what consistent_hash does when a worker is
 // full.
 const (
-	BalanceRoundRobin     = "round_robin"
-	BalanceLeastInflight  = "least_inflight"
-	BalanceConsistentHash = "consistent_hash"
+	BalanceRoundRobin     = "round_robin"     // turns
+	BalanceRandom         = "random"          // a draw by weight
+	BalanceWeighted       = "weighted"        // smooth turns by weight
+	BalanceLeastInflight  = "least_inflight"  // the least loaded for its weight
+	BalanceP2C            = "p2c"             // the better of two drawn ones, by latency and load
+	BalanceConsistentHash = "consistent_hash" // a key stays with its worker
 	OverflowNext          = "next"
 	OverflowWait          = "wait"
 )
+
+// BalancePolicies returns the names of all policies.
+func BalancePolicies() []string {
+	return []string{BalanceRoundRobin, BalanceRandom, BalanceWeighted, BalanceLeastInflight, BalanceP2C, BalanceConsistentHash}
+}
 
 // Balance is a balancing policy and its parameters.
 type Balance struct {
@@ -57,6 +65,8 @@ type Queue struct {
 	Order           Order  // default OrderKey
 	OnDead          OnDead // default OnDeadSkip
 	Balance         Balance
+	Share           float64   // weight against other queues on workers that serve both, 0.001 to 1000, default 1
+	Placement       Placement // what it asks of workers; AnyWorker takes a list back
 	Retry           RetryPolicy
 	Timeout         time.Duration // per attempt, default 30 s
 	Batch           int           // most tasks of a key in one lease, default 256
@@ -147,6 +157,8 @@ func (q Queue) toWire() *fenfav1.Queue {
 		Name:            q.Name,
 		Order:           string(q.Order),
 		OnDead:          string(q.OnDead),
+		Share:           q.Share,
+		Placement:       q.Placement.toWire(),
 		Retry:           q.Retry.toWire(),
 		Timeout:         durationToWire(q.Timeout),
 		Batch:           clampUint32(q.Batch),
@@ -172,6 +184,8 @@ func queueOf(w *fenfav1.Queue) Queue {
 			LoadBound: w.GetBalance().GetLoadBound(),
 			Overflow:  w.GetBalance().GetOverflow(),
 		},
+		Share:     w.GetShare(),
+		Placement: placementOf(w.GetPlacement()),
 		Retry: RetryPolicy{
 			Base:        w.GetRetry().GetBase().AsDuration(),
 			Factor:      w.GetRetry().GetFactor(),

@@ -1,6 +1,7 @@
 package fenfa
 
 import (
+	"io"
 	"time"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -14,6 +15,41 @@ const maxSend = 1 << 20
 func (s *session) collect() *fenfav1.WorkRequest {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	req := s.wishes()
+	if outcomes := s.outcomes(); len(outcomes) > 0 {
+		if req == nil {
+			req = &fenfav1.WorkRequest{}
+		}
+		req.Outcomes = outcomes
+	}
+	return req
+}
+
+// wishes makes a message of what the node should know of the worker, or nil where
+// nothing is new. The lock is held.
+func (s *session) wishes() *fenfav1.WorkRequest {
+	prefetch, retuned := 0, false
+	if now := time.Now(); s.prefetch.due(now) {
+		prefetch, retuned = s.prefetch.tune(now, s.pool.taken(now))
+	}
+	quiet := s.worker.quiet.Load()
+	if !retuned && quiet == s.toldQuiet && !s.sayDrain {
+		return nil
+	}
+	req := &fenfav1.WorkRequest{Drain: s.sayDrain}
+	if retuned {
+		req.Prefetch = new(clampUint32(prefetch))
+	}
+	if quiet != s.toldQuiet {
+		req.Quiet = new(quiet)
+	}
+	s.toldQuiet, s.sayDrain = quiet, false
+	return req
+}
+
+// outcomes takes those that wait to be sent, as many as fit into a message. The
+// lock is held.
+func (s *session) outcomes() []*fenfav1.LeaseOutcomes {
 	var outcomes []*fenfav1.LeaseOutcomes
 	room := maxSend
 	for len(s.list) > 0 {
@@ -22,6 +58,7 @@ func (s *session) collect() *fenfav1.WorkRequest {
 		if len(run) > 0 && !l.lost.Load() {
 			room -= bytes
 			outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: clampUint32(first), Outcomes: run})
+			s.freed(l, l.frees(len(run)), s.listed)
 		}
 		if more && len(run) == 0 {
 			break // The message is full.
@@ -32,16 +69,24 @@ func (s *session) collect() *fenfav1.WorkRequest {
 			s.list = s.list[1:]
 		}
 	}
-	if len(outcomes) == 0 {
-		return nil
-	}
-	return &fenfav1.WorkRequest{Outcomes: outcomes}
+	return outcomes
 }
 
 func (s *session) send(req *fenfav1.WorkRequest) error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
+	if s.said { // It would break the stream instead of ending it.
+		return io.EOF
+	}
 	return s.stream.Send(req)
+}
+
+// sayGoodbye half-closes the stream: nothing is sent any more.
+func (s *session) sayGoodbye() error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	s.said = true
+	return s.stream.CloseSend()
 }
 
 // sender sends outcomes: everything that finished while the message before was
@@ -61,7 +106,8 @@ func (s *session) sender() {
 	}
 }
 
-// heart sends heartbeats, whatever handlers and the sender do.
+// heart sends heartbeats, whatever handlers and the sender do, and looks after what
+// has waited for too long.
 func (s *session) heart(every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -71,6 +117,7 @@ func (s *session) heart(every time.Duration) {
 			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
 				return // The receiver knows why.
 			}
+			s.tend(time.Now())
 		case <-s.broken:
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -27,7 +28,7 @@ func collected(req *fenfav1.WorkRequest) string {
 func idle(t *testing.T, ordered bool, n int) (*session, *lease) {
 	t.Helper()
 	s := bareSession(t, 1, func(context.Context, *Task) error { return nil })
-	l := newLease(s, wireLease(1, ordered, n))
+	l := newLease(s, wireLease(1, ordered, n), time.Now())
 	s.leases[keyOf(l.wire.GetRef())] = l
 	return s, l
 }

@@ -3,6 +3,7 @@ package fenfa
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,23 +39,48 @@ type session struct {
 	ctx     context.Context //nolint:containedctx // Handlers' contexts descend from it.
 	cancel  context.CancelCauseFunc
 	nothing *fenfav1.Outcome // of every task that did nothing but succeed
+	unbegun *fenfav1.Outcome // of every task that is given back
 
-	sending sync.Mutex // a stream takes one message at a time
+	sending  sync.Mutex  // a stream takes one message at a time
+	said     bool        // goodbye; belongs to sending
+	draining atomic.Bool // nothing is begun any more; set under mu
 
-	mu       sync.Mutex
-	leases   map[leaseKey]*lease
-	list     []*lease // with something to send
-	draining bool
-	useful   bool // something was confirmed
-	gone     bool // drained: nothing is left, and nothing is taken any more
-	dead     bool // the stream is broken
-	err      error
+	mu        sync.Mutex
+	leases    map[leaseKey]*lease
+	list      []*lease  // with something to send
+	listed    time.Time // when the first of them was listed
+	prefetch  prefetcher
+	sayDrain  bool // with the next message
+	toldQuiet bool // what the node knows of Worker.quiet
+	useful    bool // something was confirmed
+	gone      bool // drained: nothing is left, and nothing is taken any more
+	dead      bool // the stream is broken
+	err       error
 
 	wake      chan struct{} // something to send
 	empty     chan struct{} // closed when draining and nothing is leased
 	broken    chan struct{} // closed with dead
-	dismissed chan struct{} // closed when the node wants the worker to leave
+	dismissed chan struct{} // closed when the node wants the worker to go elsewhere
 	dismiss   sync.Once
+	sentAway  atomic.Bool // it wants this worker to leave for good; set before dismissed is closed
+}
+
+// newSession makes a session without a stream.
+func newSession(ctx context.Context, cancel context.CancelCauseFunc, w *Worker, p *pool) *session {
+	return &session{
+		worker:    w,
+		pool:      p,
+		ctx:       ctx,
+		cancel:    cancel,
+		nothing:   &fenfav1.Outcome{},
+		unbegun:   &fenfav1.Outcome{Kind: fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED},
+		leases:    make(map[leaseKey]*lease),
+		prefetch:  newPrefetcher(w.cfg.concurrency, w.cfg.maxPrefetch),
+		wake:      make(chan struct{}, 1),
+		empty:     make(chan struct{}),
+		broken:    make(chan struct{}),
+		dismissed: make(chan struct{}),
+	}
 }
 
 // take puts leases into the table and hands them to the pool.
@@ -62,24 +88,34 @@ func (s *session) take(leases []*fenfav1.Lease) {
 	if len(leases) == 0 {
 		return
 	}
+	now := time.Now()
 	jobs := make([]job, 0, len(leases))
-	taken := make([]*lease, 0, len(leases))
 	for _, w := range leases {
 		if len(w.GetTasks()) > 0 {
-			l := newLease(s, w)
-			taken, jobs = append(taken, l), append(jobs, l.job())
+			jobs = append(jobs, newLease(s, w, now).job())
 		}
 	}
 	s.mu.Lock()
-	gone := s.dead || s.gone
-	for _, l := range taken {
-		if !gone {
-			s.leases[keyOf(l.wire.GetRef())] = l
-		}
+	defer s.mu.Unlock()
+	if s.dead || s.gone {
+		return // The node gives them to others when it sees the stream end.
 	}
-	s.mu.Unlock()
-	if !gone { // Else the node gives them to others when it sees the stream end.
+	for _, j := range jobs {
+		s.leases[keyOf(j.lease.wire.GetRef())] = j.lease
+		s.prefetch.fill(now, j.lease.slots)
+	}
+	s.enqueue(jobs...)
+}
+
+// enqueue hands jobs to the pool, or while the session drains gives them back. The
+// lock is held.
+func (s *session) enqueue(jobs ...job) {
+	if !s.draining.Load() {
 		s.pool.push(jobs...)
+		return
+	}
+	for _, j := range jobs {
+		s.giveBack(j)
 	}
 }
 
@@ -92,18 +128,29 @@ func (s *session) mark(l *lease) {
 	l.listed = true
 	s.list = append(s.list, l)
 	if len(s.list) == 1 {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.listed = time.Now()
+		s.nudge()
+	}
+}
+
+// nudge makes the sender look. It never blocks.
+func (s *session) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 
 // resume returns the task that an ordered lease's runner begins with, or -1.
-func (s *session) resume(l *lease) int {
+func (s *session) resume(l *lease, now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.proceed(l)
+	i := s.proceed(l)
+	if i == 0 && l.tooLate(i, now) {
+		s.giveBack(job{lease: l})
+		return -1
+	}
+	return i
 }
 
 // finishOrdered takes a task's outcome and returns the task to run next, or -1.
@@ -124,11 +171,15 @@ func (s *session) finishOrdered(l *lease, i int, o *fenfav1.Outcome) int {
 // proceed is the step between two tasks of an ordered lease.
 func (s *session) proceed(l *lease) int {
 	if v := l.again; v != nil && !l.lost.Load() {
-		l.again = nil
+		l.again, l.rewound = nil, l.finished
 		l.rewind(v)
 	}
 	if l.lost.Load() || l.finished >= l.end {
 		l.running = false
+		return -1
+	}
+	if s.draining.Load() {
+		s.giveBack(job{lease: l})
 		return -1
 	}
 	return l.finished
@@ -163,7 +214,10 @@ func (s *session) receiver(first *fenfav1.WorkResponse) {
 			s.verdict(v)
 		}
 		s.take(resp.GetLeases())
-		if resp.GetDrain() {
+		if resp.GetLeave() {
+			s.sentAway.Store(true)
+		}
+		if resp.GetDrain() || resp.GetLeave() {
 			s.dismiss.Do(func() { close(s.dismissed) })
 		}
 		var err error
@@ -191,7 +245,7 @@ func (s *session) end(err error) {
 }
 
 // run works on the stream until it breaks, the node dismisses the worker, or ctx
-// ends. The error is nil when nothing was left unconfirmed.
+// ends. In the latter cases the error is nil when nothing was left unconfirmed.
 func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
 	heartbeat := first.GetWelcome().GetHeartbeatInterval().AsDuration()
 	if heartbeat <= 0 {
@@ -204,7 +258,7 @@ func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
 	var err error
 	select {
 	case <-s.broken:
-		if err = s.err; ctx.Err() != nil {
+		if err = s.err; ctx.Err() != nil || s.sentAway.Load() {
 			err = s.unfinished("the connection was lost")
 		}
 	case <-ctx.Done():

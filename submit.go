@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -17,6 +18,7 @@ const (
 	maxType      = 256
 	maxPayload   = 1 << 20
 	maxHeaders   = 16 << 10 // all header names and values together
+	maxSelector  = 512      // the terms of a placement's list, joined by commas
 )
 
 // SubmitResult says what became of one submitted task.
@@ -139,6 +141,7 @@ func (t *Task) check() error {
 		return t.err
 	}
 	w := t.wire
+	require, prefer := strings.Join(w.GetPlacement().GetRequire(), ","), strings.Join(w.GetPlacement().GetPrefer(), ",")
 	headers := 0
 	for name, value := range w.GetHeaders() {
 		headers += len(name) + len(value)
@@ -157,6 +160,8 @@ func (t *Task) check() error {
 		{"type", w.GetType(), len(w.GetType()), maxType},
 		{"payload", "", len(w.GetPayload()), maxPayload},
 		{"headers", "", headers, maxHeaders},
+		{"placement.require", require, len(require), maxSelector},
+		{"placement.prefer", prefer, len(prefer), maxSelector},
 	} {
 		if c.size > c.most {
 			return errorf(CodeTooLarge, "%s has %d bytes; at most %d are allowed", c.field, c.size, c.most).withField(c.field)
@@ -177,6 +182,11 @@ func sizeOf(w *fenfav1.Task) int {
 	n := 128 + len(w.GetQueue()) + len(w.GetKey()) + len(w.GetType()) + len(w.GetPayload())
 	for name, value := range w.GetHeaders() {
 		n += 8 + len(name) + len(value)
+	}
+	for _, terms := range [...][]string{w.GetPlacement().GetRequire(), w.GetPlacement().GetPrefer()} {
+		for _, term := range terms {
+			n += 4 + len(term)
+		}
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package fenfa
 
 import (
 	"slices"
+	"time"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
@@ -18,6 +19,9 @@ func (s *session) verdict(v *fenfav1.Verdict) {
 	events := s.judge(l, v)
 	if l.lost.Load() || l.complete() {
 		delete(s.leases, key)
+		if l.slots > 0 {
+			s.freed(l, l.slots, time.Now())
+		}
 		l.release(errLeaseLost)
 		s.checkEmpty()
 	}
@@ -72,9 +76,10 @@ func (s *session) conflictOrdered(l *lease, v *fenfav1.Verdict) []Event {
 	l.outcomes = slices.Clone(l.outcomes)
 	l.sent, l.finished, l.end = first, first, len(l.first)
 	l.again = v
+	s.retake(l, 1-l.slots)
 	if !l.running {
 		l.running = true
-		s.pool.push(l.job())
+		s.enqueue(l.job())
 	}
 	return []Event{s.event(EventConflict, l, v, nil)}
 }
@@ -93,7 +98,8 @@ func (s *session) conflictUnordered(l *lease, v *fenfav1.Verdict) []Event {
 		l.outcomes[i] = nil
 		l.redo[i] = newView(s.worker.client, l.wire.GetTasks()[i].GetKey(), v.GetRecords(), v.GetRecordsComplete())
 	}
-	s.pool.push(job{lease: l, from: first, to: end})
+	s.retake(l, end-first)
+	s.enqueue(job{lease: l, from: first, to: end})
 	return []Event{s.event(EventConflict, l, v, nil)}
 }
 

@@ -1,6 +1,7 @@
 package fenfa_test
 
 import (
+	"slices"
 	"testing"
 	"testing/quick"
 
@@ -14,6 +15,28 @@ func TestDerivedIDsAreThoseOfTheNode(t *testing.T) {
 	}
 	if err := quick.Check(same, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNamesAreThoseOfTheNode(t *testing.T) {
+	if here, there := fenfa.BalancePolicies(), task.BalancePolicies(); !slices.Equal(here, there) {
+		t.Errorf("balancing policies are %q here and %q there", here, there)
+	}
+	for here, there := range map[string]string{
+		fenfa.AnyWorker:          task.AnyWorker,
+		string(fenfa.OrderKey):   string(task.OrderKey),
+		string(fenfa.OrderNone):  string(task.OrderNone),
+		string(fenfa.OnDeadSkip): string(task.OnDeadSkip),
+		string(fenfa.OnDeadHalt): string(task.OnDeadHalt),
+	} {
+		if here != there {
+			t.Errorf("%q here is %q there", here, there)
+		}
+	}
+	for _, overflow := range []string{fenfa.OverflowNext, fenfa.OverflowWait} {
+		if err := (task.Balance{Policy: task.BalanceConsistentHash, LoadBound: 2, Overflow: overflow}).Validate(); err != nil {
+			t.Errorf("overflow %q: %v", overflow, err)
+		}
 	}
 }
 

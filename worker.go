@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -29,6 +30,8 @@ type Worker struct {
 	client   *Client
 	cfg      workerConfig
 	handlers map[string]HandlerFunc
+	quiet    atomic.Bool
+	current  atomic.Pointer[session]
 }
 
 // WorkerOption sets something of a Worker.
@@ -37,6 +40,7 @@ type WorkerOption func(*workerConfig)
 type workerConfig struct {
 	id           string
 	concurrency  int
+	maxPrefetch  int
 	weight       float64
 	labels       map[string]string
 	drainTimeout time.Duration
@@ -71,8 +75,16 @@ func Labels(labels map[string]string) WorkerOption {
 	return func(c *workerConfig) { c.labels = labels }
 }
 
-// DrainTimeout sets how long a worker whose context ended may finish what it has
-// been handed. Default 25 s.
+// MaxPrefetch bounds how many leases the worker holds beyond those that it runs. It
+// asks for as many as keep its slots from idling for the round trip between an
+// outcome and the next task: none where handlers are long, at most as many as its
+// concurrency, and no more than are expected to wait for 20 ms. What waits here all
+// the same for about a second, because handlers have become slow, goes back to the
+// node. Default: no further bound; 0: none.
+func MaxPrefetch(n int) WorkerOption { return func(c *workerConfig) { c.maxPrefetch = n } }
+
+// DrainTimeout sets how long the handlers that run may take to finish when the
+// worker leaves. Default 25 s.
 func DrainTimeout(d time.Duration) WorkerOption {
 	return func(c *workerConfig) { c.drainTimeout = d }
 }
@@ -83,6 +95,7 @@ func (c *Client) Worker(opts ...WorkerOption) *Worker {
 	cfg := workerConfig{
 		id:           defaultWorkerID(),
 		concurrency:  handlersPerCPU * runtime.GOMAXPROCS(0),
+		maxPrefetch:  maxConcurrency,
 		weight:       1,
 		drainTimeout: 25 * time.Second,
 	}
@@ -107,12 +120,15 @@ func (w *Worker) ID() string { return w.cfg.id }
 // while Run runs.
 func (w *Worker) Handle(queue string, h HandlerFunc) { w.handlers[queue] = h }
 
-// Run works until ctx ends. It reconnects by itself; when ctx ends it takes
-// nothing new, finishes what it has, and returns nil when all of that is
-// confirmed. It fails when the node refuses the worker for good, as it does where a
-// queue does not exist or another worker has taken its name, and when the drain
-// timeout is over before everything is finished: the node hands the rest to others.
-// Handlers' contexts carry the values of ctx.
+// Run works until ctx ends, and reconnects by itself. When ctx ends it begins nothing
+// new, gives back what no handler has begun, lets the handlers that run finish, and
+// returns nil when their outcomes are confirmed. It does the same and ends when a
+// person sends this worker away, with Client.DrainWorker or `fenfa cluster drain`; a
+// node that is drained as a whole only makes it connect again. It fails when the node
+// refuses the worker for good, as it does where a queue does not exist or another
+// worker has taken its name, and when the drain timeout is over before everything is
+// finished: the node hands the rest to others. Handlers' contexts carry the values of
+// ctx.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return err
@@ -132,6 +148,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
+// Quiet makes the worker take nothing new, until Resume. It stays connected and
+// finishes what it has been handed. It returns at once; tasks that are on their way
+// already still come. It can be called at any time, and also before Run.
+func (w *Worker) Quiet() { w.setQuiet(true) }
+
+// Resume makes a quiet worker take tasks again, also where a person has made it quiet
+// at the node.
+func (w *Worker) Resume() { w.setQuiet(false) }
+
+func (w *Worker) setQuiet(quiet bool) {
+	w.quiet.Store(quiet)
+	if s := w.current.Load(); s != nil {
+		s.nudge()
+	}
+}
+
 func (w *Worker) check() error {
 	switch {
 	case len(w.handlers) == 0:
@@ -142,6 +174,8 @@ func (w *Worker) check() error {
 		return errorf(CodeInvalidArgument, "concurrency %d is out of range: want 1 to %d", w.cfg.concurrency, maxConcurrency).withField("slots")
 	case !(w.cfg.weight > 0) || math.IsInf(w.cfg.weight, 0):
 		return errorf(CodeInvalidArgument, "weight %v: want more than 0", w.cfg.weight).withField("weight")
+	case w.cfg.maxPrefetch < 0:
+		return errorf(CodeInvalidArgument, "max prefetch %d: want 0 or more", w.cfg.maxPrefetch).withField("prefetch")
 	case w.cfg.drainTimeout < 0:
 		return errorf(CodeInvalidArgument, "drain timeout %v: want 0 or more", w.cfg.drainTimeout).withField("drain_timeout")
 	}
