@@ -308,26 +308,3 @@ func TestTheHotPathDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a lease", n)
 	}
 }
-
-func BenchmarkLease(b *testing.B) {
-	for _, workers := range []int{4, 100} {
-		b.Run(strconv.Itoa(workers), func(b *testing.B) {
-			bench := newBench(b)
-			for i := range workers {
-				bench.worker("w"+strconv.Itoa(i), 1000)
-			}
-			q, lease := settings("q"), &task.Lease{Queue: "q"}
-			var batch Batch
-			b.ReportAllocs()
-			for b.Loop() {
-				w, slots, _ := bench.Assign(3, q, task.Placement{}, "key", 1)
-				bench.Send(w.Session, lease)
-				bench.Answer(w.Session, task.Verdict{})
-				if err := bench.session(w.Session).Next(b.Context(), &batch); err != nil {
-					b.Fatal(err)
-				}
-				bench.Release(w.Session, "q", partition.Use{Slots: slots})
-			}
-		})
-	}
-}

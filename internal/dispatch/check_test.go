@@ -165,6 +165,10 @@ func (b *bench) checkWaiters(p *pool, held map[*member]int) (lines int) {
 			if w.held.session.ended {
 				b.t.Errorf("a slot of ended session %d is held", w.held.session.ref.Session)
 			}
+		case nil:
+			if w.any || len(w.targets) > 0 || w.held != nil {
+				b.t.Errorf("pool %+v: partition %d waits, and stands in no line", p.place, part)
+			}
 		default:
 			b.t.Errorf("pool %+v: partition %d stands nowhere", p.place, part)
 		}

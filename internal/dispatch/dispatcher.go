@@ -211,26 +211,3 @@ func (d *Dispatcher) dropLive(s *Session) {
 	i := slices.Index(d.sessions, s)
 	d.sessions = slices.Delete(d.sessions, i, i+1)
 }
-
-// calls collects what the engine must be told once the lock is released. The
-// arrays spare an allocation in the usual case.
-type calls struct {
-	capacity []wake
-	gone     []uint64
-}
-
-type wake struct {
-	part  int
-	queue string
-	place task.Placement
-}
-
-// deliver tells the engine. The caller holds no lock.
-func (d *Dispatcher) deliver(c *calls) {
-	for _, number := range c.gone {
-		d.engine.WorkerGone(number)
-	}
-	for _, w := range c.capacity {
-		d.engine.Capacity(w.part, w.queue, w.place)
-	}
-}

@@ -1,7 +1,8 @@
 package dispatch
 
 // waiter is a partition that found no room in a pool, from then until it found
-// some. It stands in the pool's line, or is woken: a slot is held for it.
+// some. It stands in the pool's line, or is woken: a slot is held for it. After
+// that it is kept for a while, in no line.
 type waiter struct {
 	pool *pool
 	part int

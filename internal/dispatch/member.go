@@ -1,6 +1,11 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/balance"
+)
 
 // member is a session's part in one of its queues. All of it is under
 // Dispatcher.mu.
@@ -46,19 +51,23 @@ func (m *member) give(n int) {
 func (s *Session) adjust(n int) {
 	s.worker.InFlight += n
 	s.refresh()
-	for _, m := range s.members {
-		for _, seat := range m.seats {
-			if seat.at >= 0 {
-				seat.tier.pool.Adjust(n)
-			}
-		}
+	for _, p := range s.pools {
+		p.Adjust(n)
 	}
+}
+
+func (s *Session) leavePool(p *balance.Pool) {
+	i := slices.Index(s.pools, p)
+	s.pools = slices.Delete(s.pools, i, i+1)
 }
 
 // observe takes note of how tasks went.
 func (m *member) observe(second uint64, tasks, failed int, took time.Duration) {
 	m.outcomes.add(second, tasks, failed)
-	mean := took / time.Duration(tasks)
+	mean := took
+	if tasks > 1 {
+		mean /= time.Duration(tasks)
+	}
 	for _, s := range m.seats {
 		if s.at >= 0 {
 			s.tier.pool.Observe(s.at, mean)

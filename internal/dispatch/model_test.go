@@ -239,7 +239,7 @@ func (m *model) everybodyIsCaredFor() {
 		if q := m.byName[a.queue]; q != nil && q.index[a.place] != nil {
 			w = q.index[a.place].waiters[a.part]
 		}
-		if w == nil {
+		if w == nil || w.list == nil {
 			m.t.Errorf("%+v was refused and forgotten", a)
 		}
 	}

@@ -1,5 +1,8 @@
 package dispatch
 
+// maxUnused is how many waiters are kept to be used again.
+const maxUnused = 4096
+
 // waiterOf finds or makes the partition's waiter. The caller holds mu.
 func (p *pool) waiterOf(part int) *waiter {
 	w := p.waiters[part]
@@ -28,13 +31,25 @@ func (w *waiter) stand() {
 	d.lines++
 }
 
-// forget removes the waiter.
+// forget lets the waiter wait for nothing. It stays for a while, because it will
+// probably wait again.
 func (w *waiter) forget() {
-	p := w.pool
 	w.step()
-	delete(p.waiters, w.part)
-	*w = waiter{targets: w.targets[:0]}
-	p.queue.d.unused = append(p.queue.d.unused, w)
+	w.held, w.any, w.targets = nil, false, w.targets[:0]
+}
+
+// sweep removes those who wait for nothing, and reports whether nobody is left.
+func (p *pool) sweep() (empty bool) {
+	for part, w := range p.waiters {
+		if w.list == nil {
+			delete(p.waiters, part)
+			w.pool = nil
+			if d := p.queue.d; len(d.unused) < maxUnused {
+				d.unused = append(d.unused, w)
+			}
+		}
+	}
+	return len(p.waiters) == 0
 }
 
 // step takes the waiter out of the line in which it stands.
@@ -107,7 +122,7 @@ func (d *Dispatcher) offer(s *Session, c *calls) {
 		s.turn = max(s.turn, m.turn)
 		m.turn = s.turn + 1/m.queue.share
 		w.hold(m)
-		c.capacity = append(c.capacity, wake{part: w.part, queue: m.queue.name, place: w.pool.place})
+		c.wake(wake{w.part, w.pool})
 	}
 }
 

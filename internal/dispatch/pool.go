@@ -11,9 +11,9 @@ import (
 // pool is those workers of a queue that may get the tasks of one placement, and
 // the partitions that wait for them. All of it is under Dispatcher.mu.
 type pool struct {
-	queue *queue
-	place task.Placement
-	tiers []tier // where the placement prefers workers: those, then the others
+	queue *queue         // which keeps its name, so that both may be read without mu
+	place task.Placement // as this
+	tiers []tier         // where the placement prefers workers: those, then the others
 	seats []*seat
 	aside int  // seats of ejected workers
 	spare bool // all are ejected, and serve all the same
@@ -130,6 +130,7 @@ func (s *seat) sit() {
 	s.at = len(s.tier.seats)
 	s.tier.seats = append(s.tier.seats, s)
 	s.tier.pool.Add(&s.member.session.worker, s.member.weight)
+	s.member.session.pools = append(s.member.session.pools, &s.tier.pool)
 	s.pool.unsettle()
 	s.pool.queue.unsettled = true
 }
@@ -141,6 +142,7 @@ func (s *seat) stand() {
 	}
 	t := s.tier
 	t.pool.Remove(s.at)
+	s.member.session.leavePool(&t.pool)
 	t.seats = slices.Delete(t.seats, s.at, s.at+1)
 	for i := s.at; i < len(t.seats); i++ {
 		t.seats[i].at = i

@@ -8,11 +8,12 @@ func (d *Dispatcher) enlist(s, old *Session) {
 	now := d.now()
 	s.record = d.records[s.ref.ID]
 	s.slowUntil = d.slowStart(now)
-	s.members = make([]*member, len(s.hello.Queues))
+	members := make([]member, len(s.hello.Queues))
 	for i, name := range s.hello.Queues {
 		q := d.queueOf(name)
 		q.known++
-		s.members[i] = &member{session: s, queue: q}
+		members[i] = member{session: s, queue: q}
+		s.members = append(s.members, &members[i])
 	}
 	if old != nil && !old.draining {
 		s.inherit(old)
@@ -100,7 +101,7 @@ func (d *Dispatcher) tidy() {
 	kept := d.queues[:0]
 	for _, q := range d.queues {
 		for i := len(q.pools) - 1; i >= 0; i-- {
-			if p := q.pools[i]; len(p.waiters) == 0 && d.round-p.used > unusedRounds {
+			if p := q.pools[i]; p.sweep() && d.round-p.used > unusedRounds {
 				q.remove(p)
 			}
 		}

@@ -1,0 +1,38 @@
+package dispatch
+
+// calls collects what the engine must be told once the lock is released.
+type calls struct {
+	gone []uint64 // sessions that have ended
+	// The first ones who are woken have room here, so that in the usual case nothing
+	// is allocated.
+	few   [2]wake
+	count int // of few
+	more  []wake
+}
+
+// wake is a partition for which a slot is held, and the pool in which it waited.
+type wake struct {
+	part int
+	pool *pool
+}
+
+func (c *calls) wake(w wake) {
+	if c.count < len(c.few) {
+		c.few[c.count] = w
+		c.count++
+		return
+	}
+	c.more = append(c.more, w)
+}
+
+// deliver tells the engine. The caller holds no lock.
+func (d *Dispatcher) deliver(c *calls) {
+	for _, number := range c.gone {
+		d.engine.WorkerGone(number)
+	}
+	for _, wakes := range [...][]wake{c.few[:c.count], c.more} {
+		for i := range wakes {
+			d.engine.Capacity(wakes[i].part, wakes[i].pool.queue.name, wakes[i].pool.place)
+		}
+	}
+}
