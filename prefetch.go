@@ -35,8 +35,8 @@ type prefetcher struct {
 	gap   time.Duration // mean; 0: not measured
 	free  []freed       // free[head:] is what the node may fill, longest free first
 	head  int
-	owed  int           // filled ones that count as free no more when they come back
-	asked int           // the prefetch that the node knows, or will by the next message
+	owed  int // filled ones that count as free no more when they come back
+	asked int // the prefetch that the node knows, or will by the next message
 	tuned time.Time
 }
 

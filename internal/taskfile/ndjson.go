@@ -52,3 +52,25 @@ func member(payload []byte, name string) (string, bool) {
 	number := raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9'
 	return string(raw), number
 }
+
+// members returns a top-level member of a JSON object that is a string or an array
+// of strings; one that is not there, or null, is none. It reports false for any
+// other.
+func members(payload []byte, name string) ([]string, bool) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(payload, &object) != nil {
+		return nil, false
+	}
+	raw := object[name]
+	if len(raw) == 0 {
+		return nil, true
+	}
+	if raw[0] == '"' {
+		var one string
+		err := json.Unmarshal(raw, &one)
+		return []string{one}, err == nil
+	}
+	var several []string
+	err := json.Unmarshal(raw, &several)
+	return several, err == nil
+}

@@ -41,6 +41,11 @@ type Config struct {
 	Encoding Encoding // default UTF8
 	KeyField string   // the column, or member, that is the task's key; empty: no key
 	IDField  string   // the column, or member, that identifies the task; empty: IDs are derived from the content
+
+	// RequireField and PreferField are the columns, or members, with the terms on
+	// worker labels that the task requires and prefers; empty: none.
+	RequireField string
+	PreferField  string
 }
 
 // Row is one task of a file.
@@ -48,6 +53,8 @@ type Row struct {
 	Line    int // where the row begins, counted from 1
 	ID      task.ID
 	Key     string
+	Require []string // terms on worker labels
+	Prefer  []string
 	Payload []byte   // JSON
 	Fields  []string // CSV only: in the order of the header
 }
@@ -80,7 +87,7 @@ func NewReader(in io.Reader, cfg Config) (*Reader, error) {
 			return nil, err
 		}
 		r.source, r.header = source, source.header
-		for _, field := range []string{cfg.KeyField, cfg.IDField} {
+		for _, field := range []string{cfg.KeyField, cfg.IDField, cfg.RequireField, cfg.PreferField} {
 			if field != "" && !slices.Contains(r.header, field) {
 				return nil, &FieldError{Field: field, Have: r.header}
 			}
@@ -112,6 +119,12 @@ func (r *Reader) Next() (Row, error) {
 			return Row{}, rowErrorf(row.Line, "the key has %d bytes; at most %d are allowed", len(row.Key), task.MaxKey)
 		}
 	}
+	if row.Require, err = r.terms(row, r.cfg.RequireField); err != nil {
+		return Row{}, err
+	}
+	if row.Prefer, err = r.terms(row, r.cfg.PreferField); err != nil {
+		return Row{}, err
+	}
 	if r.cfg.IDField == "" {
 		row.ID = r.identity.Next(row.Payload)
 		return row, nil
@@ -139,6 +152,29 @@ func (r *Reader) field(row Row, name string) (string, error) {
 		return "", rowErrorf(row.Line, "%q is empty", name)
 	}
 	return value, nil
+}
+
+// terms returns the terms on worker labels that a field of a row holds, joined by
+// commas or, in NDJSON, also as an array. A field that is empty or not there asks
+// for nothing.
+func (r *Reader) terms(row Row, name string) ([]string, error) {
+	if name == "" {
+		return nil, nil
+	}
+	var terms []string
+	if r.header != nil {
+		terms = []string{row.Fields[slices.Index(r.header, name)]}
+	} else {
+		var ok bool
+		if terms, ok = members(row.Payload, name); !ok {
+			return nil, rowErrorf(row.Line, "%q is neither a string nor an array of strings", name)
+		}
+	}
+	s, err := task.NewSelector(terms...)
+	if err != nil {
+		return nil, rowErrorf(row.Line, "%q: %v", name, err)
+	}
+	return s.Terms(), nil
 }
 
 // AsRowError returns the RowError in err's chain, or nil.
