@@ -13,6 +13,7 @@ type Config struct {
 	Partitions int      `key:"partitions" doc:"Number of partitions, 1 to 4096. Fixed when the data directory is made."`
 	Memory     Memory   `key:"memory"`
 	Storage    Storage  `key:"storage"`
+	Broker     Broker   `key:"broker"`
 	Limits     Limits   `key:"limits"`
 	Workers    Workers  `key:"workers"`
 	Log        Log      `key:"log"`
@@ -40,6 +41,22 @@ type Storage struct {
 	Cache    Size `key:"cache" doc:"Memory for blocks of tables."`
 	MemTable Size `key:"memtable" doc:"Writes kept in memory until they are flushed into a table."`
 	MinFree  Size `key:"min_free" doc:"Free room on the disk below which the node refuses new tasks and goes on finishing old ones."`
+}
+
+// Broker says where queued tasks wait.
+type Broker struct {
+	URL      URL           `key:"url" doc:"Address of the servers that hold queued tasks: amqp://user:password@host:5672/vhost for RabbitMQ, amqps:// with TLS; several hosts of one cluster are separated by commas. Empty: the embedded broker, in data_dir. Whoever may list processes sees a flag, so give it in the file or in the environment."`
+	Prefix   string        `key:"prefix" doc:"Begins the name of everything that is made on the servers: nodes with another prefix share nothing. Fixed while there are tasks."`
+	Replicas int           `key:"replicas" doc:"Servers that hold a copy of each new queue, an odd number up to 9. 0: what the servers do by themselves, which is 3 where there are as many."`
+	Timeout  time.Duration `key:"timeout" doc:"How long a submit, and other calls, wait for servers that do not answer. The start waits as long for the first connection."`
+	TLS      BrokerTLS     `key:"tls"`
+}
+
+// BrokerTLS says how the servers of the broker and this node know each other.
+type BrokerTLS struct {
+	CA   string `key:"ca" doc:"PEM file of the authorities that may vouch for the servers. Empty: those that the machine trusts."`
+	Cert string `key:"cert" doc:"PEM file of this node's own certificate, where the servers ask for one."`
+	Key  string `key:"key" doc:"PEM file of the key of broker.tls.cert."`
 }
 
 // Limits bounds requests.
@@ -73,6 +90,7 @@ func Default() Config {
 		HTTP:       HTTP{Listen: "127.0.0.1:7480"},
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
+		Broker:     Broker{Prefix: "fenfa", Timeout: 10 * time.Second},
 		Limits:     Limits{Request: 16 << 20},
 		Workers:    Workers{SlowStart: 10 * time.Second, Eject: true},
 		Log:        Log{Level: "info", Format: "auto"},

@@ -46,6 +46,8 @@ func (f *field) set(s string) error {
 	switch p := f.value.Addr().Interface().(type) {
 	case *string:
 		*p = s
+	case *URL:
+		*p = URL(s)
 	case *bool:
 		b, err := strconv.ParseBool(s)
 		if err != nil {
@@ -80,3 +82,8 @@ func (f *field) set(s string) error {
 func (f *field) text() string { return fmt.Sprint(f.value.Interface()) }
 
 func (f *field) isBool() bool { return f.value.Kind() == reflect.Bool }
+
+func (f *field) isURL() bool {
+	_, ok := f.value.Interface().(URL)
+	return ok
+}

@@ -44,6 +44,7 @@ type Flag struct {
 	Usage   string
 	Default string
 	IsBool  bool // may stand without a value, for true
+	hides   bool // it is a URL
 	key     string
 	loader  *Loader
 }
@@ -53,7 +54,7 @@ func (l *Loader) Flags() []*Flag {
 	c := Default()
 	var flags []*Flag
 	for _, f := range fields(&c) {
-		flags = append(flags, &Flag{Name: f.flag(), Usage: f.doc, Default: f.text(), IsBool: f.isBool(), key: f.key, loader: l})
+		flags = append(flags, &Flag{Name: f.flag(), Usage: f.doc, Default: f.text(), IsBool: f.isBool(), hides: f.isURL(), key: f.key, loader: l})
 	}
 	return flags
 }
@@ -78,6 +79,9 @@ func (f *Flag) String() string {
 		return ""
 	}
 	if v, ok := f.loader.given[f.key]; ok {
+		if f.hides {
+			return URL(v).String()
+		}
 		return v
 	}
 	return f.Default

@@ -9,8 +9,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Print writes the configuration as a file that would give the same one, with
-// the source of every value behind it.
+// Print writes the configuration as a file that would give the same one, but for
+// passwords, which it leaves out, with the source of every value behind it.
 func (l *Loaded) Print(w io.Writer) error {
 	var b bytes.Buffer
 	section := ""
@@ -38,36 +38,38 @@ func Sample() []byte {
 	for _, f := range fields(&c) {
 		b.WriteByte('\n')
 		section = openSection(&b, section, f.key)
-		indent := strings.Repeat("  ", strings.Count(f.key, "."))
-		for _, text := range wrap(f.doc, 84-len(indent)) {
-			fmt.Fprintf(&b, "%s# %s\n", indent, text)
+		margin := indent(strings.Count(f.key, "."))
+		for _, text := range wrap(f.doc, 84-len(margin)) {
+			fmt.Fprintf(&b, "%s# %s\n", margin, text)
 		}
-		fmt.Fprintf(&b, "%s# --%s, %s\n", indent, f.flag(), f.env())
+		fmt.Fprintf(&b, "%s# --%s, %s\n", margin, f.flag(), f.env())
 		b.WriteString(line(f.key, f.text()) + "\n")
 	}
 	return b.Bytes()
 }
 
-// openSection begins the section of the key unless it is open already.
+// openSection begins the sections of the key that are not open already, and
+// returns the open one.
 func openSection(b *bytes.Buffer, open, key string) string {
-	section, _, nested := strings.Cut(key, ".")
-	if !nested {
-		return ""
+	parts := strings.Split(key, ".")
+	sections := parts[:len(parts)-1]
+	common := true
+	for depth := range sections {
+		path := strings.Join(sections[:depth+1], ".")
+		if common = common && (open == path || strings.HasPrefix(open, path+".")); !common {
+			fmt.Fprintf(b, "%s%s:\n", indent(depth), sections[depth])
+		}
 	}
-	if section != open {
-		b.WriteString(section + ":\n")
-	}
-	return section
+	return strings.Join(sections, ".")
 }
 
 // line is a setting as it stands in a file.
 func line(key, value string) string {
-	_, name, nested := strings.Cut(key, ".")
-	if !nested {
-		return key + ": " + quote(value)
-	}
-	return "  " + name + ": " + quote(value)
+	name := key[strings.LastIndex(key, ".")+1:]
+	return indent(strings.Count(key, ".")) + name + ": " + quote(value)
 }
+
+func indent(depth int) string { return strings.Repeat("  ", depth) }
 
 // quote writes a value as YAML does.
 func quote(value string) string {
