@@ -9,6 +9,9 @@ import (
 // memory is the time in which a slow task is forgotten to 1/e.
 const memory = 10 * time.Second
 
+// recent is how many tasks of each worker make what is typical.
+const recent = 16
+
 // latencies estimates how long a task takes at each worker by a peak EWMA: the
 // estimate rises to a slower task at once, falls towards faster ones with the
 // time constant memory, and drifts towards what is typical of the pool while
@@ -23,9 +26,10 @@ type latencies struct {
 	growth  float64       // of new samples: e^((now-base)/memory); 0 means 1
 	base    time.Duration // when growth was 1
 	ticked  bool
-	// sum and count are over the estimates after every task; their ratio is what is
-	// typical.
-	sum, count float64
+	// typical is the mean of the estimates after recent tasks, in nanoseconds: what a
+	// task meets that goes to a worker which does many.
+	typical float64
+	tasks   int
 }
 
 // sample is what is known of one worker.
@@ -49,8 +53,8 @@ func (p *Pool) Observe(i int, took time.Duration) {
 	// and what is below is below it.
 	s.level = max(t*growth, s.level+t*(growth-s.seen))
 	s.seen = growth
-	l.sum += s.level
-	l.count += growth
+	l.tasks = min(l.tasks+1, recent*len(l.samples))
+	l.typical += (s.level/growth - l.typical) / float64(l.tasks)
 }
 
 // Tick says how late it is, on any clock that does not go back; Observe uses the
@@ -75,25 +79,14 @@ func (l *latencies) rebase(now time.Duration) {
 		l.samples[i].level /= l.growth
 		l.samples[i].seen /= l.growth
 	}
-	l.sum /= l.growth
-	l.count /= l.growth
 	l.growth, l.base = 1, now
 }
 
-// typical is the estimate of the worker that did a typical task, in nanoseconds.
-// Before the first task any will do.
-func (l *latencies) typical() float64 {
-	if l.count == 0 {
-		return 1
-	}
-	return l.sum / l.count
-}
-
 // estimate is how long a task will take at the worker, in nanoseconds times the
-// growth now.
-func (l *latencies) estimate(i int, typical float64) float64 {
+// growth now. Before the pool's first task it is the same for all.
+func (l *latencies) estimate(i int) float64 {
 	s := &l.samples[i]
-	return s.level + typical*(l.now()-s.seen)
+	return s.level + max(1, l.typical)*(l.now()-s.seen)
 }
 
 // Latency is how long a task will probably take at the worker at index i: the
@@ -103,5 +96,5 @@ func (p *Pool) Latency(i int) time.Duration {
 	if l.samples[i].seen == 0 {
 		return 0
 	}
-	return time.Duration(l.estimate(i, l.typical()) / l.now())
+	return time.Duration(l.estimate(i) / l.now())
 }

@@ -114,7 +114,7 @@ func TestLatencyOutlivesADayWithoutTicks(t *testing.T) {
 	f.Tick(time.Hour)
 	f.Observe(0, time.Second)
 	f.Observe(1, time.Millisecond)
-	typical := f.latency.typical()
+	typical := f.latency.typical
 	f.Tick(25 * time.Hour)
 	for i := range 2 {
 		if got := float64(f.Latency(i)); math.Abs(got-typical) > 1 {

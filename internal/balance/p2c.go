@@ -29,9 +29,8 @@ func (c *p2c) Pick(p *Pool, _ string) (int, bool) {
 
 // cheaper returns the worker of the two with the lower cost.
 func cheaper(p *Pool, a, b int) int {
-	typical := p.latency.typical()
 	// Crosswise, so that nothing is divided.
-	if cost(p, b, typical)*p.weights[a] < cost(p, a, typical)*p.weights[b] {
+	if cost(p, b)*p.weights[a] < cost(p, a)*p.weights[b] {
 		return b
 	}
 	return a
@@ -52,6 +51,6 @@ func cheapest(p *Pool) (int, bool) {
 }
 
 // cost is that of one more task, before the weight counts.
-func cost(p *Pool, i int, typical float64) float64 {
-	return p.latency.estimate(i, typical) * float64(p.workers[i].InFlight+1)
+func cost(p *Pool, i int) float64 {
+	return p.latency.estimate(i) * float64(p.workers[i].InFlight+1)
 }

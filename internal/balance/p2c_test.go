@@ -120,10 +120,13 @@ func TestP2CTriesAWorkerAgainThatWasSlow(t *testing.T) {
 	f, p := newFleet(1000, equal(4)...), picker(t, task.BalanceP2C)
 	now := time.Duration(0)
 	f.Tick(now)
-	for i := range 3 {
-		f.Observe(i, time.Millisecond)
+	work := func() {
+		for k := range 300 {
+			f.Observe(k%3, time.Millisecond)
+		}
 	}
 	f.Observe(3, 100*time.Millisecond)
+	work()
 	var share []int
 	for range 4 {
 		for range 200 {
@@ -138,9 +141,7 @@ func TestP2CTriesAWorkerAgainThatWasSlow(t *testing.T) {
 		}
 		now += 2 * memory
 		f.Tick(now)
-		for i := range 3 {
-			f.Observe(i, time.Millisecond)
-		}
+		work()
 	}
 	if !slices.IsSorted(share) || share[0] > 3 || share[3] < 30 {
 		t.Errorf("of 200 tasks it gets %v as time goes by, want from almost none up to about 50", share)
