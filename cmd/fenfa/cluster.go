@@ -12,8 +12,9 @@ import (
 )
 
 func newCluster() *cobra.Command {
-	return group("cluster", "Look at nodes and workers", "Show how a node is, and which workers are connected to it.",
-		newClusterHealth(), newClusterWorkers())
+	return group("cluster", "Look at nodes and workers, and steer workers",
+		"Show how a node is, and which workers are connected to it. Give workers another weight or\nnothing new, or send them away.",
+		newClusterHealth(), newClusterWorkers(), newClusterWorker(), newClusterQuiet(), newClusterResume(), newClusterDrain())
 }
 
 func newClusterHealth() *cobra.Command {
@@ -42,31 +43,6 @@ func newClusterHealth() *cobra.Command {
 				return failuref(exitCheck, "node %s is not ready: %s", h.Node, strings.Join(h.Problems, "; "))
 			}
 			return err
-		})
-	}
-	return cmd
-}
-
-func newClusterWorkers() *cobra.Command {
-	cmd := &cobra.Command{Use: "workers", Short: "List the workers that are connected to the node", Args: exactly()}
-	to, out := targetFlags(cmd), outputFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
-			workers, err := c.Workers(ctx)
-			if err != nil {
-				return err
-			}
-			views := make([]workerView, len(workers))
-			rows := [][]string{{"ID", "STATE", "QUEUES", "IN FLIGHT", "SLOTS", "WEIGHT", "DONE", "FAILED", "HEARTBEAT", "ADDRESS"}}
-			for i := range workers {
-				v := &workers[i]
-				views[i] = viewWorker(v)
-				rows = append(rows, []string{
-					v.ID, v.State, strings.Join(v.Queues, ","), fmt.Sprint(v.InFlight), fmt.Sprint(v.Slots), fmt.Sprint(v.Weight),
-					count(v.DoneTotal), count(v.FailedTotal), fmt.Sprintf("%d ms ago", v.HeartbeatAge.Milliseconds()), v.Address,
-				})
-			}
-			return out.write(cmd, map[string][]workerView{"workers": views}, func(w io.Writer) { table(w, rows) })
 		})
 	}
 	return cmd

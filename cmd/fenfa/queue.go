@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,13 +31,13 @@ func newQueueList() *cobra.Command {
 				return err
 			}
 			views := make([]queueView, len(queues))
-			rows := [][]string{{"NAME", "ORDER", "BALANCE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE SINCE START", "WORKERS"}}
+			rows := [][]string{{"NAME", "ORDER", "BALANCE", "SHARE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE SINCE START", "WORKERS", "PLACEMENT"}}
 			for i := range queues {
 				q, s := &queues[i], &queues[i].Stats
 				views[i] = viewQueueInfo(q)
 				rows = append(rows, []string{
-					q.Name, string(q.Order), q.Balance.Policy, count(s.BacklogTasks + s.Parked), count(s.Scheduled), count(s.Running),
-					count(s.Dead), count(s.DoneTotal), count(s.Workers),
+					q.Name, string(q.Order), q.Balance.Policy, fmt.Sprint(q.Share), count(s.BacklogTasks + s.Parked), count(s.Scheduled), count(s.Running),
+					count(s.Dead), count(s.DoneTotal), count(s.Workers), placementText(q.Placement),
 				})
 			}
 			return out.write(cmd, map[string][]queueView{"queues": views}, func(w io.Writer) { table(w, rows) })
@@ -70,6 +71,8 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"order", string(q.Order)},
 		{"on_dead", string(q.OnDead)},
 		{"balance", fmt.Sprintf("%s (load bound %v, overflow %s)", q.Balance.Policy, q.Balance.LoadBound, q.Balance.Overflow)},
+		{"share", fmt.Sprint(q.Share)},
+		{"placement", placementText(q.Placement)},
 		{"retry", fmt.Sprintf("%d attempts, delays from %s times %v up to %s", q.Retry.MaxAttempts, span(q.Retry.Base), q.Retry.Factor, span(q.Retry.Max))},
 		{"timeout", span(q.Timeout)},
 		{"batch", fmt.Sprint(q.Batch)},
@@ -78,6 +81,21 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"result_ttl", span(q.ResultTTL)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
 	}
+}
+
+// placementText is what is asked of workers; - for nothing.
+func placementText(p fenfa.Placement) string {
+	var texts []string
+	if len(p.Require) > 0 {
+		texts = append(texts, "require "+strings.Join(p.Require, ","))
+	}
+	if len(p.Prefer) > 0 {
+		texts = append(texts, "prefer "+strings.Join(p.Prefer, ","))
+	}
+	if len(texts) == 0 {
+		return "-"
+	}
+	return strings.Join(texts, "; ")
 }
 
 func statRows(s *fenfa.QueueStats) [][2]string {
@@ -96,7 +114,17 @@ func statRows(s *fenfa.QueueStats) [][2]string {
 		{"dead letters", count(s.Dead)},
 		{"since start", fmt.Sprintf("%d done, %d attempts failed, %d died", s.DoneTotal, s.FailedTotal, s.DeadTotal)},
 		{"workers", count(s.Workers)},
+		{"start", startText(s)},
 	}
+}
+
+// startText says how long tasks waited for their hand-out lately; empty: there were
+// none.
+func startText(s *fenfa.QueueStats) string {
+	if s.StartP50 == 0 && s.StartP99 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("p50 %v, p99 %v after they could start", rough(s.StartP50), rough(s.StartP99))
 }
 
 func newQueueSet() *cobra.Command {
@@ -104,8 +132,12 @@ func newQueueSet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "set NAME", Short: "Create a queue, or change the settings that are given",
 		Long: "Create a queue, or change the settings that are given. What is not given stays as it\n" +
-			"is, or gets its default when the queue is new.",
-		Example: "  fenfa queue set orders --order key --on-dead halt --retry-max-attempts 5", Args: exactly("NAME"),
+			"is, or gets its default when the queue is new.\n\n" +
+			"A term on worker labels is name (the worker has that label), !name, name=value or\n" +
+			"name!=value; several of them, all of which must be met, are joined by commas.",
+		Example: "  fenfa queue set orders --order key --on-dead halt --retry-max-attempts 5\n" +
+			"  fenfa queue set render --require gpu --prefer zone=eu-1 --share 2\n" +
+			"  fenfa queue set render --require '*'", Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
 	settingFlags(cmd, &q)
@@ -135,9 +167,12 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f := cmd.Flags()
 	f.StringVar((*string)(&q.Order), "order", "", "key: tasks of a key run one after another; none: no task waits (default of a new queue: key)")
 	f.StringVar((*string)(&q.OnDead), "on-dead", "", "what a key does after a dead letter: skip (go on) or halt (default: skip)")
-	f.StringVar(&q.Balance.Policy, "balance", "", "round_robin, least_inflight or consistent_hash (default: least_inflight)")
+	f.StringVar(&q.Balance.Policy, "balance", "", strings.Join(fenfa.BalancePolicies(), ", ")+" (default: least_inflight)")
 	f.Float64Var(&q.Balance.LoadBound, "balance-load-bound", 0, "consistent_hash: most load of one worker over the mean (default: 1.25)")
 	f.StringVar(&q.Balance.Overflow, "balance-overflow", "", "consistent_hash: next or wait, when a task's worker is full (default: next)")
+	f.Float64Var(&q.Share, "share", 0, "weight against other queues on workers that serve both, 0.001 to 1000 (default: 1)")
+	f.StringSliceVar(&q.Placement.Require, "require", nil, "terms on labels that a worker must meet to get the queue's tasks; '*' takes them back")
+	f.StringSliceVar(&q.Placement.Prefer, "prefer", nil, "terms on labels of workers that get the queue's tasks first, as long as they have room; '*' takes them back")
 	f.DurationVar(&q.Retry.Base, "retry-base", 0, "longest delay after the first failure (default: 1s)")
 	f.Float64Var(&q.Retry.Factor, "retry-factor", 0, "growth of the delay with each failure (default: 2)")
 	f.DurationVar(&q.Retry.Max, "retry-max", 0, "longest delay (default: 10m)")
@@ -155,12 +190,17 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 // like a setting that was not.
 func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
 	for _, name := range []string{
-		"order", "on-dead", "balance", "balance-load-bound", "balance-overflow", "retry-base", "retry-factor", "retry-max", "retry-max-attempts",
+		"order", "on-dead", "balance", "balance-load-bound", "balance-overflow", "share", "retry-base", "retry-factor", "retry-max", "retry-max-attempts",
 		"attempt-timeout", "batch", "max-deliveries", "dedupe-window", "result-ttl", "max-backlog-tasks", "max-backlog-bytes",
 	} {
 		f := cmd.Flags().Lookup(name)
 		if f.Changed && f.Value.String() == f.DefValue {
 			return usagef("--%s is %q: want more than that", name, f.Value.String()).withHint("leave the flag out to keep the setting")
+		}
+	}
+	for _, name := range []string{"require", "prefer"} {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == f.DefValue {
+			return usagef("--%s is empty: want terms on worker labels", name).withHint("--%s '*' takes the terms back", name)
 		}
 	}
 	checks := []error{}
@@ -171,7 +211,7 @@ func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
 		checks = append(checks, oneOf("on-dead", string(q.OnDead), string(fenfa.OnDeadSkip), string(fenfa.OnDeadHalt)))
 	}
 	if q.Balance.Policy != "" {
-		checks = append(checks, oneOf("balance", q.Balance.Policy, fenfa.BalanceRoundRobin, fenfa.BalanceLeastInflight, fenfa.BalanceConsistentHash))
+		checks = append(checks, oneOf("balance", q.Balance.Policy, fenfa.BalancePolicies()...))
 	}
 	if q.Balance.Overflow != "" {
 		checks = append(checks, oneOf("balance-overflow", q.Balance.Overflow, fenfa.OverflowNext, fenfa.OverflowWait))

@@ -18,6 +18,9 @@ type submitFlags struct {
 	file, format, encoding string
 	keyColumn, idColumn    string
 	onError                string
+
+	require, prefer             []string
+	requireColumn, preferColumn string
 }
 
 func newSubmit() *cobra.Command {
@@ -54,6 +57,10 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.StringVar(&s.encoding, "encoding", "utf-8", "of the file: utf-8 or latin-1")
 	f.StringVar(&s.keyColumn, "key-column", "", "column, or JSON member, that is the task's key")
 	f.StringVar(&s.idColumn, "id-column", "", "column, or JSON member, that identifies the task")
+	f.StringSliceVar(&s.require, "require", nil, "terms on labels that a worker must meet to get the tasks: name, !name, name=value or name!=value")
+	f.StringSliceVar(&s.prefer, "prefer", nil, "terms on labels of workers that get the tasks first, as long as they have room")
+	f.StringVar(&s.requireColumn, "require-column", "", "column, or JSON member, with the terms that the task requires, joined by commas")
+	f.StringVar(&s.preferColumn, "prefer-column", "", "column, or JSON member, with the terms that the task prefers")
 	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := s.check(args); err != nil {
@@ -76,19 +83,29 @@ func (s *submitFlags) check(args []string) error {
 		return usagef("there is nothing to submit").withHint("give payloads as arguments, or --file")
 	case s.file != "" && len(args) > 0:
 		return usagef("--file and payload arguments do not go together")
-	case s.file == "" && (s.keyColumn != "" || s.idColumn != "" || s.format != ""):
-		return usagef("--key-column, --id-column and --format are for --file")
+	case s.file == "" && (s.keyColumn != "" || s.idColumn != "" || s.requireColumn != "" || s.preferColumn != "" || s.format != ""):
+		return usagef("--format and all flags that name a column are for --file")
 	case s.id != "" && (s.file != "" || len(args) != 1):
 		return usagef("--id is for one payload").withHint("for a file use --id-column")
 	case s.key != "" && s.keyColumn != "":
 		return usagef("--key and --key-column do not go together")
+	case len(s.require) > 0 && s.requireColumn != "":
+		return usagef("--require and --require-column do not go together")
+	case len(s.prefer) > 0 && s.preferColumn != "":
+		return usagef("--prefer and --prefer-column do not go together")
 	}
 	return oneOf("on-error", s.onError, "stop", "skip")
 }
 
 // options returns the options of a task, but for its ID.
-func (s *submitFlags) options(key string) []fenfa.TaskOption {
+func (s *submitFlags) options(key string, require, prefer []string) []fenfa.TaskOption {
 	var opts []fenfa.TaskOption
+	if len(require) > 0 {
+		opts = append(opts, fenfa.Require(require...))
+	}
+	if len(prefer) > 0 {
+		opts = append(opts, fenfa.Prefer(prefer...))
+	}
 	if key != "" {
 		opts = append(opts, fenfa.Key(key))
 	}
@@ -107,7 +124,7 @@ type submittedView struct {
 
 // submitArguments submits each argument, and writes one ID a line.
 func (s *submitFlags) submitArguments(cmd *cobra.Command, to *target, out *output, args []string) error {
-	opts := s.options(s.key)
+	opts := s.options(s.key, s.require, s.prefer)
 	if s.id != "" {
 		id, err := fenfa.ParseID(s.id)
 		if err != nil {

@@ -111,6 +111,7 @@ func (s *submitFlags) reader(in io.Reader) (*taskfile.Reader, error) {
 	}
 	reader, err := taskfile.NewReader(in, taskfile.Config{
 		Queue: s.queue, Format: format, Encoding: encoding, KeyField: s.keyColumn, IDField: s.idColumn,
+		RequireField: s.requireColumn, PreferField: s.preferColumn,
 	})
 	if missing, ok := errors.AsType[*taskfile.FieldError](err); ok {
 		fault := failuref(exitRefused, "%s: %w", s.source(), err)
@@ -189,11 +190,7 @@ func (r *fileSubmit) submit(ctx context.Context, p piece) error {
 		tasks := make([]*fenfa.Task, len(p.rows))
 		for i := range p.rows {
 			row := &p.rows[i]
-			key := row.Key
-			if r.flags.key != "" {
-				key = r.flags.key
-			}
-			tasks[i] = fenfa.NewTask(r.flags.queue, row.Payload, append(r.flags.options(key), fenfa.WithID(fenfa.ID(row.ID)))...)
+			tasks[i] = fenfa.NewTask(r.flags.queue, row.Payload, append(r.flags.optionsOf(row), fenfa.WithID(fenfa.ID(row.ID)))...)
 		}
 		results, err := r.client.SubmitBatch(ctx, tasks)
 		if cause := r.count(p.rows, results); cause != nil && err == nil {
@@ -209,6 +206,22 @@ func (r *fileSubmit) submit(ctx context.Context, p piece) error {
 		return r.fault(p.bad.Line, p.bad.Reason)
 	}
 	return nil
+}
+
+// optionsOf returns the options of a row's task: what the row says, or else the
+// flags.
+func (s *submitFlags) optionsOf(row *taskfile.Row) []fenfa.TaskOption {
+	key, require, prefer := row.Key, row.Require, row.Prefer
+	if s.key != "" {
+		key = s.key
+	}
+	if s.requireColumn == "" {
+		require = s.require
+	}
+	if s.preferColumn == "" {
+		prefer = s.prefer
+	}
+	return s.options(key, require, prefer)
 }
 
 // count counts the results of a batch. It returns an error where the submit must

@@ -52,6 +52,9 @@ func writeTask(w io.Writer, s *fenfa.TaskStatus) {
 	}
 	if s.Task != nil {
 		rows = append(rows, [2]string{"type", s.Task.Type()}, [2]string{"payload", clip(s.Task.Payload(), 2000)})
+		if place := placementText(s.Task.Placement()); place != "-" {
+			rows = append(rows, [2]string{"placement", place})
+		}
 	}
 	pairs(w, rows)
 	writeHistory(w, s.History)

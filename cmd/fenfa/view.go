@@ -45,6 +45,8 @@ type taskView struct {
 	Headers       map[string]string `json:"headers,omitempty"`
 	Payload       json.RawMessage   `json:"payload,omitempty"`
 	PayloadBase64 []byte            `json:"payload_base64,omitempty"`
+	Require       []string          `json:"require,omitempty"`
+	Prefer        []string          `json:"prefer,omitempty"`
 }
 
 func viewTask(s *fenfa.TaskStatus) taskView {
@@ -57,6 +59,8 @@ func viewTask(s *fenfa.TaskStatus) taskView {
 	if s.Task != nil {
 		v.Type, v.Headers = s.Task.Type(), s.Task.Headers()
 		v.Payload, v.PayloadBase64 = viewBytes(s.Task.Payload())
+		place := s.Task.Placement()
+		v.Require, v.Prefer = place.Require, place.Prefer
 	}
 	return v
 }
@@ -113,6 +117,9 @@ type statsView struct {
 	FailedTotal  int64  `json:"failed_total"`
 	DeadTotal    int64  `json:"dead_total"`
 	Workers      int64  `json:"workers"`
+	// How long tasks of the last 10 to 20 s could have started and were not handed out.
+	StartP50MS float64 `json:"start_p50_ms"`
+	StartP99MS float64 `json:"start_p99_ms"`
 }
 
 type queueView struct {
@@ -120,6 +127,9 @@ type queueView struct {
 	Order           fenfa.Order  `json:"order"`
 	OnDead          fenfa.OnDead `json:"on_dead"`
 	Balance         balanceView  `json:"balance"`
+	Share           float64      `json:"share"`
+	Require         []string     `json:"require"`
+	Prefer          []string     `json:"prefer"`
 	Retry           retryView    `json:"retry"`
 	Timeout         string       `json:"timeout"`
 	Batch           int          `json:"batch"`
@@ -135,7 +145,7 @@ type queueView struct {
 func viewQueue(q *fenfa.Queue) queueView {
 	return queueView{
 		Name: q.Name, Order: q.Order, OnDead: q.OnDead,
-		Balance: balanceView(q.Balance),
+		Balance: balanceView(q.Balance), Share: q.Share, Require: append([]string{}, q.Placement.Require...), Prefer: append([]string{}, q.Placement.Prefer...),
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
@@ -148,6 +158,7 @@ func viewQueueInfo(q *fenfa.QueueInfo) queueView {
 		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeView(s.Oldest), Scheduled: s.Scheduled, Parked: s.Parked,
 		Ready: s.Ready, Running: s.Running, BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
 		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: s.Workers,
+		StartP50MS: float64(s.StartP50) / float64(time.Millisecond), StartP99MS: float64(s.StartP99) / float64(time.Millisecond),
 	}
 	return v
 }
@@ -201,6 +212,10 @@ type workerView struct {
 	Slots          int               `json:"slots"`
 	InFlight       int               `json:"in_flight"`
 	Weight         float64           `json:"weight"`
+	Effective      float64           `json:"effective_weight"`
+	WeightIsSet    bool              `json:"weight_is_set"`
+	Prefetch       int               `json:"prefetch"`
+	Serving        []servingView     `json:"serving"`
 	Labels         map[string]string `json:"labels,omitempty"`
 	Client         string            `json:"client"`
 	Address        string            `json:"address"`
@@ -210,11 +225,28 @@ type workerView struct {
 	FailedTotal    int64             `json:"failed_total"`
 }
 
+// servingView is a worker's part in one of its queues.
+type servingView struct {
+	Queue        string  `json:"queue"`
+	InFlight     int     `json:"in_flight"`
+	LatencyMS    float64 `json:"latency_ms,omitempty"`
+	EjectedUntil string  `json:"ejected_until,omitempty"`
+	EjectedFor   string  `json:"ejected_for,omitempty"`
+}
+
 func viewWorker(w *fenfa.WorkerInfo) workerView {
-	return workerView{
+	v := workerView{
 		ID: w.ID, State: w.State, Queues: w.Queues, Slots: w.Slots, InFlight: w.InFlight, Weight: w.Weight, Labels: w.Labels, Client: w.Client,
+		Effective: w.EffectiveWeight, WeightIsSet: w.WeightIsSet, Prefetch: w.Prefetch, Serving: make([]servingView, len(w.Serving)),
 		Address: w.Address, ConnectedAt: timeView(w.ConnectedAt), HeartbeatAgeMS: w.HeartbeatAge.Milliseconds(), DoneTotal: w.DoneTotal, FailedTotal: w.FailedTotal,
 	}
+	for i, q := range w.Serving {
+		v.Serving[i] = servingView{
+			Queue: q.Queue, InFlight: q.InFlight, LatencyMS: float64(q.Latency) / float64(time.Millisecond),
+			EjectedUntil: timeView(q.EjectedUntil), EjectedFor: q.EjectedFor,
+		}
+	}
+	return v
 }
 
 type healthView struct {

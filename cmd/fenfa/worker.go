@@ -18,6 +18,10 @@ func newWorker() *cobra.Command {
 		id          string
 		concurrency int
 		drain       time.Duration
+		weight      float64
+		labels      map[string]string
+		quiet       bool
+		prefetch    bool
 	)
 	cmd := &cobra.Command{
 		Use: "worker --queue QUEUE --exec CMD", Short: "Work on tasks by running a command for each",
@@ -36,9 +40,11 @@ The end of standard error becomes the error that ` + "`fenfa task get`" + ` show
 attempt's time is over, the command and all it started (its process group) are killed, and
 the attempt has failed. More than 256 KiB of result is rejected.
 
-SIGTERM or SIGINT lets running commands finish; a second one ends the worker at once, and
-its tasks go to other workers.`,
-		Example: "  fenfa worker --queue mail --exec './send-mail.py' --concurrency 4", Args: exactly(),
+SIGTERM or SIGINT lets running commands finish and gives all else back at once; a second
+one ends the worker at once, and its tasks go to other workers. ` + "`fenfa cluster drain`" + ` does
+the same as SIGTERM from the node's side, and the worker ends with exit code 0.`,
+		Example: "  fenfa worker --queue mail --exec './send-mail.py' --concurrency 4\n" +
+			"  fenfa worker --queue render --exec ./render --label gpu=a100 --label zone=eu-1 --weight 2", Args: exactly(),
 	}
 	to := targetFlags(cmd)
 	f := cmd.Flags()
@@ -47,6 +53,10 @@ its tasks go to other workers.`,
 	f.StringVar(&id, "id", "", "name of this worker (default: host name, process id and a random part)")
 	f.IntVar(&concurrency, "concurrency", 1, "commands that run at the same time")
 	f.DurationVar(&drain, "drain-timeout", 25*time.Second, "how long running commands may take after SIGTERM")
+	f.Float64Var(&weight, "weight", 1, "share of the load relative to other workers, more than 0")
+	f.StringToStringVar(&labels, "label", nil, "name=value that describes the worker, for tasks that ask for it; may be given several times")
+	f.BoolVar(&quiet, "quiet", false, "take nothing until fenfa cluster resume")
+	f.BoolVar(&prefetch, "prefetch", true, "hold a few tasks more than run, where that keeps short commands from waiting for the next one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		switch {
 		case len(queues) == 0:
@@ -63,11 +73,18 @@ its tasks go to other workers.`,
 		defer func() { err = errors.Join(err, client.Close()) }()
 		opts := []fenfa.WorkerOption{
 			fenfa.Concurrency(concurrency), fenfa.DrainTimeout(drain), fenfa.OnEvent(tell(cmd)),
+			fenfa.Weight(weight), fenfa.Labels(labels),
+		}
+		if !prefetch {
+			opts = append(opts, fenfa.MaxPrefetch(0))
 		}
 		if id != "" {
 			opts = append(opts, fenfa.WorkerID(id))
 		}
 		worker := client.Worker(opts...)
+		if quiet {
+			worker.Quiet()
+		}
 		run := &execHandler{shell: "/bin/sh", command: command, env: os.Environ()}
 		for _, queue := range queues {
 			worker.Handle(queue, run.handle)
@@ -85,6 +102,8 @@ func tell(cmd *cobra.Command) func(fenfa.Event) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "connected to node %s\n", e.Node)
 		case fenfa.EventDisconnected:
 			switch {
+			case e.Final && e.Err == nil:
+				fmt.Fprintln(cmd.ErrOrStderr(), "sent away by the node, ending")
 			case e.Final: // The command ends with the same error.
 			case e.Err == nil:
 				fmt.Fprintln(cmd.ErrOrStderr(), "dismissed by the node, connecting again")
@@ -92,7 +111,7 @@ func tell(cmd *cobra.Command) func(fenfa.Event) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "disconnected, trying again: %v\n", e.Err)
 			}
 		case fenfa.EventDraining:
-			fmt.Fprintln(cmd.ErrOrStderr(), "draining: finishing what was begun")
+			fmt.Fprintln(cmd.ErrOrStderr(), "draining: finishing what was begun, giving back the rest")
 		case fenfa.EventLeaseLost:
 			fmt.Fprintf(cmd.ErrOrStderr(), "task %s went to another worker\n", e.TaskID)
 		case fenfa.EventFinished:
