@@ -20,11 +20,14 @@ const (
 	DefaultLanes       = 8
 	DefaultInFlight    = 8192
 	DefaultPrefetch    = 8192
-	DefaultTimeout     = 15 * time.Second
-	DefaultHeartbeat   = 5 * time.Second
-	DefaultRetryBase   = 100 * time.Millisecond
-	DefaultRetryMax    = 5 * time.Second
-	DefaultRefresh     = 2 * time.Second
+	// DefaultPrefetchBytes is twice the window of a partition.
+	DefaultPrefetchBytes = 8 << 20
+	DefaultTimeout       = 15 * time.Second
+	DefaultHeartbeat     = 5 * time.Second
+	DefaultRetryBase     = 100 * time.Millisecond
+	DefaultRetryMax      = 5 * time.Second
+	DefaultRefresh       = 2 * time.Second
+	DefaultNewQueue      = 2 * time.Second
 	// DefaultDeliveryLimit is far above any max_deliveries, because the server
 	// counts each reconnect of a reader as a delivery of all that it held.
 	DefaultDeliveryLimit = 1_000_000
@@ -59,6 +62,10 @@ type Config struct {
 	// Prefetch is how many messages a reader holds that are not settled; default
 	// 8192, at most 65,535. It should not be below the window of a partition.
 	Prefetch int
+	// PrefetchBytes bounds what a reader receives ahead of Next: where messages are
+	// large, it asks for fewer. It may be exceeded for a moment, when they become
+	// large. Default 8 MiB.
+	PrefetchBytes int
 	// Timeout bounds each call whose context ends later or never; default 15 s.
 	Timeout time.Duration
 	// Heartbeat is how often a quiet connection shows that it lives; one that is
@@ -70,7 +77,11 @@ type Config struct {
 	RetryMax  time.Duration
 	// Refresh is how often the backlog of a queue with limits is counted anew while
 	// there are publishes; default 2 s.
-	Refresh    time.Duration
+	Refresh time.Duration
+	// NewQueue is how long Declare waits after it made queues on a server before
+	// 4.0, default 2 s. Such a server writes the name of a new queue to the disk half
+	// a second later; when it is killed before, it forgets what was confirmed.
+	NewQueue   time.Duration
 	Logger     *slog.Logger          // nil: no logs
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -86,11 +97,13 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Lanes, DefaultLanes)
 	def(&c.InFlight, DefaultInFlight)
 	def(&c.Prefetch, DefaultPrefetch)
+	def(&c.PrefetchBytes, DefaultPrefetchBytes)
 	def(&c.Timeout, DefaultTimeout)
 	def(&c.Heartbeat, DefaultHeartbeat)
 	def(&c.RetryBase, DefaultRetryBase)
 	def(&c.RetryMax, max(DefaultRetryMax, c.RetryBase))
 	def(&c.Refresh, DefaultRefresh)
+	def(&c.NewQueue, DefaultNewQueue)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -117,7 +130,7 @@ func (c *Config) validate() error {
 	}
 	for name, n := range map[string]int{
 		"replicas": c.Replicas, "delivery limit": c.DeliveryLimit, "connections": c.Connections, "lanes": c.Lanes,
-		"in flight": c.InFlight, "prefetch": c.Prefetch,
+		"in flight": c.InFlight, "prefetch": c.Prefetch, "prefetch bytes": c.PrefetchBytes,
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s is %d: it cannot be negative", name, n)
@@ -129,7 +142,7 @@ func (c *Config) validate() error {
 	if c.Heartbeat != 0 && c.Heartbeat < time.Second {
 		return fmt.Errorf("heartbeat is %v: it must be at least 1s", c.Heartbeat)
 	}
-	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "retry base": c.RetryBase, "retry max": c.RetryMax, "refresh": c.Refresh} {
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "retry base": c.RetryBase, "retry max": c.RetryMax, "refresh": c.Refresh, "new queue": c.NewQueue} {
 		if d < 0 {
 			return fmt.Errorf("%s is %v: it cannot be negative", name, d)
 		}

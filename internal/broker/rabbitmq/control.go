@@ -3,6 +3,8 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -82,4 +84,18 @@ func (c *control) take(s *session) (*amqp.Channel, error) {
 	}
 	c.mu.Unlock()
 	return s.conn.Channel()
+}
+
+// forgetful reports whether the server may forget a queue that it has just made,
+// when it is killed: those before 4.0 do, and those whose version is not known may.
+func (c *control) forgetful() bool {
+	s, _, _ := c.link.state()
+	if s == nil {
+		return true
+	}
+	version, _ := s.conn.Properties["version"].(string)
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	const first = 4
+	return err != nil || n < first
 }

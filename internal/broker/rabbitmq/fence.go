@@ -117,8 +117,12 @@ func (l *log) overtake(a announcement) (higher uint64) {
 }
 
 // announce tells other processes of a reader. It is not confirmed: where it gets
-// lost, the old reader ends when the store refuses it.
+// lost, the old reader ends when the store refuses it. Without a connection it is
+// left to announceAll.
 func (f *fence) announce(ctx context.Context, l *log, epoch uint64, opened bool) {
+	if s, _, _ := f.b.control.link.state(); s == nil {
+		return
+	}
 	body, err := json.Marshal(announcement{Process: f.b.process, Log: l.name, Epoch: epoch, Opened: opened})
 	if err != nil {
 		return

@@ -81,18 +81,41 @@ func (b *Broker) Declare(ctx context.Context, d broker.Declaration) error {
 	defer cancel()
 	q = b.newQueue(d.Queue, d.Partitions)
 	q.limits.Store(&d)
-	args := b.cfg.queueArguments()
-	err := b.eachLog(ctx, "declare queue "+d.Queue, q.logs, func(ch *amqp.Channel, l *log) error {
-		_, err := ch.QueueDeclare(l.name, true, false, false, false, args)
-		return explainDeclare(err)
-	})
-	if err != nil {
+	if err := b.declareLogs(ctx, q); err != nil {
 		return err
 	}
 	if err := b.count(ctx, q); err != nil {
 		return err
 	}
 	b.keep(q)
+	return nil
+}
+
+// declareLogs makes the logs that do not exist, and checks the others.
+func (b *Broker) declareLogs(ctx context.Context, q *queue) error {
+	var made atomic.Bool
+	err := b.eachLog(ctx, "look for queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
+		_, err := ch.QueueDeclarePassive(l.name, true, false, false, false, nil)
+		if isNotFound(err) {
+			made.Store(true)
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	args := b.cfg.queueArguments()
+	err = b.eachLog(ctx, "declare queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
+		_, err := ch.QueueDeclare(l.name, true, false, false, false, args)
+		return explainDeclare(err)
+	})
+	if err != nil || !made.Load() || !b.control.forgetful() {
+		return err
+	}
+	if !pause(ctx, b.cfg.NewQueue) {
+		return b.on("wait until queue "+q.name+" is on the disk", "", context.Cause(ctx))
+	}
 	return nil
 }
 

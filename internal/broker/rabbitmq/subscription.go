@@ -80,8 +80,9 @@ func (r *reader) subscribe(ctx context.Context) (*subscription, error) {
 	return &subscription{ch: ch, session: s, deliveries: deliveries}, nil
 }
 
+// consume belongs to the reader's goroutine, as ahead.prefetch does.
 func (r *reader) consume(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := ch.Qos(r.b.cfg.Prefetch, 0, false); err != nil {
+	if err := ch.Qos(r.ahead.prefetch, 0, false); err != nil {
 		return nil, err
 	}
 	return ch.Consume(r.log.name, "", false, false, false, false, nil)
@@ -98,7 +99,10 @@ func (r *reader) receive(sub *subscription) {
 				_ = sub.ch.Close()
 				return
 			}
-			r.take(&d)
+			if r.take(&d) {
+				r.leave(sub)
+				return
+			}
 		case <-r.acks:
 			if r.ack(sub, false) && later == nil {
 				later = time.After(ackDelay)
@@ -130,21 +134,21 @@ func (r *reader) leave(sub *subscription) {
 	_ = sub.ch.Close()
 }
 
-// take takes a message in.
-func (r *reader) take(d *amqp.Delivery) {
+// take takes a message in. It reports whether another prefetch fits better.
+func (r *reader) take(d *amqp.Delivery) (resize bool) {
 	id, who := identify(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := entry{identity: who, size: uint32(len(d.Body)), state: isWaiting}
 	if waiting := r.again[who]; len(waiting) > 0 {
 		r.takeAgain(e, waiting)
-		return
+		return false
 	}
 	tag := r.window.push(e)
 	r.tasks++
-	r.bytes += int64(e.size)
 	r.ready = append(r.ready, message{tag: tag, id: id, body: d.Body})
 	signal(r.wake)
+	return r.ahead.received(len(d.Body), len(r.ready), int(r.tasks)-len(r.ready), &r.b.cfg)
 }
 
 // takeAgain takes in a message that was handed out over an earlier channel: it
@@ -218,7 +222,6 @@ func (r *reader) suspend() {
 			again[e.identity] = append(again[e.identity], e.held)
 		case e.state == isWaiting:
 			r.tasks--
-			r.bytes -= int64(e.size)
 		default:
 			h := &held{
 				position: r.before + broker.Position(w.base+uint64(i-w.off)), identity: e.identity, size: e.size, settled: e.state == isSettled,
@@ -235,6 +238,7 @@ func (r *reader) suspend() {
 	r.before += broker.Position(w.end())
 	r.window = newWindow()
 	r.ready = nil
+	r.ahead.bytes = 0
 }
 
 // keepOnly forgets earlier messages that the server was told of.

@@ -28,6 +28,7 @@ func config(t *testing.T) rabbitmq.Config {
 	}
 	cfg.Prefix = "fenfa-test-" + rand.Text()
 	cfg.RetryBase, cfg.RetryMax = 5*time.Millisecond, 100*time.Millisecond
+	cfg.NewQueue = time.Nanosecond
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	return cfg
 }
