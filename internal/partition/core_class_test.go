@@ -297,6 +297,37 @@ func TestOverloadIsNotSetAside(t *testing.T) {
 	}
 }
 
+// TestReadingBackInVainIsRare lets capacity come again and again, each time for a
+// moment that is over when the rows are there.
+func TestReadingBackInVainIsRare(t *testing.T) {
+	for _, queue := range []string{"keyed", "loose"} {
+		t.Run(queue, func(t *testing.T) {
+			r := crowd(t, queue)
+			r.pass(parkAfter + tickInterval)
+			pages := 0
+			const span = 60 * time.Second
+			for i := range int(span / tickInterval) {
+				r.deliver(placed(queue, fmt.Sprint("j", i), fmt.Sprint("j", i), gpu))
+				r.capacity(queue, gpu)
+				for len(r.parked) > 0 {
+					r.page(4)
+					pages++
+				}
+				r.pass(tickInterval)
+			}
+			if most := maxFetches * int(span/parkAfter); pages > most || pages == 0 {
+				t.Errorf("%d pages were read in vain, want at most %d", pages, most)
+			}
+			r.join(600, gpuLabels())
+			r.capacity(queue, gpu)
+			if got := len(r.goOn(4)); got != 8+int(span/tickInterval) {
+				t.Errorf("%d tasks were leased", got)
+			}
+			r.wantEmpty()
+		})
+	}
+}
+
 func TestLanesThatWereReadBackKeepTheirPlaceForAWhile(t *testing.T) {
 	r := crowd(t, "keyed")
 	r.pass(parkAfter + tickInterval)

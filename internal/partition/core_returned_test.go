@@ -184,7 +184,7 @@ func TestWhatIsSeenOfAWorkerIsReported(t *testing.T) {
 			second(r, 40)
 			r.c.endOverdue(r.now)
 		}, []Use{{0, 1, 0, 5 * time.Second}, {1, 1, 1, 40 * time.Second}}},
-		"a lost worker": {"keyed", func(r *rig, l *task.Lease) {
+		"a lost worker": {"keyed", func(r *rig, _ *task.Lease) {
 			second(r, 1)
 			r.c.workerGone(r.now, r.worker.Session)
 		}, []Use{{1, 0, 0, 0}}},
@@ -198,7 +198,7 @@ func TestWhatIsSeenOfAWorkerIsReported(t *testing.T) {
 			second(r, 1)
 			r.answer(l, 0, returned(), did())
 		}, []Use{{2, 1, 0, time.Second}}},
-		"tasks without order that take too long": {"loose", func(r *rig, l *task.Lease) {
+		"tasks without order that take too long": {"loose", func(r *rig, _ *task.Lease) {
 			second(r, 40)
 			r.c.endOverdue(r.now)
 		}, []Use{{3, 3, 3, 120 * time.Second}}},

@@ -155,7 +155,7 @@ func blocked(t *testing.T, change func(*coreConfig)) *rig {
 // was leased, in order.
 func (r *rig) goOn(page int) (order []string) {
 	r.t.Helper()
-	for range 200 {
+	for range 2000 {
 		switch {
 		case len(r.parked) > 0:
 			r.page(page)

@@ -81,7 +81,8 @@ func (e *Engine) answerSubmit(ctx context.Context, err error, tasks []task.Task,
 	queues := *e.queues.Load()
 	var partial *broker.PublishError
 	if err != nil && !errors.As(err, &partial) {
-		refusal := task.Errorf(task.CodeUnavailable, "whether the task was stored is unknown, submit it again with the same id: %w", err)
+		// In words only: a deadline within the broker is not the caller's.
+		refusal := task.Errorf(task.CodeUnavailable, "whether the task was stored is unknown, submit it again with the same id: %s", err.Error()).WithRetryAfter(reclaimMax)
 		for _, i := range index {
 			results[i].Err = refusal
 			queues[tasks[i].Queue].refused.Inc()
@@ -126,7 +127,7 @@ func refusalOf(t *task.Task, reason error) error {
 	case errors.Is(reason, store.ErrFull):
 		return task.Errorf(task.CodeResourceExhausted, "the node takes no new tasks now: %w", reason).WithRetryAfter(reclaimMax)
 	default:
-		return task.Errorf(task.CodeUnavailable, "the task was not stored, submit it again: %w", reason)
+		return task.Errorf(task.CodeUnavailable, "the task was not stored, submit it again: %s", reason.Error()).WithRetryAfter(reclaimMax)
 	}
 }
 

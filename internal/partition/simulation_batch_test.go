@@ -42,6 +42,8 @@ func (c *checking) put(row store.Row) {
 		c.records[cellName{r.Key, r.Name}] = r
 	case *store.Dedup:
 		c.mark(r)
+	case *store.Parked:
+		c.parked(r)
 	case *store.Outbox:
 		t, err := task.Decode(r.Body)
 		c.m.w.must(err)
@@ -62,6 +64,21 @@ func (c *checking) put(row store.Row) {
 		l.attempts = r.Attempts
 	}
 	c.p.rows[row.Table()][rowName(row)] = row
+}
+
+// parked holds that a task waits in the lane of its key, or of what it asks.
+func (c *checking) parked(r *store.Parked) {
+	t, err := task.Decode(r.Body)
+	c.m.w.must(err)
+	if t.Queue == "loose" {
+		t.Key = ""
+	}
+	if r.Queue != t.Queue || r.Key != t.Key || r.Key == "" && r.Class != nameOf(t.Placement) || r.Key != "" && r.Class != "" {
+		c.failf("task %v that asks %+v is parked as %s, %q, %q", t.ID, t.Placement, r.Queue, r.Key, r.Class)
+	}
+	if t.Placement != (task.Placement{}) {
+		c.m.w.tally.aside++
+	}
 }
 
 func (c *checking) remove(row store.Row) {
@@ -91,7 +108,7 @@ func rowName(row store.Row) string {
 	case *store.Schedule:
 		return fmt.Sprint(r.Due.UnixMicro(), r.Seq)
 	case *store.Parked:
-		return fmt.Sprint(r.Queue, "/", r.Key, "/", r.Seq)
+		return fmt.Sprint(r.Queue, "/", r.Key, "/", r.Class, "/", r.Seq)
 	case *store.Attempt:
 		return r.ID.String()
 	case *store.Dead:

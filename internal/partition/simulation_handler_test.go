@@ -60,6 +60,10 @@ func (s *simSession) execute(l *simLease, index int) (task.Outcome, bool) {
 	w := s.w
 	t := &l.lease.Tasks[index]
 	sp := w.specOf(&t.Task)
+	if w.has(faultReturns) && w.chance(6) {
+		w.model.gives(l.lease.LeaseRef, index)
+		return task.Outcome{Kind: task.OutcomeReturned}, true
+	}
 	if sp.poison && !s.gone {
 		w.logf("task %v kills session %d", t.ID, s.id)
 		s.die()

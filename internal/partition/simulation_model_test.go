@@ -40,6 +40,8 @@ type life struct {
 	attempts  int        // durable
 	token     uint64     // of its latest lease
 	epoch     uint64
+	sends     int // hand-outs by owners that were not replaced
+	returns   int // of them, those that were given back unbegun
 }
 
 // model watches everything that becomes durable and everything that is said, and
@@ -54,6 +56,14 @@ type model struct {
 	wrote map[string]bool // direct writes, true once durable
 	held  map[task.LeaseRef]uint64
 	sends map[task.LeaseRef]*task.Lease
+	given map[givenBack]bool
+	valid map[task.LeaseRef]bool // was sent by an owner that was not replaced
+}
+
+// givenBack names a task of a lease.
+type givenBack struct {
+	ref   task.LeaseRef
+	index int
 }
 
 type modelPart struct {
@@ -92,6 +102,7 @@ func newModel(w *world) *model {
 	m := &model{
 		w: w, tasks: map[task.ID]*life{}, lines: map[[2]string][]task.ID{}, runs: map[string]*execution{}, wrote: map[string]bool{},
 		held: map[task.LeaseRef]uint64{}, sends: map[task.LeaseRef]*task.Lease{},
+		given: map[givenBack]bool{}, valid: map[task.LeaseRef]bool{},
 	}
 	for i := range m.parts {
 		m.parts[i] = &modelPart{records: map[cellName]*history{}}
@@ -131,6 +142,26 @@ func (m *model) open() (open []task.ID) {
 		}
 	}
 	return open
+}
+
+// others returns the open tasks that need no gpu, and come after none that does.
+func (m *model) others() (others []task.ID) {
+	needs := func(t *task.Task) bool {
+		return !slices.ContainsFunc(m.w.needed(), func(labels map[string]string) bool { return t.Placement.Require.Matches(labels) })
+	}
+	behind := map[[2]string]bool{}
+	open := m.open()
+	for _, id := range open {
+		if t := &m.tasks[id].task; needs(t) && t.Key != "" && t.Queue != "loose" {
+			behind[[2]string{t.Queue, t.Key}] = true
+		}
+	}
+	for _, id := range open {
+		if t := &m.tasks[id].task; t.Queue == "" || !needs(t) && !behind[[2]string{t.Queue, t.Key}] {
+			others = append(others, id)
+		}
+	}
+	return others
 }
 
 func (m *model) describe(id task.ID) string {
@@ -200,7 +231,7 @@ func (m *model) durable(part, serial int) {
 func (m *model) ran(x *execution) { m.runs[x.id] = x }
 
 // sent checks a lease as it leaves the owner.
-func (m *model) sent(o *simOwner, lease *task.Lease) {
+func (m *model) sent(o *simOwner, session uint64, lease *task.Lease) {
 	p := m.parts[lease.Partition]
 	m.sends[lease.LeaseRef] = lease
 	m.w.tally.leases++
@@ -211,7 +242,9 @@ func (m *model) sent(o *simOwner, lease *task.Lease) {
 		return // it was replaced and does not know; nothing of this can commit
 	}
 	p.token = lease.Token
+	m.valid[lease.LeaseRef] = true
 	m.checkCore(o, lease)
+	m.fits(o, session, lease)
 	here := map[task.ID]bool{}
 	for i := range lease.Tasks {
 		t := &lease.Tasks[i]
@@ -229,6 +262,11 @@ func (m *model) sent(o *simOwner, lease *task.Lease) {
 			m.w.failf("task %v is leased after it expired", t.ID)
 		}
 		l.token, l.epoch = lease.Token, lease.Epoch
+		l.sends++
+		if counted := l.sends - l.returns; t.Delivery > counted || t.Attempt > counted {
+			m.w.failf("task %v is leased as delivery %d and attempt %d, it was handed out %d times and given back %d times",
+				t.ID, t.Delivery, t.Attempt, l.sends, l.returns)
+		}
 		if lease.Ordered {
 			m.startsInOrder(t, here)
 		}
@@ -237,6 +275,44 @@ func (m *model) sent(o *simOwner, lease *task.Lease) {
 	if lease.Ordered {
 		m.travels(p, lease)
 	}
+}
+
+// fits holds that a worker has the labels that all tasks of a lease, and their
+// queue, ask for, and that these tasks ask for the same.
+func (m *model) fits(o *simOwner, session uint64, lease *task.Lease) {
+	labels := m.w.pool.sessions[session].labels
+	for i := range lease.Tasks {
+		t := &lease.Tasks[i]
+		if t.Placement != lease.Tasks[0].Placement {
+			m.w.failf("tasks %v and %v of one lease ask for %+v and %+v", lease.Tasks[0].ID, t.ID, lease.Tasks[0].Placement, t.Placement)
+		}
+		if !t.Placement.Require.Matches(labels) || !o.core.queues[lease.Queue].Placement.Require.Matches(labels) {
+			m.w.failf("task %v goes to session %d with labels %v, it asks for %+v and its queue for %+v",
+				t.ID, session, labels, t.Placement, o.core.queues[lease.Queue].Placement)
+		}
+		if t.Placement != (task.Placement{}) {
+			m.w.tally.placed++
+		}
+	}
+}
+
+// gives says that a worker gives a task back. It may still run it, when it is told
+// of a conflict a second time.
+func (m *model) gives(ref task.LeaseRef, index int) { m.given[givenBack{ref, index}] = true }
+
+// took says that a task was accepted back, and in an ordered lease all after it.
+func (m *model) took(lease *task.Lease, index int) {
+	if !m.valid[lease.LeaseRef] {
+		return
+	}
+	back := lease.Tasks[index : index+1]
+	if lease.Ordered {
+		back = lease.Tasks[index:]
+	}
+	for i := range back {
+		m.tasks[back[i].ID].returns++
+	}
+	m.w.tally.returned++
 }
 
 // startsInOrder holds that everything that came before a task of its key ended
@@ -308,7 +384,11 @@ func (m *model) answered(v task.Verdict) {
 	for i := v.First; i < v.First+v.Count; i++ {
 		t := &lease.Tasks[i]
 		l := m.tasks[t.ID]
-		if !l.state.Final() && l.attempts < t.Attempt {
+		durable := l.state.Final() || l.attempts >= t.Attempt
+		switch {
+		case !durable && v.Kind == task.VerdictCommitted && m.given[givenBack{v.LeaseRef, i}]:
+			m.took(lease, i)
+		case !durable:
 			m.w.failf("the outcome of task %v was confirmed and is not durable", t.ID)
 		}
 	}

@@ -109,6 +109,9 @@ func (o *simOwner) pump() bool {
 			return true
 		}
 	}
+	if o.w.plan.mutant == mutantSetsNothingAside {
+		forgetSince(o.core, now)
+	}
 	o.core.turn(now, func(b store.Batch) { o.commit(b) })
 	o.arm(now)
 	return true
@@ -353,6 +356,10 @@ func (w *world) newTask(id task.ID, hops byte) task.Task {
 		if w.chance(2) {
 			t.Key = simKeys[0][0] // a hot one
 		}
+	}
+	if w.has(faultPlaces) && w.chance(3) {
+		t.Placement.Require = pick[task.Selector](w, "gpu", "gpu", "zone=a", "zone=b", "!gpu", "gpu,zone=a")
+		t.Placement.Prefer = pick[task.Selector](w, "", "", "zone=b")
 	}
 	if w.has(faultWaiting) {
 		if w.chance(w.later) {

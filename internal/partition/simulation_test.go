@@ -36,11 +36,13 @@ const (
 	faultTasks                      // tasks fail, time out, are rejected, kill workers
 	faultWaiting                    // run_at and expires_at
 	faultPressure                   // windows, pages and caches are tiny
+	faultPlaces                     // tasks and queues ask for labels that workers may lack
+	faultReturns                    // workers give tasks back unbegun
 	faultLast
 	allFaults = faultLast - 1
 )
 
-var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure"}
+var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure", "places", "returns"}
 
 // plan is all that a run depends on.
 type plan struct {
@@ -185,6 +187,7 @@ func TestSimulationReplaysExactly(t *testing.T) {
 // tally counts what runs went through, so that a test sees that they did.
 type tally struct {
 	leases, claims, crashes, lost, wrong int
+	placed, aside, returned              int
 	ended                                [task.StateExpired + 1]int
 	verdicts                             [4]int
 }
@@ -195,6 +198,9 @@ func (a *tally) add(b tally) {
 	a.crashes += b.crashes
 	a.lost += b.lost
 	a.wrong += b.wrong
+	a.placed += b.placed
+	a.aside += b.aside
+	a.returned += b.returned
 	for i := range a.ended {
 		a.ended[i] += b.ended[i]
 	}
@@ -204,8 +210,8 @@ func (a *tally) add(b tally) {
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
-		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
+	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
+		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
 		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused])
 }
 
@@ -215,7 +221,7 @@ func (a *tally) check(t *testing.T, seeds int) {
 	if seeds < 100 {
 		return
 	}
-	counts := append([]int{a.crashes, a.lost, a.wrong, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
+	counts := append([]int{a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
 	if slices.Contains(counts, 0) || a.claims < 3*seeds {
 		t.Errorf("the simulation does not reach everything: %s", a)
 	}

@@ -2,8 +2,11 @@ package partition
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -20,9 +23,12 @@ type simPool struct {
 	balance  map[uint64]int // assigned and not released, also of sessions that are gone
 }
 
+// starving waits for a worker with room.
 type starving struct {
 	o     *simOwner
 	queue string
+	place task.Placement
+	own   uint64 // the only session that will do; 0: any
 }
 
 // simSession is one worker process, connected once.
@@ -30,6 +36,7 @@ type simSession struct {
 	w      *world
 	id     uint64
 	name   string
+	labels map[string]string
 	slots  int
 	used   int
 	gone   bool          // the pool gave it up; the process may not know
@@ -70,10 +77,18 @@ type simDispatch struct {
 	o *simOwner
 }
 
-func (p *simPool) join() {
+// simLabels are the labels that workers have.
+func simLabels() []map[string]string {
+	return []map[string]string{nil, {"zone": "a"}, {"zone": "b"}, {"gpu": "1", "zone": "a"}}
+}
+
+// join adds a worker with any labels.
+func (p *simPool) join() { p.joinWith(pick(p.w, simLabels()...)) }
+
+func (p *simPool) joinWith(labels map[string]string) {
 	p.w.serial++
-	s := &simSession{w: p.w, id: uint64(p.w.serial), name: fmt.Sprintf("worker-%d", p.w.serial), slots: pick(p.w, 1, 2, 4, 20)}
-	p.w.logf("session %d with %d slots", s.id, s.slots)
+	s := &simSession{w: p.w, id: uint64(p.w.serial), name: fmt.Sprintf("worker-%d", p.w.serial), labels: labels, slots: pick(p.w, 1, 2, 4, 20)}
+	p.w.logf("session %d with %d slots and labels %v", s.id, s.slots, s.labels)
 	p.sessions[s.id] = s
 	p.order = append(p.order, s.id)
 	p.feed()
@@ -90,24 +105,50 @@ func (p *simPool) alive() (alive []*simSession) {
 
 // feed tells those who wait that there is room.
 func (p *simPool) feed() {
-	if !slices.ContainsFunc(p.alive(), func(s *simSession) bool { return s.used < s.slots }) {
-		return
-	}
 	waiting := p.starved
 	p.starved = nil
 	for _, x := range waiting {
-		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue, task.Placement{}) })
+		if !p.room(x) {
+			p.starved = append(p.starved, x)
+			continue
+		}
+		if p.w.plan.mutant == mutantForgetsToWake && p.w.chance(20) {
+			continue
+		}
+		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue, x.place) })
 	}
 }
 
-func (d *simDispatch) Assign(_ int, q *task.Queue, _ task.Placement, _ string, want int) (WorkerRef, int, bool) {
+// room reports whether there is what somebody waits for, or why it waits is over.
+func (p *simPool) room(x starving) bool {
+	if x.own != 0 && p.sessions[x.own].gone {
+		return true
+	}
+	return slices.ContainsFunc(p.alive(), func(s *simSession) bool {
+		return s.used < s.slots && (x.own == 0 || x.own == s.id) && x.place.Require.Matches(s.labels)
+	})
+}
+
+// Assign draws a worker, or, where each key has its own, takes that one.
+func (d *simDispatch) Assign(_ int, q *task.Queue, place task.Placement, key string, want int) (WorkerRef, int, bool) {
 	p := d.w.pool
 	if want < 1 {
 		d.w.failf("%d slots were asked for", want)
 	}
-	free := slices.DeleteFunc(p.alive(), func(s *simSession) bool { return s.used >= s.slots })
+	fit := slices.DeleteFunc(p.alive(), func(s *simSession) bool {
+		return !place.Require.Matches(s.labels) && d.w.plan.mutant != mutantIgnoresPlacement
+	})
+	own := uint64(0)
+	if q.Balance.Policy == task.BalanceConsistentHash && q.Balance.Overflow == "wait" && len(fit) > 0 {
+		i := xxhash.Sum64String(key) % uint64(len(fit))
+		fit = fit[i : i+1]
+		own = fit[0].id
+	}
+	free := slices.DeleteFunc(fit, func(s *simSession) bool { return s.used >= s.slots })
 	if len(free) == 0 {
-		p.starved = append(p.starved, starving{d.o, q.Name})
+		if x := (starving{d.o, q.Name, place, own}); !slices.Contains(p.starved, x) {
+			p.starved = append(p.starved, x)
+		}
 		return WorkerRef{}, 0, false
 	}
 	s := pick(d.w, free...)
@@ -133,19 +174,36 @@ func (d *simDispatch) Release(session uint64, _ string, use Use) {
 	p := d.w.pool
 	p.count(session, -use.Slots)
 	p.sessions[session].used -= use.Slots
+	if use.Tasks < use.Failed || use.Took < 0 || use.Tasks == 0 && use.Took != 0 || use.Slots == 0 && use.Tasks == 0 {
+		d.w.failf("a release of %+v", use)
+	}
 	p.feed()
 }
 
 func (d *simDispatch) Send(session uint64, lease *task.Lease) {
 	d.w.logf("part %d epoch %d lease %d of %s to session %d: %d tasks from %v, attempt %d, delivery %d", lease.Partition, lease.Epoch,
 		lease.Token, lease.Queue, session, len(lease.Tasks), lease.Tasks[0].ID, lease.Tasks[0].Attempt, lease.Tasks[0].Delivery)
-	d.w.model.sent(d.o, lease)
+	if d.w.plan.mutant == mutantMixesClasses {
+		lease = d.mixed(lease)
+	}
+	d.w.model.sent(d.o, session, lease)
 	d.deliver(session, lease)
 	if d.w.plan.mutant == mutantTwoWorkers && d.w.chance(20) {
 		if other := pick(d.w, d.w.pool.alive()...); other.id != session {
 			d.deliver(other.id, lease)
 		}
 	}
+}
+
+// mixed puts a task of another class in the place of the first one, at times.
+func (d *simDispatch) mixed(lease *task.Lease) *task.Lease {
+	if !d.w.chance(10) || len(lease.Tasks) < 2 {
+		return lease
+	}
+	wrong := *lease
+	wrong.Tasks = slices.Clone(lease.Tasks)
+	wrong.Tasks[0].Placement.Prefer = "zone=c"
+	return &wrong
 }
 
 func (d *simDispatch) deliver(session uint64, lease *task.Lease) {
@@ -233,9 +291,11 @@ func (p *simPool) run() bool {
 			did = true
 		}
 	}
-	if len(p.alive()) == 0 {
-		p.join()
-		did = true
+	for _, labels := range p.w.needed() {
+		if !slices.ContainsFunc(p.alive(), func(s *simSession) bool { return maps.Equal(s.labels, labels) }) {
+			p.joinWith(labels)
+			did = true
+		}
 	}
 	return did
 }
@@ -292,12 +352,13 @@ func (p *simPool) crash() {
 	p.join()
 }
 
+// heal ends what is wrong with workers, but for a class that stays without them.
 func (p *simPool) heal() {
 	for _, s := range p.alive() {
 		s.frozen = 0
-	}
-	for len(p.alive()) < 2 {
-		p.join()
+		if p.w.missing && s.labels["gpu"] != "" {
+			p.lose(s)
+		}
 	}
 }
 
@@ -427,5 +488,8 @@ func (s *simSession) post(to *simOwner, session uint64, ref task.LeaseRef, first
 	}
 	to.mail.post(func(c *core, now time.Time) {
 		c.outcomes(now, WorkerRef{Session: session, ID: s.name}, ref, first, outs)
+		if s.w.plan.mutant == mutantCountsReturns {
+			s.w.countReturns(c, ref, first, outs)
+		}
 	})
 }

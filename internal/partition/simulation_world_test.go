@@ -65,6 +65,7 @@ type world struct {
 	left    int // tasks to be submitted
 	unsure  []task.Task
 	healed  bool
+	missing bool // no worker has a gpu
 	window  broker.Limit
 	later   int // one of so many tasks has a run_at
 	rows    int // of an entity that are loaded at once
@@ -92,7 +93,11 @@ func simulate(p plan) (w *world, err error) {
 	for range p.steps {
 		w.step()
 	}
+	w.missing = p.faults&faultPlaces != 0
 	w.heal()
+	if w.missing {
+		w.withoutClass()
+	}
 	w.drain()
 	w.model.finish()
 	return w, nil
@@ -170,6 +175,11 @@ func (w *world) shuffleSettings(q *task.Queue) {
 	q.Batch = pick(w, 1, 2, 3, 10)
 	q.MaxDeliveries = 2 + w.rng.IntN(5)
 	q.OnDead = pick(w, task.OnDeadSkip, task.OnDeadHalt)
+	q.Placement = task.Placement{}
+	if w.has(faultPlaces) {
+		q.Placement.Require = pick[task.Selector](w, "", "", "", "zone=a", "!gpu", "gpu")
+		q.Placement.Prefer = pick[task.Selector](w, "", "", "gpu")
+	}
 	q.Balance = task.Balance{Policy: pick(w, task.BalanceLeastInflight, task.BalanceConsistentHash), LoadBound: 1.25, Overflow: pick(w, "next", "wait")}
 }
 
@@ -362,9 +372,35 @@ func (w *world) heal() {
 	w.offset += w.latest.Sub(w.Now()) // a clock that went back is set right
 	w.broker.unsure = false
 	for _, name := range simQueues {
-		w.configureQueue(name, func(q *task.Queue) { q.OnDead = task.OnDeadSkip })
+		w.configureQueue(name, func(q *task.Queue) { q.OnDead, q.Placement = task.OnDeadSkip, task.Placement{} })
 	}
 	w.pool.heal()
+}
+
+// needed are the labels of workers without which not everything can end.
+func (w *world) needed() []map[string]string {
+	if w.missing {
+		return simLabels()[1:3]
+	}
+	return simLabels()[2:]
+}
+
+// withoutClass carries on while no worker has a gpu: what does not need one, and
+// is not behind what does, must end.
+func (w *world) withoutClass() {
+	for range 20_000 {
+		if w.active() {
+			continue
+		}
+		if len(w.model.others()) == 0 {
+			w.missing = false
+			return
+		}
+		if !w.skip() {
+			break
+		}
+	}
+	w.failf("tasks that no worker takes hold up %v\n%s", w.model.others(), w.remains())
 }
 
 // drain carries on until nothing is left to do, and finds out whether anything
