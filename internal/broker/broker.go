@@ -104,8 +104,8 @@ type Capabilities struct {
 	// Repeats says that a message may be in the log twice although Publish dedupes:
 	// where the result of its first publish was unknown, or who knew it forgot. A
 	// broker that does not dedupe has repeats in any case.
-	Repeats bool
-	SeveralNodes   bool   // more than one node may use it at a time
+	Repeats      bool
+	SeveralNodes bool // more than one node may use it at a time
 	// StablePositions says that a message has the same position for every reader.
 	// Without it a message keeps its position only as long as its reader lives.
 	StablePositions bool
@@ -169,4 +169,11 @@ type Reader interface {
 // Locator is implemented by brokers that can find a message by its task's ID.
 type Locator interface {
 	Locate(ctx context.Context, id task.ID) (Located, bool, error)
+}
+
+// Watched is implemented by brokers whose servers may be away.
+type Watched interface {
+	// Problem says why messages are not taken or not given now; nil: nothing is known
+	// to be wrong. It does not wait.
+	Problem() error
 }

@@ -100,13 +100,16 @@ func (n *Node) GRPCAddr() string { return n.grpc.Addr().String() }
 func (n *Node) HTTPAddr() string { return n.http.Addr().String() }
 
 // Problems says why the node is not ready; none: it is.
-func (n *Node) Problems() []string { return ready{Engine: n.engine, db: n.db}.Problems() }
+func (n *Node) Problems() []string { return n.ready().Problems() }
 
-// ready is the engine for the server: a node is ready when its partitions run and
-// its disk takes new tasks.
+func (n *Node) ready() ready { return ready{Engine: n.engine, db: n.db, broker: n.broker} }
+
+// ready is the engine for the server: a node is ready when its partitions run, its
+// broker is there and its disk takes new tasks.
 type ready struct {
 	*partition.Engine
-	db *kv.DB
+	db     *kv.DB
+	broker broker.Broker
 }
 
 // Problems implements server.Engine.
@@ -114,6 +117,11 @@ func (r ready) Problems() []string {
 	problems := r.Engine.Problems()
 	if err := r.db.AcceptsNew(); err != nil {
 		problems = append(problems, "no new tasks are taken: "+err.Error())
+	}
+	if w, ok := r.broker.(broker.Watched); ok {
+		if err := w.Problem(); err != nil {
+			problems = append(problems, "the broker is away: "+err.Error())
+		}
 	}
 	return problems
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 
-	brokerembedded "github.com/fenfa/fenfa/internal/broker/embedded"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/lifecycle"
@@ -72,17 +71,6 @@ func (n *Node) openKV(context.Context) error {
 	return nil
 }
 
-func (n *Node) openBroker(context.Context) error {
-	b, err := brokerembedded.New(brokerembedded.Config{ //nolint:contextcheck // What it starts outlives the start.
-		DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
-	})
-	if err != nil {
-		return err
-	}
-	n.broker = b
-	return nil
-}
-
 func (n *Node) openStore(ctx context.Context) error {
 	s, err := storeembedded.New(storeembedded.Config{DB: n.db})
 	if err != nil {
@@ -135,7 +123,7 @@ func (n *Node) stopEngine(ctx context.Context) error {
 func (n *Node) startServer(context.Context) error {
 	c := n.opts.Config
 	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
-		Engine: ready{Engine: n.engine, db: n.db}, Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
+		Engine: n.ready(), Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
 		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
 		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
 	})

@@ -551,3 +551,40 @@ func TestMetricsAreRegisteredWhileOpen(t *testing.T) {
 		t.Errorf("%d metrics are left", n)
 	}
 }
+
+func TestADatabaseTellsHowManyTasksWait(t *testing.T) {
+	disk := kvtest.NewDisk()
+	db := openEngine(t, smallEngine(disk))
+	if n, err := embedded.Waiting(db); n != 0 || err != nil {
+		t.Errorf("an empty one: %d, %v", n, err)
+	}
+	b := openBroker(t, embedded.Config{DB: db})
+	if err := b.Declare(t.Context(), broker.Declaration{Queue: "q", Partitions: 2, DedupeWindow: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if err := b.Publish(t.Context(), []broker.Message{{Queue: "q", Partition: i % 2, ID: task.DeriveID(fmt.Sprint(i))}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := b.Open(t.Context(), "q", 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds, err := r.Next(t.Context(), broker.Limit{Tasks: 10})
+	if err != nil || len(ds) != 3 {
+		t.Fatalf("read %d, %v", len(ds), err)
+	}
+	if err := r.Settle(t.Context(), ds[0].Position, ds[1].Position); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := embedded.Waiting(db); n != 3 || err != nil {
+		t.Errorf("%d tasks wait, %v; want 3", n, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -200,6 +200,44 @@ func TestAWaitThatIsGivenUpPublishesNothing(t *testing.T) {
 	}
 }
 
+// stuck is a broker that takes nothing, and notes how long it might have tried.
+type stuck struct {
+	*forgetful
+	until time.Time
+}
+
+func (s *stuck) Publish(ctx context.Context, _ []broker.Message) error {
+	s.until, _ = ctx.Deadline()
+	return errors.New("no confirm came")
+}
+
+func (*stuck) Problem() error { return errors.New("it is stuck") }
+
+func TestABrokerThatDoesNotAnswerIsGivenUpBeforeTheCaller(t *testing.T) {
+	below := &stuck{forgetful: newForgetful()}
+	r := rigOver(t, below, below.forgetful, kvtest.NewDisk())
+	if err := r.Publish(t.Context(), r.fresh(1)); err == nil || !below.until.IsZero() {
+		t.Errorf("without a deadline: %v, until %v", err, below.until)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	if err := r.Publish(ctx, r.fresh(1)); err == nil || below.until.IsZero() || !below.until.Before(deadline.Add(-time.Minute)) {
+		t.Errorf("with a deadline: %v, until %v of %v", err, below.until, deadline)
+	}
+}
+
+func TestTheProblemIsThatOfTheBrokerBelow(t *testing.T) {
+	below := &stuck{forgetful: newForgetful()}
+	r := rigOver(t, below, below.forgetful, kvtest.NewDisk())
+	if err := r.Problem(); err == nil || err.Error() != "it is stuck" {
+		t.Errorf("the problem is %v", err)
+	}
+	if err := newRig(t).Problem(); err != nil {
+		t.Errorf("a broker that does not tell has the problem %v", err)
+	}
+}
+
 func TestRowsThatACrashTookLetRepeatsThrough(t *testing.T) {
 	disk := kvtest.NewDisk()
 	r := rigOver(t, newForgetful(), nil, disk)
@@ -465,6 +503,23 @@ func TestFreshIDsCostNoLookup(t *testing.T) {
 	// The filter errs a little; a lookup for each would be 2000.
 	if values["index_lookups_total"] < 1 || values["index_lookups_total"] > 100 || values["index_known_total"] != 1 {
 		t.Errorf("metrics: %v", values)
+	}
+}
+
+func TestADatabaseTellsWhetherItWasUsed(t *testing.T) {
+	inner := newForgetful()
+	db := openEngine(t, smallEngine(kvtest.NewDisk()))
+	r := &rig{clock: newManual(), db: db, inner: inner}
+	r.Broker = openIndexed(t, indexed.Config{Broker: inner, DB: db})
+	if used, err := indexed.Used(db); used || err != nil {
+		t.Errorf("an empty one: %v, %v", used, err)
+	}
+	r.declare(t, "orders", window)
+	if used, err := indexed.Used(db); !used || err != nil {
+		t.Errorf("with a queue: %v, %v", used, err)
+	}
+	if err := errors.Join(r.Close(t.Context()), db.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -41,6 +41,7 @@ type Broker struct {
 var (
 	_ broker.Broker  = (*Broker)(nil)
 	_ broker.Locator = (*Broker)(nil)
+	_ broker.Watched = (*Broker)(nil)
 )
 
 // New returns a decorator over cfg.Broker with what is in cfg.DB. It takes over the
@@ -81,6 +82,14 @@ func (b *Broker) Open(ctx context.Context, queue string, partition int, epoch ui
 // Backlog implements broker.Broker.
 func (b *Broker) Backlog(ctx context.Context, queue string) (broker.Backlog, error) {
 	return b.inner.Backlog(ctx, queue)
+}
+
+// Problem implements broker.Watched for the broker below.
+func (b *Broker) Problem() error {
+	if w, ok := b.inner.(broker.Watched); ok {
+		return w.Problem()
+	}
+	return nil
 }
 
 // Close implements broker.Broker. It closes the broker below and waits until the
@@ -178,4 +187,14 @@ func (b *Broker) latestMillis() (uint64, error) {
 		}
 	}
 	return floor, it.Close()
+}
+
+// Used reports whether an index was ever kept in the database: its tasks may wait
+// in a broker that is not embedded.
+func Used(db *kv.DB) (bool, error) {
+	_, used, err := db.Get(lastNumberKey())
+	if err != nil {
+		return false, fmt.Errorf("look for an index of tasks: %w", err)
+	}
+	return used, nil
 }

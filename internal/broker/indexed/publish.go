@@ -186,6 +186,8 @@ func (b *Broker) forward(ctx context.Context, p *publication, batch []broker.Mes
 		}
 		batch = some
 	}
+	ctx, cancel := inTime(ctx)
+	defer cancel()
 	err := b.inner.Publish(ctx, batch)
 	if err == nil {
 		return nil
@@ -201,6 +203,17 @@ func (b *Broker) forward(ctx context.Context, p *publication, batch []broker.Mes
 		p.items[i].err = reason
 	}
 	return nil
+}
+
+// inTime ends a call to the broker below a little before the caller stops waiting,
+// so that the caller hears why it got no answer.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	const share = 10 // a tenth of what is left
+	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/share))
 }
 
 // remember answers those who wait for the publication and hands the rows of what

@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/embedded"
+	"github.com/fenfa/fenfa/internal/broker/indexed"
+	"github.com/fenfa/fenfa/internal/broker/rabbitmq"
+	"github.com/fenfa/fenfa/internal/config"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// openBroker opens the broker that broker.url names.
+func (n *Node) openBroker(ctx context.Context) error {
+	open := n.openEmbedded
+	switch n.opts.Config.Broker.URL.Scheme() {
+	case config.SchemeAMQP, config.SchemeAMQPS:
+		open = n.openRabbitMQ
+	}
+	b, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	n.broker = b
+	return nil
+}
+
+// openEmbedded opens the broker in the data directory.
+func (n *Node) openEmbedded(context.Context) (broker.Broker, error) {
+	used, err := indexed.Used(n.db)
+	if err != nil {
+		return nil, err
+	}
+	if used {
+		n.log.Warn("the data directory was used with another broker: tasks that wait there are not worked on while broker.url is empty")
+	}
+	return embedded.New(embedded.Config{ //nolint:contextcheck // What it starts outlives the start.
+		DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+	})
+}
+
+// openRabbitMQ connects to the servers, and puts this node's memory of ids before
+// them.
+func (n *Node) openRabbitMQ(ctx context.Context) (broker.Broker, error) {
+	cfg, err := rabbitConfig(&n.opts.Config.Broker)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.refuseStranded(); err != nil {
+		return nil, err
+	}
+	cfg.Logger, cfg.Registerer = n.log, n.registry
+	inner, err := rabbitmq.New(ctx, cfg)
+	if err != nil {
+		return nil, brokerError(n.opts.Config.Broker.URL, err)
+	}
+	b, err := indexed.New(indexed.Config{ //nolint:contextcheck // What it starts outlives the start.
+		Broker: inner, DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+	})
+	if err != nil {
+		return nil, errors.Join(err, inner.Close(ctx))
+	}
+	n.log.Info("broker connected", "broker", n.opts.Config.Broker.URL)
+	return b, nil
+}
+
+// refuseStranded refuses another broker while the embedded one holds tasks: nobody
+// would ever see them.
+func (n *Node) refuseStranded() error {
+	waiting, err := embedded.Waiting(n.db)
+	if err != nil {
+		return err
+	}
+	if waiting > 0 {
+		return task.Errorf(task.CodeFailedPrecondition,
+			"the embedded broker in %s holds %d tasks, which a node with broker.url does not see: start the node without it, let workers finish them, then start it with broker.url",
+			n.opts.Config.DataDir, waiting).WithField("broker.url")
+	}
+	return nil
+}
+
+// rabbitConfig is what the settings say about RabbitMQ.
+func rabbitConfig(c *config.Broker) (rabbitmq.Config, error) {
+	cfg, err := rabbitmq.ParseURL(c.URL.Reveal())
+	if err != nil {
+		return cfg, task.Errorf(task.CodeFailedPrecondition, "broker.url: %w", err).WithField("broker.url")
+	}
+	cfg.Prefix, cfg.Replicas, cfg.Timeout = c.Prefix, c.Replicas, c.Timeout
+	if c.TLS.CA != "" {
+		pem, err := os.ReadFile(c.TLS.CA)
+		if err != nil {
+			return cfg, tlsError("broker.tls.ca", err)
+		}
+		cfg.TLS.RootCAs = x509.NewCertPool()
+		if !cfg.TLS.RootCAs.AppendCertsFromPEM(pem) {
+			return cfg, tlsError("broker.tls.ca", fmt.Errorf("%s holds no certificate in PEM form", c.TLS.CA))
+		}
+	}
+	if c.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+		if err != nil {
+			return cfg, tlsError("broker.tls.cert", err)
+		}
+		cfg.TLS.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+func tlsError(key string, err error) error {
+	return task.Errorf(task.CodeFailedPrecondition, "%s cannot be used: %w", key, err).WithField(key)
+}
+
+// brokerError says why the servers cannot be used at the start. The address shows
+// without its password.
+func brokerError(url config.URL, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, rabbitmq.ErrLogin):
+		return task.Errorf(task.CodeFailedPrecondition, "RabbitMQ did not let this node in: check user, password and vhost in broker.url (%s): %w", url, err).WithField("broker.url")
+	case errors.Is(err, context.DeadlineExceeded):
+		return task.Errorf(task.CodeFailedPrecondition,
+			"RabbitMQ cannot be reached: check that it runs, that broker.url (%s) names its hosts and ports, and that no firewall is between: %w", url, err).WithField("broker.url")
+	default:
+		return task.Errorf(task.CodeFailedPrecondition, "RabbitMQ cannot be used (broker.url is %s): %w", url, err).WithField("broker.url")
+	}
+}
