@@ -49,8 +49,8 @@ func (l *latencies) remove(i int) { l.samples = slices.Delete(l.samples, i, i+1)
 func (p *Pool) Observe(i int, took time.Duration) {
 	l := &p.latency
 	s, t, growth := &l.samples[i], float64(max(1, took)), l.now()
-	// What is above the estimate before it fell is also above the average of both,
-	// and what is below is below it.
+	// The task itself is the greater one exactly when it took longer than the estimate
+	// was after the last task: the peak. Otherwise it is their average by time.
 	s.level = max(t*growth, s.level+t*(growth-s.seen))
 	s.seen = growth
 	l.tasks = min(l.tasks+1, recent*len(l.samples))

@@ -42,7 +42,7 @@ type Worker struct {
 	Share    float64 `json:"share"`    // of all tasks
 	Expected float64 `json:"expected"` // share by weight, while it was there
 	Load     float64 `json:"load"`     // share over expected
-	Busy     float64 `json:"busy"`     // how much of its slots' time tasks ran
+	Busy     float64 `json:"busy"`     // how much of its slots' time tasks ran, until the last one came
 	Most     int     `json:"most"`     // slots taken at once
 	WaitP50  float64 `json:"wait_p50_ms"`
 	WaitP99  float64 `json:"wait_p99_ms"`
@@ -133,12 +133,8 @@ func (r *run) worker(w *worker) Worker {
 	if w.expected > 0 {
 		one.Load = float64(one.Tasks) / w.expected
 	}
-	until := r.now
-	if w.left > 0 {
-		until = w.left
-	}
-	if there := until - w.joined; there > 0 {
-		one.Busy = min(1, float64(w.busy)/(float64(there)*float64(r.cfg.Slots)))
+	if there := w.usage.end - w.usage.begin; there > 0 {
+		one.Busy = float64(w.usage.taken) / (float64(there) * float64(r.cfg.Slots))
 	}
 	one.WaitP50, one.WaitP99 = percentiles(w.waits)
 	one.TimeP50, one.TimeP99 = percentiles(w.times)

@@ -45,13 +45,35 @@ type worker struct {
 	factor   float64
 	at       int // index in the pool, -1 after it left
 	waiting  []pending
-	busy     time.Duration // of all slots together
-	joined   time.Duration
-	left     time.Duration // 0: it stayed
-	most     int           // slots taken at once
-	expected float64       // tasks by weight
+	usage    usage
+	most     int     // slots taken at once
+	expected float64 // tasks by weight
 	waits    []time.Duration
 	times    []time.Duration // from coming to done
+}
+
+// usage is how much of a worker's slots was taken from its coming to its end,
+// which is when it leaves or the last task comes.
+type usage struct {
+	begin, end time.Duration // end 0: it goes on
+	until      time.Duration // up to when taken is right
+	taken      time.Duration // of all slots together
+}
+
+// count adds the time in which so many slots were taken.
+func (u *usage) count(now time.Duration, slots int) {
+	if u.end == 0 {
+		u.taken += time.Duration(slots) * (now - u.until)
+		u.until = now
+	}
+}
+
+// finish ends it, once.
+func (u *usage) finish(now time.Duration, slots int) {
+	u.count(now, slots)
+	if u.end == 0 {
+		u.end = now
+	}
 }
 
 // pending is a task that came.
@@ -104,7 +126,7 @@ func newRun(cfg *Config) (*run, error) {
 
 // join brings a worker.
 func (r *run) join(id string, weight, factor float64) {
-	w := &worker{id: id, weight: weight, factor: factor, at: len(r.members), joined: r.now}
+	w := &worker{id: id, weight: weight, factor: factor, at: len(r.members), usage: usage{begin: r.now, until: r.now}}
 	w.Hash, w.Free = balance.HashID(id), r.cfg.Slots
 	r.workers = append(r.workers, w)
 	r.members = append(r.members, w)
@@ -118,7 +140,8 @@ func (r *run) leave(w *worker) {
 	for i, m := range r.members {
 		m.at = i
 	}
-	w.at, w.left = -1, r.now
+	w.at = -1
+	w.usage.finish(r.now, w.InFlight)
 }
 
 // arrive lets the next task come.
@@ -131,6 +154,9 @@ func (r *run) arrive() {
 	r.came++
 	if r.came == r.cfg.Tasks {
 		r.steady, r.doneBy = r.now, r.done
+		for _, w := range r.workers {
+			w.usage.finish(r.now, w.InFlight)
+		}
 	}
 	r.assign(t)
 }
@@ -152,6 +178,7 @@ func (r *run) assign(t pending) {
 
 func (r *run) start(w *worker, t pending) {
 	took := max(1, time.Duration(t.work*w.factor*float64(r.cfg.Service)))
+	w.usage.count(r.now, w.InFlight)
 	w.InFlight++
 	w.Free--
 	r.pool.Adjust(1)
@@ -170,9 +197,9 @@ func (r *run) step() {
 		r.pool.Tick(r.ticked)
 	}
 	w := e.worker
+	w.usage.count(r.now, w.InFlight)
 	w.InFlight--
 	w.Free++
-	w.busy += e.took
 	w.times = append(w.times, r.now-e.born)
 	r.done++
 	if w.at >= 0 {

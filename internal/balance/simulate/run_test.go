@@ -22,10 +22,9 @@ func simulated(t *testing.T, policy string, cfg Config) *Result {
 	return r
 }
 
-// slowOne is a fleet in which one of n workers takes ten times as long, with few
-// enough slots that a short run shows the long term.
+// slowOne is a fleet in which one of n workers takes ten times as long.
 func slowOne(n int) Config {
-	return Config{Workers: n, Slots: 40, Slow: 1, SlowFactor: 10, Tasks: 60_000 + 400*n}
+	return Config{Workers: n, Slots: 40, Slow: 1, SlowFactor: 10, Tasks: 30_000 + 200*n}
 }
 
 func TestP2CLosesLittleToOneSlowWorker(t *testing.T) {
@@ -56,7 +55,7 @@ func TestNoPolicyLeavesASlotIdleWhileTasksWait(t *testing.T) {
 		cfg.Outstanding = 4 * 40 * 2
 		r := simulated(t, policy, cfg)
 		for _, w := range r.Workers {
-			if w.Busy < 0.9 || w.Most != 40 {
+			if w.Busy < 0.99 || w.Busy > 1 || w.Most != 40 {
 				t.Errorf("%s: %s is busy %.1f%% of the time, with %d slots at most", policy, w.ID, 100*w.Busy, w.Most)
 			}
 		}
