@@ -183,7 +183,10 @@ func TestAWorkerPrefetchesOverASlowRoundTripAndKeepsToItsSlots(t *testing.T) {
 			w.Handle("q", func(ctx context.Context, _ *Task) error {
 				now := inside.Add(1)
 				defer inside.Add(-1)
-				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				for m := most.Load(); now > m; m = most.Load() {
+					if most.CompareAndSwap(m, now) {
+						break
+					}
 				}
 				timer := time.NewTimer(time.Millisecond)
 				defer timer.Stop()

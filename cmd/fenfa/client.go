@@ -37,12 +37,11 @@ func targetFlags(cmd *cobra.Command) *target {
 }
 
 // dial makes a client of the node.
-func (t *target) dial(opts ...fenfa.DialOption) (*fenfa.Client, error) {
+func (t *target) dial() (*fenfa.Client, error) {
 	if t.timeout <= 0 {
 		return nil, usagef("--timeout is %v: want more than 0", t.timeout)
 	}
-	opts = append([]fenfa.DialOption{fenfa.WithDialTimeout(min(t.timeout, 5*time.Second)), fenfa.WithSubmitTimeout(t.timeout)}, opts...)
-	client, err := fenfa.Dial(t.addr, opts...)
+	client, err := fenfa.Dial(t.addr, fenfa.WithDialTimeout(min(t.timeout, 5*time.Second)), fenfa.WithSubmitTimeout(t.timeout))
 	if err != nil {
 		return nil, failuref(exitUsage, "%w", err)
 	}

@@ -46,13 +46,13 @@ func bar(part, whole int) string {
 // stateText is a worker's state, and from which of its queues it is ejected, why and
 // for how long.
 func stateText(w *fenfa.WorkerInfo, now time.Time) string {
-	text := w.State
+	texts := []string{w.State}
 	for _, q := range w.Serving {
 		if left := q.EjectedUntil.Sub(now); !q.EjectedUntil.IsZero() && left > 0 {
-			text += fmt.Sprintf(", ejected from %s for %s: %s", q.Queue, left.Round(time.Second), q.EjectedFor)
+			texts = append(texts, fmt.Sprintf("ejected from %s for %s: %s", q.Queue, left.Round(time.Second), q.EjectedFor))
 		}
 	}
-	return text
+	return strings.Join(texts, ", ")
 }
 
 // weightText is the weight that counts, the one that it will be, and a mark where a
