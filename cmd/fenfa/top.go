@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,18 +128,29 @@ func watchedQueue(q *fenfa.QueueInfo) top.Queue {
 
 func watchedWorker(w *fenfa.WorkerInfo) top.Worker {
 	worker := top.Worker{
-		ID: w.ID, State: w.State, Slots: w.Slots, InFlight: w.InFlight, Weight: w.Weight,
+		ID: w.ID, State: w.State, Slots: w.Slots, InFlight: w.InFlight, Weight: w.Weight, EffectiveWeight: w.EffectiveWeight,
 		Labels: w.Labels, ConnectedAt: w.ConnectedAt, HeartbeatAge: w.HeartbeatAge,
 		DoneTotal: w.DoneTotal, FailedTotal: w.FailedTotal, Serving: make([]top.Serving, len(w.Queues)),
 	}
 	for i, queue := range w.Queues {
-		worker.Serving[i] = top.Serving{Queue: queue}
+		worker.Serving[i].Queue = queue
+		// A queue that does not exist yet is served, and nothing is known of it.
+		if at := slices.IndexFunc(w.Serving, func(s fenfa.WorkerQueue) bool { return s.Queue == queue }); at >= 0 {
+			s := &w.Serving[at]
+			worker.Serving[i] = top.Serving{Queue: queue, InFlight: s.InFlight, Latency: s.Latency, EjectedUntil: s.EjectedUntil, EjectedFor: s.EjectedFor}
+		}
 	}
 	return worker
 }
 
 // Drain implements top.Source.
-func (*watched) Drain(context.Context, string) error { return errors.ErrUnsupported }
+func (w *watched) Drain(ctx context.Context, worker string) error {
+	_, err := w.client.DrainWorker(ctx, worker)
+	return err
+}
 
 // SetQuiet implements top.Source.
-func (*watched) SetQuiet(context.Context, string, bool) error { return errors.ErrUnsupported }
+func (w *watched) SetQuiet(ctx context.Context, worker string, quiet bool) error {
+	_, err := w.client.SetWorkerQuiet(ctx, worker, quiet)
+	return err
+}

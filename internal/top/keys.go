@@ -32,7 +32,7 @@ func keyHelp() [][2]string {
 		{"r", "reverse the order"},
 		{"/", "filter as one types; enter keeps it, esc clears it"},
 		{"d", "drain the selected worker: it finishes what it has and leaves"},
-		{"Q", "quiet the selected worker, so that it gets nothing new; or let it work again"},
+		{"Q", "quiet the selected worker: it gets nothing new; once more ends that"},
 		{"p", "pause, or go on"},
 		{"?", "this help"},
 		{"q", "quit"},
@@ -57,7 +57,9 @@ func (m *Model) Press(k Key) Command {
 		m.notice = Span{Text: "nothing was done", Style: StyleNotice}
 		return Command{}
 	case modeHelp:
-		m.mode = modeLook
+		if m.page += max(1, m.height-1); m.page >= len(m.help()) {
+			m.mode = modeLook
+		}
 		return Command{}
 	case modeLook:
 	}
@@ -71,10 +73,11 @@ func (m *Model) look(k Key) Command {
 	case "p":
 		m.paused = !m.paused
 		if !m.paused {
+			m.heard = m.now
 			return Command{Kind: CommandRefresh}
 		}
 	case "?", "h":
-		m.mode = modeHelp
+		m.mode, m.page = modeHelp, 0
 	case "/":
 		m.mode = modeFilter
 	case "d":

@@ -20,7 +20,7 @@ const (
 	modeLook    mode = iota
 	modeFilter       // text goes into the filter
 	modeConfirm      // y or n
-	modeHelp         // any key ends it
+	modeHelp         // any key goes on, and ends it at last
 )
 
 // Model is what the person sees and chose. It does no I/O.
@@ -37,12 +37,16 @@ type Model struct {
 	focus  pane
 	mode   mode
 	paused bool
-	drain  string // worker that modeConfirm asks about
-	notice Span   // stands until the next key
-	away   error  // why the latest snapshot is missing
-	since  time.Time
-	at     time.Time // of the latest news
+	drain  string    // worker that modeConfirm asks about
+	page   int       // first line of the help on the screen
+	notice Span      // stands until the next key
+	heard  time.Time // when there were news last, or when they were waited for first
+	now    time.Time
+	away   error // why the latest question has no answer
 }
+
+// patience is how old the news may be before the view says so.
+const patience = 3 * time.Second
 
 // NewModel returns a model of the node at an address, without any news of it yet.
 func NewModel(addr string) *Model {
@@ -55,21 +59,37 @@ func (m *Model) Resize(width, height int) { m.width, m.height = max(0, width), m
 // Paused reports whether the person wants no news for now.
 func (m *Model) Paused() bool { return m.paused }
 
+// Tick says what time it is. News are expected from the first one on.
+func (m *Model) Tick(now time.Time) {
+	m.now = now
+	if m.heard.IsZero() {
+		m.heard = now
+	}
+}
+
 // Update brings news of the node.
 func (m *Model) Update(s Snapshot) {
 	m.figures = Compare(m.last, &s)
-	m.last, m.at = &s, s.At
+	m.last, m.heard = &s, m.now
 	m.away = nil
 	m.queues.set(m.figures.Queues)
 	m.workers.set(m.figures.Workers)
 }
 
 // Failed says that there are no news, and why.
-func (m *Model) Failed(at time.Time, err error) {
-	if m.away == nil {
-		m.since = at
+func (m *Model) Failed(now time.Time, err error) {
+	m.Tick(now)
+	m.away = err
+}
+
+// silence is for how long the node has not answered, zero where nothing is wrong
+// with that.
+func (m *Model) silence() time.Duration {
+	silence := m.now.Sub(m.heard)
+	if m.away == nil && (silence < patience || m.paused) {
+		return 0
 	}
-	m.away, m.at = err, at
+	return max(silence, time.Second)
 }
 
 // Done says what became of a command.

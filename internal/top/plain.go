@@ -38,7 +38,7 @@ func whole[R any](t *table[R]) []Line {
 		c := &t.columns[i]
 		width := widthOf(c.title)
 		if i == 0 {
-			width += widthOf(t.about(false))
+			width += widthOf(t.count())
 		}
 		for _, r := range t.shown {
 			// A bar fills what it is given: without room there is none.
@@ -46,5 +46,5 @@ func whole[R any](t *table[R]) []Line {
 		}
 		columns[i] = placed[R]{column: c, width: width, index: i}
 	}
-	return append([]Line{t.head(columns, StyleHead, false)}, t.body(columns, len(t.shown), false)...)
+	return append([]Line{t.head(columns, StyleHead)}, t.body(columns, len(t.shown), false)...)
 }

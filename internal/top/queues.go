@@ -20,7 +20,7 @@ func newQueueTable() table[QueueFigures] {
 func queueColumns() []column[QueueFigures] {
 	return []column[QueueFigures]{
 		{
-			title: "QUEUE", min: 12, max: 40, left: true, about: "name; after it how many there are, and the filter",
+			title: "QUEUE", min: 12, max: 40, left: true, about: "name; beside the title how many there are",
 			cell:  func(q *QueueFigures, _ int) []Span { return plain(StyleStrong, clean(q.Name)) },
 			order: func(a, b *QueueFigures) int { return strings.Compare(a.Name, b.Name) },
 		},
@@ -34,8 +34,8 @@ func queueColumns() []column[QueueFigures] {
 		counter("BLOCK", 5, 14, StyleWarn, "keys that wait for a retry", func(q *QueueFigures) int64 { return q.Blocked }),
 		counter("HALT", 5, 15, StyleBad, "keys that wait for a person", func(q *QueueFigures) int64 { return q.Halted }),
 		lasting("OLDEST", 6, "age of the oldest task of the backlog", func(q *QueueFigures) time.Duration { return q.Age }),
-		lasting("P50", 5, "half of the tasks waited at most so long for their hand-out, of the last 10 to 20 s", func(q *QueueFigures) time.Duration { return q.StartP50 }),
-		lasting("P99", 6, "the same of 99% of the tasks", func(q *QueueFigures) time.Duration { return q.StartP99 }),
+		lasting("P50", 5, "half of the tasks of the last 10 to 20 s waited no longer for a worker", func(q *QueueFigures) time.Duration { return q.StartP50 }),
+		lasting("P99", 6, "99% of these tasks waited no longer for a worker", func(q *QueueFigures) time.Duration { return q.StartP99 }),
 		counter("WRK", 4, 10, StyleText, "workers that serve the queue", func(q *QueueFigures) int64 { return q.Workers }),
 		{
 			title: "POLICY", min: 15, rank: 12, left: true, about: "how tasks are spread over workers",

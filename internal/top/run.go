@@ -112,6 +112,7 @@ func (l *loop) run(ctx context.Context) error {
 	defer stop()
 	ticker := time.NewTicker(l.cfg.Interval)
 	defer ticker.Stop()
+	l.model.Tick(time.Now())
 	l.refresh(asks)
 	for {
 		l.model.Resize(l.screen.Size())
@@ -119,7 +120,8 @@ func (l *loop) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-ticker.C:
+		case now := <-ticker.C:
+			l.model.Tick(now)
 			if !l.model.Paused() {
 				l.refresh(asks)
 			}

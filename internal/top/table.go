@@ -110,7 +110,7 @@ func (t *table[R]) sortBy(step, width int) {
 }
 
 // layout chooses the columns that fit in the width, and gives the room that is
-// left to those that can use it.
+// left to those that can use it, in equal parts.
 func (t *table[R]) layout(width int) []placed[R] {
 	byRank := make([]int, len(t.columns))
 	for i := range byRank {
@@ -130,22 +130,27 @@ func (t *table[R]) layout(width int) []placed[R] {
 		}
 		columns = append(columns, placed[R]{column: c, width: c.min, index: i})
 	}
-	for i := range columns {
-		more := max(0, min(left, columns[i].max-columns[i].width))
-		columns[i].width += more
-		left -= more
+	for grown := true; grown && left > 0; {
+		grown = false
+		for i := range columns {
+			if left > 0 && columns[i].width < columns[i].max {
+				columns[i].width++
+				left--
+				grown = true
+			}
+		}
 	}
 	slices.SortFunc(columns, func(a, b placed[R]) int { return cmp.Compare(a.index, b.index) })
 	return columns
 }
 
-// head writes the titles. The first one has the number of rows and the filter.
-func (t *table[R]) head(columns []placed[R], style Style, typing bool) Line {
+// head writes the titles. The first one has the number of rows.
+func (t *table[R]) head(columns []placed[R], style Style) Line {
 	var b strings.Builder
 	for i, c := range columns {
 		title := c.title
 		if c.index == 0 {
-			title += t.about(typing)
+			title += t.count()
 		}
 		mark := ""
 		if c.index == t.sorted && !t.unmarked {
@@ -166,13 +171,13 @@ func (t *table[R]) head(columns []placed[R], style Style, typing bool) Line {
 	return Line{Spans: []Span{{Text: b.String(), Style: style}}}
 }
 
-// about says how many rows there are, and which of them are shown.
-func (t *table[R]) about(typing bool) string {
-	text := " " + number(int64(len(t.rows)))
-	if t.filter != "" || typing {
-		text = " " + number(int64(len(t.shown))) + "/" + number(int64(len(t.rows))) + " " + quote(t.filter)
+// count says how many rows there are, and how many of them are shown.
+func (t *table[R]) count() string {
+	all := number(int64(len(t.rows)))
+	if t.filter == "" {
+		return " " + all
 	}
-	return text
+	return " " + number(int64(len(t.shown))) + "/" + all
 }
 
 // body writes as many rows as there is room for, the selected one among them.

@@ -32,12 +32,15 @@ func fit(text string, width int, left bool) string {
 }
 
 // clean makes a text that others chose harmless: nothing of it moves the cursor,
-// turns the direction of writing, or is invisible.
+// turns the direction of writing, is invisible, or joins what stands before it.
 func clean(text string) string {
+	first := true
 	return strings.Map(func(r rune) rune {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) && r != zeroWidthJoiner {
-			return '?'
+		joins := r == zeroWidthJoiner || unicode.IsMark(r)
+		if r == unicode.ReplacementChar || first && joins || !joins && !unicode.IsPrint(r) {
+			r = '?'
 		}
+		first = false
 		return r
 	}, text)
 }

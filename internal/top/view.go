@@ -10,17 +10,16 @@ import (
 // it is.
 func (m *Model) View() []Line {
 	if m.mode == modeHelp {
-		return m.screen(m.help(), m.foot())
+		return m.screen(m.help()[m.page:], m.foot())
 	}
 	lines := m.head()
 	room := m.height - len(lines) - 1 // for the foot
 	queues, workers := m.share(room)
-	typing := m.mode == modeFilter
-	lines = append(lines, section(&m.queues, m.width, queues, m.focus == paneQueues, typing)...)
+	lines = append(lines, section(&m.queues, m.width, queues, m.focus == paneQueues)...)
 	if len(lines)+len(m.workers.shown)+1 < m.height-1 {
 		lines = append(lines, Line{})
 	}
-	lines = append(lines, section(&m.workers, m.width, workers, m.focus == paneWorkers, typing)...)
+	lines = append(lines, section(&m.workers, m.width, workers, m.focus == paneWorkers)...)
 	return m.screen(lines, m.foot())
 }
 
@@ -66,7 +65,7 @@ func (m *Model) rows() int {
 }
 
 // section draws a table with its head.
-func section[R any](t *table[R], width, height int, focused, typing bool) []Line {
+func section[R any](t *table[R], width, height int, focused bool) []Line {
 	if height <= 0 {
 		return nil
 	}
@@ -75,22 +74,19 @@ func section[R any](t *table[R], width, height int, focused, typing bool) []Line
 	if focused {
 		style = StyleFocused
 	}
-	lines := []Line{t.head(columns, style, typing && focused)}
+	lines := []Line{t.head(columns, style)}
 	return append(lines, t.body(columns, height-1, focused)...)
 }
 
 // head says which node this is, how it is, and what it does as a whole.
 func (m *Model) head() []Line {
 	if m.last == nil {
-		if m.away != nil {
-			return append([]Line{title(m.addr)}, m.problems()...)
-		}
-		return []Line{title(m.addr), {Spans: []Span{{Text: "waiting for the first answer", Style: StyleDim}}}}
+		return append([]Line{title(m.addr)}, m.problems()...)
 	}
 	n := &m.figures.Node
-	first := title(clean(n.Name) + " " + clean(n.Version))
+	first := title(strings.TrimSpace(clean(n.Name) + " " + clean(n.Version)))
 	switch {
-	case m.away != nil:
+	case m.silence() > 0:
 		first.add(StyleBad, "  does not answer")
 	case n.Ready:
 		first.add(StyleGood, "  ready")
@@ -143,8 +139,11 @@ func (m *Model) totals() (line Line) {
 
 // problems says what is wrong, one line each, and at most three.
 func (m *Model) problems() (lines []Line) {
-	if m.away != nil {
-		text := fmt.Sprintf("no answer from %s for %s: %v; trying again", m.addr, span(max(time.Second, m.at.Sub(m.since))), m.away)
+	if silence := m.silence(); silence > 0 {
+		text := fmt.Sprintf("no answer from %s for %s; trying again", m.addr, span(silence.Truncate(time.Second)))
+		if m.away != nil {
+			text += ": " + m.away.Error()
+		}
 		lines = append(lines, Line{Spans: []Span{{Text: clean(text), Style: StyleBad}}})
 	}
 	problems := m.figures.Node.Problems
@@ -170,10 +169,14 @@ func (m *Model) foot() (line Line) {
 		line.add(StyleStrong, m.filter()+"▏")
 		line.add(StyleDim, "  enter keeps it, esc clears it")
 	case m.mode == modeHelp:
-		line.add(StyleDim, "any key goes back")
+		line.add(StyleDim, "any key goes on")
 	case m.notice.Text != "":
 		line.add(m.notice.Style, m.notice.Text)
 	default:
+		if filter := m.filter(); filter != "" {
+			line.add(StyleNotice, "only "+filter)
+			line.add(StyleDim, " (esc: all)  ")
+		}
 		for _, k := range [][2]string{
 			{"q", "uit"}, {"tab", " table"}, {"s", "ort"}, {"r", "everse"}, {"/", "filter"}, {"d", "rain"}, {"Q", "uiet"}, {"p", "ause"}, {"?", " help"},
 		} {
@@ -208,5 +211,3 @@ func (m *Model) help() (lines []Line) {
 	}
 	return lines
 }
-
-func quote(filter string) string { return "/" + filter }

@@ -23,12 +23,12 @@ func newWorkerTable() table[WorkerFigures] {
 func workerColumns() []column[WorkerFigures] {
 	return []column[WorkerFigures]{
 		{
-			title: "WORKER", min: 12, max: 40, rank: 0, left: true, about: "id; after it how many there are, and the filter",
+			title: "WORKER", min: 12, max: 40, rank: 0, left: true, about: "id; beside the title how many there are",
 			cell:  func(w *WorkerFigures, _ int) []Span { return plain(StyleStrong, clean(w.ID)) },
 			order: func(a, b *WorkerFigures) int { return strings.Compare(a.ID, b.ID) },
 		},
 		{
-			title: "STATE", min: 8, rank: 1, left: true, about: "active, quiet, draining, suspect (silent, or its connection broke), ejected (failed too often)",
+			title: "STATE", min: 8, rank: 1, left: true, about: "active, quiet, draining, suspect (silent or cut off), ejected (fails)",
 			cell: func(w *WorkerFigures, _ int) []Span {
 				return plain(stateStyle(w.StateShown()), clean(w.StateShown()))
 			},
@@ -52,7 +52,7 @@ func workerColumns() []column[WorkerFigures] {
 			cell: beatCell, order: func(a, b *WorkerFigures) int { return cmp.Compare(a.HeartbeatAge, b.HeartbeatAge) },
 		},
 		{
-			title: "QUEUES", min: 8, max: 40, rank: 8, left: true, about: "that it serves; those that it is ejected from with the time left, and why",
+			title: "QUEUES", min: 8, max: 40, rank: 8, left: true, about: "that it serves; from which it is ejected, for how long, and why",
 			cell: queuesCell, order: func(a, b *WorkerFigures) int { return strings.Compare(queuesOf(a), queuesOf(b)) },
 		},
 		{
