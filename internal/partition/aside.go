@@ -44,7 +44,7 @@ func (c *core) makeRoom(now time.Time) {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && l.stuck(now) }) {
 			c.evict(now, l)
 		}
-		if c.draining || !c.tight(q) {
+		if c.draining || !c.tight(q) || !c.roomAside(q) {
 			continue
 		}
 		for _, cl := range q.classes {
@@ -53,6 +53,19 @@ func (c *core) makeRoom(now time.Time) {
 			}
 		}
 	}
+}
+
+// closed reports whether tasks that arrive are parked, so that they stay behind
+// those that are: always where there is order, else while all wait for a worker.
+func (c *core) closed(l *lane) bool {
+	return l.tail && (l.ordered || l.class.starved && l.items.len() == 0 && c.roomAside(l.q))
+}
+
+// roomAside reports whether more tasks may be set aside: of a queue as many as its
+// backlog may have, which does not count them. Beyond, they wait in the broker,
+// which refuses new ones in the end.
+func (c *core) roomAside(q *queue) bool {
+	return q.stats.Parked < q.MaxBacklogTasks/int64(c.cfg.Partitions)
 }
 
 // othersMove reports whether room in the window would help the queue: somebody

@@ -203,7 +203,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	}
 	// Tasks of a lane keep their order; those that are due and find no room wait
 	// where other queues do not wait for them.
-	if l.closed() || it.origin == inSchedule && c.over(q) {
+	if c.closed(l) || it.origin == inSchedule && c.over(q) {
 		if l.ordered && !l.tail {
 			c.parkAll(now, l)
 		}

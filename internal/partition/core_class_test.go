@@ -283,6 +283,28 @@ func TestNothingIsSetAsideWhereNobodyWouldGoOn(t *testing.T) {
 	}
 }
 
+func TestAsManyAreSetAsideAsTheBacklogMayHave(t *testing.T) {
+	for _, queue := range []string{"keyed", "loose"} {
+		t.Run(queue, func(t *testing.T) {
+			r := crowd(t, queue)
+			r.settings(queue, func(q *task.Queue) { q.MaxBacklogTasks = 12 })
+			for i := range 20 {
+				r.pass(parkAfter + tickInterval)
+				r.deliver(placed(queue, fmt.Sprint("j", i), fmt.Sprint("j", i), gpu))
+			}
+			if n := len(r.table(store.TableParked)); n < 12 || n > 12+8 {
+				t.Errorf("%d tasks are set aside, a backlog of 12 is allowed and a window of 8", n)
+			}
+			r.join(30, gpuLabels())
+			r.capacity(queue, gpu)
+			if got := len(r.goOn(4)); got != 28 {
+				t.Errorf("%d of 28 tasks were leased", got)
+			}
+			r.wantEmpty()
+		})
+	}
+}
+
 func TestOverloadIsNotSetAside(t *testing.T) {
 	r := newRig(t, func(cfg *coreConfig) { cfg.Window.Tasks = 8 }).begin()
 	r.slots = 1

@@ -1,6 +1,11 @@
 // Package partition is the heart: it takes tasks from the broker in order, hands
 // them to workers under leases, and commits what they answer.
 //
+// Tasks wait in lanes, one for each key and one for all without order, and lanes
+// wait in classes, one for each placement that tasks ask for: what asks for a
+// worker that is busy or missing holds nothing else up, and leaves the window for
+// parked rows when that fills.
+//
 // core is a deterministic state machine without goroutines, locks, clocks or
 // I/O: events are method calls that carry the time, effects are calls of the
 // small env interface and the batches that the ledger seals. runtime feeds one
@@ -13,6 +18,12 @@
 //     after the outcomes of the last are durable.
 //   - Whatever the answer to a worker, producer or reader depends on is durable
 //     before the answer is sent.
+//   - A lease goes to a worker that meets what its tasks and their queue ask for;
+//     its tasks ask for the same.
+//   - A class without a free worker delays no other class; what it keeps in the store
+//     is not read.
+//   - A hand-out counts as a delivery unless the worker gives the task back unbegun;
+//     a task that is given back again and again waits between its hand-outs.
 //   - A task is settled with the broker only after its mark, or the row that it
 //     moved to, is durable.
 //   - Tokens of a partition only grow, also from owner to owner; an outcome whose

@@ -84,12 +84,6 @@ func (l *lane) join(cl *class) {
 	l.class = cl
 }
 
-// closed reports whether tasks that arrive are parked, so that they stay behind
-// those that are: always where there is order, else while all wait for a worker.
-func (l *lane) closed() bool {
-	return l.tail && (l.ordered || l.class.starved && l.items.len() == 0)
-}
-
 // stuck reports whether the lane will not move by itself soon.
 func (l *lane) stuck(now time.Time) bool {
 	switch l.status {
