@@ -5,7 +5,7 @@ package architecture
 // A package that is not listed fails the test: give it its place here.
 var layers = [][]string{
 	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "internal/chart", "internal/top", "api"},
-	{"internal/task", "api/fenfa/v1"},
+	{"internal/rabbitmqserver", "internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
 	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/orders", "internal/balance/simulate"},
 	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},

@@ -10,14 +10,14 @@ import (
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/broker/brokertest"
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq"
-	"github.com/fenfa/fenfa/internal/broker/rabbitmq/rabbitmqtest"
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 )
 
 // config is that of a client of the shared server, with names of its own.
 func config(t *testing.T) rabbitmq.Config {
 	t.Helper()
 	shared.Need(t)
-	cfg := rabbitmq.Config{User: rabbitmqtest.User, Password: rabbitmqtest.Password}
+	cfg := rabbitmq.Config{User: rabbitmqserver.User, Password: rabbitmqserver.Password}
 	if shared.Cluster != nil {
 		cfg.Endpoints = shared.Cluster.Endpoints()
 	} else {

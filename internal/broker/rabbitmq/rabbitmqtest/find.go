@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"slices"
+
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 )
 
 // Environment variables that say what may be used.
@@ -22,41 +22,22 @@ const (
 // ErrMissing says that the server is not installed and cannot be.
 var ErrMissing = errors.New("RabbitMQ is not installed: install the package rabbitmq-server, or set " + EnvAddress + " to the address of a server")
 
-// places are where the server's own scripts may be; those in the PATH of a
-// distribution insist on a user and its directories.
-func places() []string {
-	return []string{"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin", "/opt/rabbitmq/sbin", "/usr/local/opt/rabbitmq/sbin", "/opt/homebrew/opt/rabbitmq/sbin"}
-}
-
-// Find returns the directory of the server's scripts, and installs the server if
-// it is missing and that is allowed.
-func Find(ctx context.Context) (string, error) {
-	if dir, ok := find(); ok {
-		return dir, nil
-	}
-	if !mayInstall() {
-		return "", ErrMissing
-	}
-	if err := install(ctx); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMissing, err)
-	}
-	if dir, ok := find(); ok {
-		return dir, nil
-	}
-	return "", ErrMissing
-}
-
-func find() (dir string, ok bool) {
-	if _, err := exec.LookPath("epmd"); err != nil {
-		return "", false
-	}
-	for _, pattern := range places() {
-		found, err := filepath.Glob(filepath.Join(pattern, "rabbitmq-server"))
-		if err == nil && len(found) > 0 {
-			return filepath.Dir(slices.Max(found)), true
+// Start installs the server if it is missing and that is allowed, and starts
+// servers. It returns when all are up.
+func Start(ctx context.Context, cfg rabbitmqserver.Config) (*rabbitmqserver.Cluster, error) {
+	if _, ok := rabbitmqserver.Find(); !ok {
+		if !mayInstall() {
+			return nil, ErrMissing
+		}
+		if err := install(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 		}
 	}
-	return "", false
+	c, err := rabbitmqserver.Start(ctx, cfg)
+	if errors.Is(err, rabbitmqserver.ErrMissing) {
+		return nil, ErrMissing
+	}
+	return c, err
 }
 
 func mayInstall() bool {

@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 )
 
 // Shared is the server that the tests of a package share: private, or the one that
 // the environment names.
 type Shared struct {
 	// Cluster is nil when the environment names a server.
-	Cluster *Cluster
+	Cluster *rabbitmqserver.Cluster
 	// Address of the server as the environment gave it, or empty.
 	Address string
 	// Missing says why there is no server, when there is none.
@@ -22,7 +24,7 @@ type Shared struct {
 // Run starts the server, runs the tests, stops it, and returns the exit code; to be
 // called by TestMain. Where there can be no server, the tests run all the same:
 // those that need one skip, and the end says so.
-func (s *Shared) Run(m *testing.M, cfg Config) int {
+func (s *Shared) Run(m *testing.M, cfg rabbitmqserver.Config) int {
 	if s.Address = os.Getenv(EnvAddress); s.Address == "" {
 		dir, err := os.MkdirTemp("", "fenfa-rabbitmq-")
 		if err != nil {
@@ -59,7 +61,7 @@ func (s *Shared) Need(tb testing.TB) {
 }
 
 // NeedPrivate skips a test that would harm a server that is not private.
-func (s *Shared) NeedPrivate(tb testing.TB) *Node {
+func (s *Shared) NeedPrivate(tb testing.TB) *rabbitmqserver.Node {
 	tb.Helper()
 	s.Need(tb)
 	if s.Cluster == nil {
