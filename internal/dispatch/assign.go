@@ -65,10 +65,10 @@ func (s *seat) room(want int) int {
 // conclude decides what becomes of a waiter, and of the slot that was held for
 // it, after an Assign that found the seat, or in vain. Where keys wait for workers
 // of their own, the success of one key says nothing of others that were refused,
-// and the slot of one's worker is not the other's to give back.
+// and the slot of one's worker is not another's to give back.
 func (d *Dispatcher) conclude(who *waiter, held *member, s *seat, ok bool, c *calls) {
 	sticky := who.pool.queue.sticky()
-	if sticky && held != nil && (s == nil || s.member != held) && held.session.worker.Free > 0 {
+	if sticky && held != nil && who.aimed && (s == nil || s.member != held) && held.session.worker.Free > 0 {
 		who.rehold(held)
 		return
 	}

@@ -12,6 +12,7 @@ type waiter struct {
 	targets []uint64 // else for one of certain workers: a set of places in the home tier
 
 	held  *member // whose slot is held for it; nil: it stands in line
+	aimed bool    // that slot is one of a certain worker that it waited for
 	round uint64  // of the detector, when it was woken
 
 	list       *line // in which it stands

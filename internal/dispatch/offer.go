@@ -65,6 +65,7 @@ func (w *waiter) step() {
 // from now on.
 func (w *waiter) hold(m *member) {
 	w.step()
+	w.aimed = !w.any
 	w.any, w.targets = false, w.targets[:0]
 	w.pool.woken.push(w)
 	w.held, w.round = m, w.pool.queue.d.round

@@ -1,6 +1,9 @@
 package dispatch
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // enlist makes a new session's part in its queues, and puts it into their pools.
 // old is the session that it replaced, or nil. The caller holds mu.
@@ -100,8 +103,8 @@ func (d *Dispatcher) rebalance(c *calls) {
 func (d *Dispatcher) tidy() {
 	kept := d.queues[:0]
 	for _, q := range d.queues {
-		for i := len(q.pools) - 1; i >= 0; i-- {
-			if p := q.pools[i]; p.sweep() && d.round-p.used > unusedRounds {
+		for _, p := range slices.Backward(q.pools) {
+			if p.sweep() && d.round-p.used > unusedRounds {
 				q.remove(p)
 			}
 		}

@@ -45,3 +45,86 @@ func TestSetWeightRefusesWhatPickersCannotReckonWith(t *testing.T) {
 		t.Errorf("the worker is %+v", w)
 	}
 }
+
+func TestAQuietWorkerGetsNothingNewAndKeepsWhatItHas(t *testing.T) {
+	ask := map[string]func(b *bench, s *Session, on bool){
+		"by itself": func(_ *bench, s *Session, on bool) { s.Quiet(on) },
+		"by a person": func(b *bench, _ *Session, on bool) {
+			if w, err := b.SetQuiet("w", on); err != nil || (w.State == StateQuiet) != on {
+				b.t.Errorf("%+v, %v", w, err)
+			}
+		},
+	}
+	for name, quiet := range ask {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			s := b.worker("w", 2)
+			b.assign(0, settings("q"), "")
+			quiet(b, s, true)
+			if b.assign(1, settings("q"), "") != 0 || b.state() != StateQuiet || b.Serving("q") != 0 {
+				t.Fatal("a quiet worker got something new")
+			}
+			b.check()
+			b.Answer(s.Ref().Session, task.Verdict{Count: 1})
+			var batch Batch
+			if err := s.Next(t.Context(), &batch); err != nil || len(batch.Verdicts) != 1 || batch.Drain {
+				t.Fatalf("%+v, %v", batch, err)
+			}
+			if w := b.Workers()[0]; w.InFlight != 1 || w.Serving[0].InFlight != 1 {
+				t.Errorf("the worker lost what it had: %+v", w)
+			}
+			quiet(b, s, false)
+			if got := b.engine.woken(); len(got) != 1 || got[0] != 1 {
+				t.Fatalf("woken %v when the worker takes tasks again", got)
+			}
+			if b.assign(1, settings("q"), "") == 0 || b.Serving("q") != 1 {
+				t.Error("no slot")
+			}
+			b.check()
+		})
+	}
+}
+
+func TestAPersonsQuietStandsAboveTheWorkers(t *testing.T) {
+	b := newBench(t)
+	s := b.worker("w", 1)
+	set := func(on bool) {
+		t.Helper()
+		if _, err := b.SetQuiet("w", on); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(state State) {
+		t.Helper()
+		if got := b.state(); got != state {
+			t.Fatalf("the worker is %s, want %s", got, state)
+		}
+	}
+	set(true)
+	s.Quiet(false)
+	want(StateQuiet)
+	s = b.worker("w", 1)
+	want(StateQuiet)
+	s.Quiet(true)
+	set(false)
+	want(StateActive)
+}
+
+func TestADrainedWorkerIsAskedToLeaveAndGetsNothingMore(t *testing.T) {
+	b := newBench(t)
+	s := b.worker("w", 2)
+	b.assign(0, settings("q"), "")
+	w, err := b.DrainWorker("w")
+	if err != nil || w.State != StateDraining || w.InFlight != 1 {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	var batch Batch
+	if err := s.Next(t.Context(), &batch); err != nil || !batch.Drain || !batch.Leave {
+		t.Fatalf("%+v, %v", batch, err)
+	}
+	s.Quiet(false)
+	if b.assign(0, settings("q"), "") != 0 || b.Serving("q") != 0 {
+		t.Error("a drained worker got something new")
+	}
+	b.check()
+}
