@@ -2,6 +2,7 @@ package rabbitmqtest
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ type Shared struct {
 	Cluster *rabbitmqserver.Cluster
 	// Address of the server as the environment gave it, or empty.
 	Address string
+	// Roots trusts the certificate of the private server.
+	Roots *x509.CertPool
 	// Missing says why there is no server, when there is none.
 	Missing error
 }
@@ -33,6 +36,10 @@ func (s *Shared) Run(m *testing.M, cfg rabbitmqserver.Config) int {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		cfg.Dir = dir
+		if s.Roots, err = certify(&cfg); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		s.Cluster, s.Missing = Start(context.Background(), cfg)
 		if s.Missing != nil && (!errors.Is(s.Missing, ErrMissing) || os.Getenv("CI") == "true") {
 			fmt.Fprintln(os.Stderr, s.Missing)

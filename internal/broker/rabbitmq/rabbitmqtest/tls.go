@@ -13,18 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 )
 
-// Files that a server with TLS reads.
-const (
-	fileCA   = "ca.pem"
-	fileCert = "cert.pem"
-	fileKey  = "key.pem"
-)
-
-// certify writes an authority and a certificate for this machine into dir and
-// returns what trusts them.
-func certify(dir string) (*x509.CertPool, error) {
+// certify writes an authority and a certificate for this machine into the servers'
+// directory, for them to listen with, and returns what trusts them.
+func certify(cfg *rabbitmqserver.Config) (*x509.CertPool, error) {
+	cfg.CA, cfg.Cert, cfg.Key = filepath.Join(cfg.Dir, "ca.pem"), filepath.Join(cfg.Dir, "cert.pem"), filepath.Join(cfg.Dir, "key.pem")
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "fenfa tests"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
@@ -47,9 +43,9 @@ func certify(dir string) (*x509.CertPool, error) {
 	}
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	for name, content := range map[string][]byte{
-		fileCA: cert, fileCert: cert, fileKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+		cfg.CA: cert, cfg.Cert: cert, cfg.Key: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
 			return nil, err
 		}
 	}
