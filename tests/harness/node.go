@@ -23,13 +23,15 @@ type Node struct {
 	GRPC string // where it listens for clients and workers
 	HTTP string // where it shows its health and metrics
 
-	t *testing.T
+	t     *testing.T
+	flags []string
 }
 
 // NewNode makes a place on free ports of loopback, with data in the directory.
-func NewNode(t *testing.T, data string) *Node {
+// Processes get the flags in addition.
+func NewNode(t *testing.T, data string, flags ...string) *Node {
 	t.Helper()
-	return &Node{t: t, Data: data, GRPC: freeAddr(t), HTTP: freeAddr(t)}
+	return &Node{t: t, Data: data, GRPC: freeAddr(t), HTTP: freeAddr(t), flags: flags}
 }
 
 // freeAddr returns a loopback address that nobody listens on. It lies below the
@@ -55,7 +57,8 @@ func freeAddr(t *testing.T) string {
 // Launch starts a process and does not wait for it.
 func (n *Node) Launch() {
 	n.t.Helper()
-	n.Process = Start(n.t, "node", nil, *binary.Load(), "serve", "--data-dir", n.Data, "--grpc-listen", n.GRPC, "--http-listen", n.HTTP)
+	args := append([]string{"serve", "--data-dir", n.Data, "--grpc-listen", n.GRPC, "--http-listen", n.HTTP}, n.flags...)
+	n.Process = Start(n.t, "node", nil, *binary.Load(), args...)
 }
 
 // Start starts a process and waits until it is ready.

@@ -20,12 +20,7 @@ func TestAWorkerThatIsToldToStopFinishesWhatItHas(t *testing.T) {
 
 	code := make(chan int, 1)
 	go func() { code <- leaver.Stop() }()
-	f.awaitWorkers("the worker drains", func(all map[string]fenfa.WorkerInfo) bool { return all["leaver"].State == "draining" })
-	begun := len(f.follow(leaver))
-	f.awaitProgress(100, other)
-	if more := len(f.follow(leaver)) - begun; more > 0 {
-		t.Errorf("%d handlers began at a worker that drains", more)
-	}
+	f.expectNothingNew(leaver, fenfa.WorkerDraining, keys, other)
 	open()
 	if code := <-code; code != 0 {
 		t.Errorf("the worker ended with code %d:\n%s", code, leaver.Tail())
@@ -39,4 +34,20 @@ func TestAWorkerThatIsToldToStopFinishesWhatItHas(t *testing.T) {
 	}
 	f.expectEnds(map[string]int{"left": 1})
 	f.dismiss(other)
+}
+
+// expectNothingNew waits until a worker is in a state in which it gets nothing new
+// and has only so many jobs in its hands, and checks that it begins none while
+// another one goes on.
+func (f *fleet) expectNothingNew(p *process, state string, inHands int, other *process) {
+	f.t.Helper()
+	name := p.crew.Workers[0]
+	f.awaitWorkers(name+" has only what it holds", func(all map[string]fenfa.WorkerInfo) bool {
+		return all[name].State == state && all[name].InFlight == inHands
+	})
+	begun := len(f.follow(p))
+	f.awaitProgress(100, other)
+	if more := len(f.follow(p)) - begun; more > 0 {
+		f.t.Errorf("%d handlers began at %s, which is %s", more, name, state)
+	}
 }

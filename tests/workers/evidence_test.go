@@ -34,7 +34,7 @@ func (f *fleet) collect(submissions []submission) *evidence {
 		f.t.Fatal(err)
 	}
 	e := &evidence{
-		submissions: submissions, runs: f.runs(),
+		submissions: submissions, runs: f.runs(), unordered: f.loose,
 		status: map[fenfa.ID]*fenfa.TaskStatus{}, logs: map[string][]fenfa.Change{}, queues: map[string]string{},
 	}
 	group, ctx := errgroup.WithContext(f.t.Context())
@@ -42,7 +42,7 @@ func (f *fleet) collect(submissions []submission) *evidence {
 	for i := range submissions {
 		s := &submissions[i]
 		group.Go(func() error { return e.addStatus(ctx, f.client, s.id) })
-		if s.n == 1 {
+		if _, known := e.queues[s.key]; !known {
 			e.queues[s.key] = s.queue
 			group.Go(func() error { return e.addLog(ctx, f.client, s.key) })
 		}

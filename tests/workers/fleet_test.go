@@ -24,7 +24,8 @@ type fleet struct {
 	dir    string // of journals
 	node   *harness.Node
 	client *fenfa.Client
-	queues []string
+	queues []string   // all
+	loose  []string   // those without order
 	crews  []*process // all that ever were
 }
 
@@ -38,12 +39,15 @@ type process struct {
 // newFleet starts a node with these queues, and no workers.
 func newFleet(t *testing.T, queues ...fenfa.Queue) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), node: harness.NewNode(t, t.TempDir())}
+	f := &fleet{t: t, dir: t.TempDir(), node: harness.NewNode(t, t.TempDir(), "--workers-slow-start", "1s")}
 	f.node.Start()
 	f.client = f.node.Dial()
 	for _, q := range queues {
 		f.configure(q)
 		f.queues = append(f.queues, q.Name)
+		if q.Order == fenfa.OrderNone {
+			f.loose = append(f.loose, q.Name)
+		}
 	}
 	return f
 }

@@ -40,7 +40,7 @@ func (c *crew) handle(ctx context.Context, worker string, task *fenfa.Task) (err
 		<-time.After(j.Work)
 	}
 	if c.Sick != "" && exists(c.Sick) && (c.SickQueue == "" || c.SickQueue == task.Queue()) {
-		return fenfa.RetryAfter(time.Millisecond, errors.New("failed on purpose"))
+		return fenfa.RetryAfter(10*time.Millisecond, errors.New("failed on purpose"))
 	}
 	if c.Mutant == mutantPastTheFence {
 		return c.countPastTheFence(ctx, task)

@@ -13,7 +13,8 @@ import (
 )
 
 // TestKilledWorkersLoseNothing kills two of four workers under load, again and
-// again. Every other time they come back under their old names, else others come.
+// again. Each comes back once under its name; after its second death another takes
+// its place.
 func TestKilledWorkersLoseNothing(t *testing.T) {
 	f := newFleet(t, fenfa.Queue{Name: jobs})
 	crews := f.hireEach("worker-0", "worker-1", "worker-2", "worker-3")
@@ -23,8 +24,8 @@ func TestKilledWorkersLoseNothing(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	var kills []kill
-	last := 3 // the number in the newest name
-	for round := range rounds(t, 6) {
+	lives, newest := map[string]int{}, len(crews)-1
+	for range rounds(t, 6) {
 		f.awaitProgress(100+random.IntN(200), crews...)
 		random.Shuffle(len(crews), func(i, j int) { crews[i], crews[j] = crews[j], crews[i] })
 		for _, p := range crews[:2] {
@@ -34,9 +35,9 @@ func TestKilledWorkersLoseNothing(t *testing.T) {
 		f.awaitProgress(50, crews[2:]...)
 		for i := range crews[:2] {
 			name := crews[i].crew.Workers[0]
-			if round%2 == 1 {
-				last++
-				name = fmt.Sprintf("worker-%d", last)
+			if lives[name]++; lives[name] > 1 {
+				newest++
+				name = fmt.Sprintf("worker-%d", newest)
 			}
 			crews[i] = f.hire(crew{Workers: []string{name}})
 		}

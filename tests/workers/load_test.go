@@ -8,6 +8,7 @@ import (
 	"time"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/task"
 	"github.com/fenfa/fenfa/tests/harness"
 )
 
@@ -18,7 +19,8 @@ type submission struct {
 	queue, key string
 	n          int
 	start, end time.Time
-	confirmed  bool // else nobody told
+	confirmed  bool          // else nobody told
+	require    task.Selector // what it asks of workers
 }
 
 // load submits jobs: one submitter a key, each waiting for the confirm of one job
@@ -26,12 +28,13 @@ type submission struct {
 // of its numbers.
 type load struct {
 	fleet *fleet
-	queue string             // default jobs
-	keys  int                // default 32
-	name  string             // in front of the keys; default sku
-	every time.Duration      // a submitter's pace at most; default 20 ms
-	work  time.Duration      // what a handler takes at most; shorter by turns
-	opts  []fenfa.TaskOption // of every job
+	queue string                         // default jobs
+	keys  int                            // default 32
+	name  string                         // in front of the keys; default sku
+	every time.Duration                  // a submitter's pace at most; default 20 ms
+	work  time.Duration                  // what a handler takes at most; shorter by turns
+	loose bool                           // each job has a key of its own
+	opts  func(n int) []fenfa.TaskOption // of a submitter's n-th job
 
 	mu          sync.Mutex
 	submissions []submission
@@ -74,7 +77,15 @@ func (l *load) submitter(ctx context.Context, key string) {
 			return
 		case <-pace.C:
 		}
-		s := l.fleet.submit(l.queue, key, job{N: n, Work: l.work * time.Duration(n%5) / 4}, l.opts...) //nolint:contextcheck // What was begun is carried through after ctx ends; the test bounds it.
+		var opts []fenfa.TaskOption
+		if l.opts != nil {
+			opts = l.opts(n)
+		}
+		j, at := job{N: n, Work: l.work * time.Duration(n%5) / 4}, key
+		if l.loose {
+			j.N, at = 1, fmt.Sprintf("%s/%d", key, n)
+		}
+		s := l.fleet.submit(l.queue, at, j, opts...) //nolint:contextcheck // What was begun is carried through after ctx ends; the test bounds it.
 		l.mu.Lock()
 		l.submissions = append(l.submissions, s)
 		l.mu.Unlock()
@@ -100,11 +111,14 @@ func (f *fleet) submitAll(queue, key string, n int, j job, opts ...fenfa.TaskOpt
 func (f *fleet) submit(queue, key string, j job, opts ...fenfa.TaskOption) submission {
 	f.t.Helper()
 	opts = append([]fenfa.TaskOption{fenfa.Key(key)}, opts...)
-	task := fenfa.NewTask(queue, j, opts...)
-	s := submission{client: queue + "/" + key, id: task.ID(), queue: queue, key: key, n: j.N, start: time.Now()}
+	work := fenfa.NewTask(queue, j, opts...)
+	s := submission{client: queue + "/" + key, id: work.ID(), queue: queue, key: key, n: j.N, start: time.Now()}
 	var last error
-	err := harness.Eventually(f.t.Context(), "somebody confirms "+task.ID().String(), func(ctx context.Context) bool {
-		_, last = f.client.Submit(ctx, task)
+	if s.require, last = task.NewSelector(work.Placement().Require...); last != nil {
+		f.t.Errorf("read what job %d of %s asks: %v", j.N, key, last)
+	}
+	err := harness.Eventually(f.t.Context(), "somebody confirms "+work.ID().String(), func(ctx context.Context) bool {
+		_, last = f.client.Submit(ctx, work)
 		return last == nil || !passing(last)
 	})
 	if err == nil {

@@ -40,7 +40,7 @@ func TestAWorkerThatDoesNotDrainIsFound(t *testing.T) {
 	f.awaitDone(all...)
 	open()
 	<-stopped
-	f.expectFinding(f.collect(all), allowed{}, "handed out 2 times")
+	f.expectFinding(f.collect(all), allowed{}, "run 2 times, want once")
 	f.dismiss(other)
 }
 

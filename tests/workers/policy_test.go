@@ -12,7 +12,7 @@ func TestPoliciesAreSwitchedUnderLoad(t *testing.T) {
 	f := newFleet(t, fenfa.Queue{Name: jobs}, fenfa.Queue{Name: loose, Order: fenfa.OrderNone})
 	crews := f.hireEach("worker-1", "worker-2", "worker-3", "worker-4")
 	ordered := &load{fleet: f, work: 5 * time.Millisecond}
-	unordered := &load{fleet: f, queue: loose, name: "loose", keys: 8, work: 5 * time.Millisecond}
+	unordered := &load{fleet: f, queue: loose, name: "loose", keys: 8, loose: true, work: 5 * time.Millisecond}
 	stopOrdered, stopUnordered := ordered.start(), unordered.start()
 	for range rounds(t, 2) {
 		for _, policy := range policies() {
@@ -31,11 +31,11 @@ func TestPoliciesAreSwitchedUnderLoad(t *testing.T) {
 // loose is a queue without order.
 const loose = "loose"
 
-// policies are all that there are, with what they can be told.
+// policies are all that there are, consistent_hash in both ways.
 func policies() []fenfa.Balance {
-	return []fenfa.Balance{
-		{Policy: fenfa.BalanceRoundRobin},
-		{Policy: fenfa.BalanceLeastInflight},
-		{Policy: fenfa.BalanceConsistentHash, Overflow: fenfa.OverflowNext},
+	var all []fenfa.Balance
+	for _, policy := range fenfa.BalancePolicies() {
+		all = append(all, fenfa.Balance{Policy: policy, Overflow: fenfa.OverflowNext})
 	}
+	return append(all, fenfa.Balance{Policy: fenfa.BalanceConsistentHash, Overflow: fenfa.OverflowWait})
 }
