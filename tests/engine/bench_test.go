@@ -25,13 +25,20 @@ type worker struct {
 	ended  chan struct{}
 
 	mu      sync.Mutex
-	waiting map[int]string
+	waiting map[waiting]struct{}
 }
 
-func (w *worker) Assign(part int, q *task.Queue, _ task.Placement, _ string, want int) (partition.WorkerRef, int, bool) {
+// waiting is a partition that found no room.
+type waiting struct {
+	part  int
+	queue string
+	place task.Placement
+}
+
+func (w *worker) Assign(part int, q *task.Queue, place task.Placement, _ string, want int) (partition.WorkerRef, int, bool) {
 	if w.free.Load() <= 0 {
 		w.mu.Lock()
-		w.waiting[part] = q.Name
+		w.waiting[waiting{part, q.Name, place}] = struct{}{}
 		w.mu.Unlock()
 		return partition.WorkerRef{}, 0, false
 	}
@@ -42,13 +49,13 @@ func (w *worker) Assign(part int, q *task.Queue, _ task.Placement, _ string, wan
 func (w *worker) Release(_ uint64, _ string, use partition.Use) {
 	w.free.Add(int64(use.Slots))
 	w.mu.Lock()
-	waiting := w.waiting
-	if len(waiting) > 0 {
-		w.waiting = make(map[int]string)
+	found := w.waiting
+	if len(found) > 0 {
+		w.waiting = make(map[waiting]struct{})
 	}
 	w.mu.Unlock()
-	for part, queue := range waiting {
-		w.engine.Capacity(part, queue, task.Placement{})
+	for x := range found {
+		w.engine.Capacity(x.part, x.queue, x.place)
 	}
 }
 
@@ -68,7 +75,15 @@ func (w *worker) run() {
 
 // BenchmarkDrain submits b.N tasks in batches of 500 from four producers, while a
 // worker finishes them.
-func BenchmarkDrain(b *testing.B) {
+func BenchmarkDrain(b *testing.B) { drain(b, []task.Placement{{}}) }
+
+// BenchmarkDrainInClasses does the same with tasks that ask for labels, in turns.
+func BenchmarkDrainInClasses(b *testing.B) {
+	drain(b, []task.Placement{{}, {Require: "gpu"}, {Require: "gpu,zone=a"}, {Prefer: "zone=b"}})
+}
+
+func drain(b *testing.B, places []task.Placement) {
+	b.Helper()
 	db, err := kv.Open(kv.Config{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
@@ -86,7 +101,7 @@ func BenchmarkDrain(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w := &worker{leases: make(chan *task.Lease, 1<<16), target: int64(b.N), ended: make(chan struct{}), waiting: make(map[int]string)}
+	w := &worker{leases: make(chan *task.Lease, 1<<16), target: int64(b.N), ended: make(chan struct{}), waiting: make(map[waiting]struct{})}
 	w.free.Store(4096)
 	e, err := partition.New(partition.Config{Broker: brk, Store: st, Dispatch: w, Node: "n"})
 	if err != nil {
@@ -114,7 +129,7 @@ func BenchmarkDrain(b *testing.B) {
 				}
 				tasks := make([]task.Task, n)
 				for i := range tasks {
-					tasks[i] = task.Task{ID: task.NewID(time.Now()), Queue: "orders", Payload: make([]byte, 256)}
+					tasks[i] = task.Task{ID: task.NewID(time.Now()), Queue: "orders", Payload: make([]byte, 256), Placement: places[i%len(places)]}
 				}
 				for i, r := range e.Submit(b.Context(), tasks) {
 					if r.Err != nil {
