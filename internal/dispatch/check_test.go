@@ -42,6 +42,23 @@ func (b *bench) checkSession(s *Session, held map[*member]int) {
 			b.t.Errorf("%s: serving is %v, among the members of %s is not", name, s.serving, m.queue.name)
 		}
 	}
+	sitting := 0
+	for _, m := range s.members {
+		for i, seat := range m.seats {
+			if seat.nth != i || !slices.Contains(m.queue.pools, seat.pool) {
+				b.t.Errorf("%s: its %dth seat in queue %s is lost", name, i, m.queue.name)
+			}
+			if seat.at >= 0 {
+				sitting++
+				if s.sitting[seat.among] != seat {
+					b.t.Errorf("%s: a seat in queue %s is not counted", name, m.queue.name)
+				}
+			}
+		}
+	}
+	if sitting != len(s.sitting) {
+		b.t.Errorf("%s sits in %d pools, counted in %d", name, sitting, len(s.sitting))
+	}
 	if s.held != holds || s.worker.InFlight != inFlight {
 		b.t.Errorf("%s: %d in flight, %d held, of its queues %d and %d", name, s.worker.InFlight, s.held, inFlight, holds)
 	}

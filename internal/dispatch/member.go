@@ -2,9 +2,8 @@ package dispatch
 
 import (
 	"slices"
+	"strings"
 	"time"
-
-	"github.com/fenfa/fenfa/internal/balance"
 )
 
 // member is a session's part in one of its queues. All of it is under
@@ -26,12 +25,14 @@ type member struct {
 
 // member returns the session's part in the queue, or nil.
 func (s *Session) member(queue string) *member {
-	for _, m := range s.members {
-		if m.queue.name == queue {
-			return m
-		}
+	if len(s.members) == 1 && s.members[0].queue.name == queue {
+		return s.members[0]
 	}
-	return nil
+	i, ok := slices.BinarySearchFunc(s.members, queue, func(m *member, name string) int { return strings.Compare(m.queue.name, name) })
+	if !ok {
+		return nil
+	}
+	return s.members[i]
 }
 
 // take moves n free slots to those in flight. The caller holds mu.
@@ -51,14 +52,9 @@ func (m *member) give(n int) {
 func (s *Session) adjust(n int) {
 	s.worker.InFlight += n
 	s.refresh()
-	for _, p := range s.pools {
-		p.Adjust(n)
+	for _, seat := range s.sitting {
+		seat.tier.pool.Adjust(n)
 	}
-}
-
-func (s *Session) leavePool(p *balance.Pool) {
-	i := slices.Index(s.pools, p)
-	s.pools = slices.Delete(s.pools, i, i+1)
 }
 
 // observe takes note of how tasks went.

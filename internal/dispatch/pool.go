@@ -31,14 +31,6 @@ type tier struct {
 	seats  []*seat // seats[i] is the pool's worker i
 }
 
-// seat is a worker's place in a pool.
-type seat struct {
-	member *member
-	pool   *pool
-	tier   *tier
-	at     int // index in the tier, or -1 while the worker stands aside
-}
-
 func newPool(q *queue, place task.Placement) *pool {
 	p := &pool{queue: q, place: place, tiers: make([]tier, 1, 2), waiters: map[int]*waiter{}}
 	if place.Prefer != "" {
@@ -73,6 +65,7 @@ func (p *pool) add(m *member) {
 		s.tier = &p.tiers[1]
 	}
 	p.seats = append(p.seats, s)
+	s.nth = len(m.seats)
 	m.seats = append(m.seats, s)
 	if m.ejected() {
 		p.aside++
@@ -80,7 +73,7 @@ func (p *pool) add(m *member) {
 	p.arrange(s)
 }
 
-// remove takes the seat away.
+// remove takes the seat away, but not from its member.
 func (p *pool) remove(s *seat) {
 	s.stand()
 	i := slices.Index(p.seats, s)
@@ -111,54 +104,6 @@ func (p *pool) arrange(s *seat) {
 		}
 	} else if s != nil {
 		s.arrange()
-	}
-}
-
-func (s *seat) arrange() {
-	if s.member.ejected() && !s.pool.spare {
-		s.stand()
-	} else {
-		s.sit()
-	}
-}
-
-// sit puts the worker into the tier.
-func (s *seat) sit() {
-	if s.at >= 0 {
-		return
-	}
-	s.at = len(s.tier.seats)
-	s.tier.seats = append(s.tier.seats, s)
-	s.tier.pool.Add(&s.member.session.worker, s.member.weight)
-	s.member.session.pools = append(s.member.session.pools, &s.tier.pool)
-	s.pool.unsettle()
-	s.pool.queue.unsettled = true
-}
-
-// stand takes the worker out of the tier, and gives back what it held.
-func (s *seat) stand() {
-	if s.at < 0 {
-		return
-	}
-	t := s.tier
-	t.pool.Remove(s.at)
-	s.member.session.leavePool(&t.pool)
-	t.seats = slices.Delete(t.seats, s.at, s.at+1)
-	for i := s.at; i < len(t.seats); i++ {
-		t.seats[i].at = i
-	}
-	s.at = -1
-	s.pool.unsettle()
-	for w := s.pool.woken.first; w != nil; {
-		next := w.next
-		if w.held == s.member {
-			w.drop()
-			// The slot is free for the worker's other queues.
-			for _, m := range s.member.session.members {
-				m.queue.unsettled = true
-			}
-		}
-		w = next
 	}
 }
 
@@ -224,6 +169,14 @@ func (p *pool) firstFor(s *seat) *waiter {
 		}
 	}
 	return nil
+}
+
+// dissolve takes all seats away. Nobody waits in the pool.
+func (p *pool) dissolve() {
+	for _, s := range p.seats {
+		s.leaveSession()
+		s.leaveMember()
+	}
 }
 
 // tick tells the pool's tiers how late it is.

@@ -7,6 +7,10 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
+// keptPools is how many pools a queue may have without anybody looking for those
+// that are not in use before their time.
+const keptPools = 64
+
 // queue is one queue: who serves it, by which policy, and its pools. All of it
 // is under Dispatcher.mu.
 type queue struct {
@@ -21,7 +25,10 @@ type queue struct {
 	pools []*pool
 	index map[task.Placement]*pool
 	last  *pool // the one that was used last
-	lines int   // waiters who stand in line
+	// tidyAt is how many pools there are when those that are not in use are looked for
+	// before another one is made.
+	tidyAt int
+	lines  int // waiters who stand in line
 
 	// unsettled says that there are waiters in line who may take slots that are free.
 	unsettled bool
@@ -31,7 +38,7 @@ type queue struct {
 func (d *Dispatcher) queueOf(name string) *queue {
 	q := d.byName[name]
 	if q == nil {
-		q = &queue{d: d, name: name, balance: task.DefaultQueue(name).Balance, share: 1, index: map[task.Placement]*pool{}}
+		q = &queue{d: d, name: name, balance: task.DefaultQueue(name).Balance, share: 1, tidyAt: keptPools, index: map[task.Placement]*pool{}}
 		d.byName[name] = q
 		d.queues = append(d.queues, q)
 	}
@@ -66,6 +73,10 @@ func (q *queue) poolOf(place task.Placement) *pool {
 	}
 	p := q.index[place]
 	if p == nil {
+		if len(q.pools) >= q.tidyAt {
+			q.tidy(1)
+			q.tidyAt = max(keptPools, 2*len(q.pools))
+		}
 		p = newPool(q, place)
 		q.index[place] = p
 		q.pools = append(q.pools, p)
@@ -74,16 +85,20 @@ func (q *queue) poolOf(place task.Placement) *pool {
 	return p
 }
 
-// remove takes away a pool that nobody waits in.
-func (q *queue) remove(p *pool) {
-	for _, s := range p.seats {
-		s.member.seats = slices.DeleteFunc(s.member.seats, func(of *seat) bool { return of == s })
-	}
-	delete(q.index, p.place)
-	q.pools = slices.DeleteFunc(q.pools, func(of *pool) bool { return of == p })
-	if q.last == p {
-		q.last = nil
-	}
+// tidy drops the pools in which nobody waits and of which nobody asked for that
+// many rounds of the detector.
+func (q *queue) tidy(rounds uint64) {
+	q.pools = slices.DeleteFunc(q.pools, func(p *pool) bool {
+		if !p.sweep() || q.d.round-p.used < rounds {
+			return false
+		}
+		p.dissolve()
+		delete(q.index, p.place)
+		if q.last == p {
+			q.last = nil
+		}
+		return true
+	})
 }
 
 // join lets the member get tasks of its queue. The caller rebalances.

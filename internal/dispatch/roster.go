@@ -1,9 +1,6 @@
 package dispatch
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // enlist makes a new session's part in its queues, and puts it into their pools.
 // old is the session that it replaced, or nil. The caller holds mu.
@@ -103,11 +100,7 @@ func (d *Dispatcher) rebalance(c *calls) {
 func (d *Dispatcher) tidy() {
 	kept := d.queues[:0]
 	for _, q := range d.queues {
-		for _, p := range slices.Backward(q.pools) {
-			if p.sweep() && d.round-p.used > unusedRounds {
-				q.remove(p)
-			}
-		}
+		q.tidy(unusedRounds)
 		if q.known == 0 && len(q.pools) == 0 {
 			delete(d.byName, q.name)
 			continue

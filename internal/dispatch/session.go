@@ -39,12 +39,12 @@ type Session struct {
 
 	// Under Dispatcher.mu:
 	worker    balance.Worker
-	pools     []*balance.Pool // all that the worker is in
-	members   []*member       // its part in each of its queues, by name
-	serving   bool            // its members are in their queues' pools
-	held      int             // slots that are held for woken partitions
-	turn      float64         // of the last slot that was offered
-	prefetch  int             // slots beyond the worker's own
+	sitting   []*seat   // in all pools of all of them
+	members   []*member // its part in each of its queues, by name
+	serving   bool      // its members are in their queues' pools
+	held      int       // slots that are held for woken partitions
+	turn      float64   // of the last slot that was offered
+	prefetch  int       // slots beyond the worker's own
 	slowUntil time.Duration
 	record    *record       // what is known of the worker, or nil
 	lostAt    time.Duration // when the stream broke, in the detector's time; 0: it did not

@@ -45,7 +45,9 @@ func (m *member) weigh(now time.Duration) (done bool) {
 		for _, s := range m.seats {
 			if s.at >= 0 {
 				s.tier.pool.Reweigh(s.at, weight)
-				s.pool.unsettle()
+				if m.queue.sticky() {
+					s.pool.unsettle()
+				}
 			}
 		}
 	}

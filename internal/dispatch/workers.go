@@ -84,7 +84,7 @@ func (s *Session) describe() Worker {
 	}
 	for i, m := range s.members {
 		w.Serving[i] = Serving{Queue: m.queue.name, InFlight: m.inFlight, Latency: m.latency()}
-		if m.ejected() {
+		if m.ejection.until > s.d.now() {
 			w.Serving[i].EjectedUntil = s.d.started.Add(m.ejection.until)
 			w.Serving[i].EjectedFor = m.ejection.reason
 		}
