@@ -89,7 +89,7 @@ func simulateFlags(cmd *cobra.Command, cfg *simulate.Config) {
 	f := cmd.Flags()
 	f.StringVar(&cfg.Balance.Policy, "policy", task.BalanceLeastInflight, strings.Join(task.BalancePolicies(), ", ")+", or all to compare them")
 	f.IntVar(&cfg.Workers, "workers", 4, "number of workers, called w1, w2 and so on")
-	f.Float64SliceVar(&cfg.Weights, "weights", nil, "weights of the workers, repeated when there are fewer of them (default: 1)")
+	f.Float64SliceVar(&cfg.Weights, "weights", nil, "weights of the workers, as `W1,W2`, repeated when there are fewer of them (default: 1)")
 	f.IntVar(&cfg.Slots, "slots", 50, "tasks that each worker runs at a time")
 	f.IntVar(&cfg.Outstanding, "outstanding", 0, "tasks that wait or run at any moment (default: half of all slots)")
 	f.IntVar(&cfg.Tasks, "tasks", 100_000, "tasks in all")

@@ -215,10 +215,11 @@ func (r *run) step() {
 	}
 }
 
-// serve gives the slot that came free to the oldest task that waits for it.
+// serve gives the slot that came free to the oldest task that waits for it. Tasks
+// of one policy wait all for certain workers, or all for any.
 func (r *run) serve(w *worker) {
 	from := &r.waiting
-	if len(w.waiting) > 0 && (len(*from) == 0 || w.waiting[0].seq < (*from)[0].seq) {
+	if len(w.waiting) > 0 {
 		from = &w.waiting
 	}
 	if len(*from) > 0 {
