@@ -90,7 +90,7 @@ func Default() Config {
 		HTTP:       HTTP{Listen: "127.0.0.1:7480"},
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
-		Broker:     Broker{Prefix: "fenfa", Timeout: 10 * time.Second},
+		Broker:     Broker{Prefix: "fenfa", Timeout: 5 * time.Second},
 		Limits:     Limits{Request: 16 << 20},
 		Workers:    Workers{SlowStart: 10 * time.Second, Eject: true},
 		Log:        Log{Level: "info", Format: "auto"},

@@ -81,8 +81,12 @@ func (e *Engine) answerSubmit(ctx context.Context, err error, tasks []task.Task,
 	queues := *e.queues.Load()
 	var partial *broker.PublishError
 	if err != nil && !errors.As(err, &partial) {
+		code := task.CodeUnavailable
+		if errors.Is(err, broker.ErrFull) {
+			code = task.CodeResourceExhausted
+		}
 		// In words only: a deadline within the broker is not the caller's.
-		refusal := task.Errorf(task.CodeUnavailable, "whether the task was stored is unknown, submit it again with the same id: %s", err.Error()).WithRetryAfter(reclaimMax)
+		refusal := task.Errorf(code, "whether the task was stored is unknown, submit it again with the same id: %s", err.Error()).WithRetryAfter(reclaimMax)
 		for _, i := range index {
 			results[i].Err = refusal
 			queues[tasks[i].Queue].refused.Inc()

@@ -203,7 +203,8 @@ func TestAWaitThatIsGivenUpPublishesNothing(t *testing.T) {
 // stuck is a broker that takes nothing, and notes how long it might have tried.
 type stuck struct {
 	*forgetful
-	until time.Time
+	until   time.Time
+	problem error
 }
 
 func (s *stuck) Publish(ctx context.Context, _ []broker.Message) error {
@@ -211,7 +212,7 @@ func (s *stuck) Publish(ctx context.Context, _ []broker.Message) error {
 	return errors.New("no confirm came")
 }
 
-func (*stuck) Problem() error { return errors.New("it is stuck") }
+func (s *stuck) Problem() error { return s.problem }
 
 func TestABrokerThatDoesNotAnswerIsGivenUpBeforeTheCaller(t *testing.T) {
 	below := &stuck{forgetful: newForgetful()}
@@ -225,10 +226,18 @@ func TestABrokerThatDoesNotAnswerIsGivenUpBeforeTheCaller(t *testing.T) {
 	if err := r.Publish(ctx, r.fresh(1)); err == nil || below.until.IsZero() || !below.until.Before(deadline.Add(-time.Minute)) {
 		t.Errorf("with a deadline: %v, until %v of %v", err, below.until, deadline)
 	}
+	usual := below.until
+	below.problem = errors.New("no connection")
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		below.until = time.Time{}
+		if err := r.Publish(ctx, r.fresh(1)); err == nil || below.until.IsZero() || !below.until.Before(usual.Add(-time.Minute)) {
+			t.Errorf("when it is known to be away: %v, until %v of %v", err, below.until, usual)
+		}
+	}
 }
 
 func TestTheProblemIsThatOfTheBrokerBelow(t *testing.T) {
-	below := &stuck{forgetful: newForgetful()}
+	below := &stuck{forgetful: newForgetful(), problem: errors.New("it is stuck")}
 	r := rigOver(t, below, below.forgetful, kvtest.NewDisk())
 	if err := r.Problem(); err == nil || err.Error() != "it is stuck" {
 		t.Errorf("the problem is %v", err)

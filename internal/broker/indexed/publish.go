@@ -186,7 +186,7 @@ func (b *Broker) forward(ctx context.Context, p *publication, batch []broker.Mes
 		}
 		batch = some
 	}
-	ctx, cancel := inTime(ctx)
+	ctx, cancel := b.inTime(ctx)
 	defer cancel()
 	err := b.inner.Publish(ctx, batch)
 	if err == nil {
@@ -205,15 +205,26 @@ func (b *Broker) forward(ctx context.Context, p *publication, batch []broker.Mes
 	return nil
 }
 
+// awayPatience is how long a publish waits for a broker that is known to be away:
+// enough for a connection that is made anew, and short for whoever waits.
+const awayPatience = time.Second
+
 // inTime ends a call to the broker below a little before the caller stops waiting,
-// so that the caller hears why it got no answer.
-func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	deadline, ok := ctx.Deadline()
-	if !ok {
+// so that the caller hears why it got no answer, and soon when the broker is away.
+func (b *Broker) inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	left := time.Until(deadline)
+	if bounded {
+		const share = 10 // a tenth of it is for the answer
+		left -= left / share
+	}
+	if b.Problem() != nil && (!bounded || left > awayPatience) {
+		left, bounded = awayPatience, true
+	}
+	if !bounded {
 		return ctx, func() {}
 	}
-	const share = 10 // a tenth of what is left
-	return context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/share))
+	return context.WithTimeout(ctx, left)
 }
 
 // remember answers those who wait for the publication and hands the rows of what
