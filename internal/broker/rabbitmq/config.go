@@ -19,15 +19,13 @@ const (
 	DefaultConnections = 2
 	DefaultLanes       = 8
 	DefaultInFlight    = 8192
-	DefaultPrefetch    = 8192
-	// DefaultPrefetchBytes is twice the window of a partition.
-	DefaultPrefetchBytes = 8 << 20
-	DefaultTimeout       = 15 * time.Second
-	DefaultHeartbeat     = 5 * time.Second
-	DefaultRetryBase     = 100 * time.Millisecond
-	DefaultRetryMax      = 5 * time.Second
-	DefaultRefresh       = 2 * time.Second
-	DefaultNewQueue      = 2 * time.Second
+	DefaultPrefetch    = 5120
+	DefaultTimeout     = 15 * time.Second
+	DefaultHeartbeat   = 5 * time.Second
+	DefaultRetryBase   = 100 * time.Millisecond
+	DefaultRetryMax    = 5 * time.Second
+	DefaultRefresh     = 2 * time.Second
+	DefaultNewQueue    = 2 * time.Second
 	// DefaultDeliveryLimit is far above any max_deliveries, because the server
 	// counts each reconnect of a reader as a delivery of all that it held.
 	DefaultDeliveryLimit = 1_000_000
@@ -60,12 +58,10 @@ type Config struct {
 	// 8192.
 	InFlight int
 	// Prefetch is how many messages a reader holds that are not settled; default
-	// 8192, at most 65,535. It should not be below the window of a partition.
+	// 5120, at most 65,535. It should be above the window of a partition. It must not
+	// be lowered while messages wait: the server puts what a reader gives back behind
+	// what was given back before and that reader had no room for.
 	Prefetch int
-	// PrefetchBytes bounds what a reader receives ahead of Next: where messages are
-	// large, it asks for fewer. It may be exceeded for a moment, when they become
-	// large. Default 8 MiB.
-	PrefetchBytes int
 	// Timeout bounds each call whose context ends later or never; default 15 s.
 	Timeout time.Duration
 	// Heartbeat is how often a quiet connection shows that it lives; one that is
@@ -97,7 +93,6 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Lanes, DefaultLanes)
 	def(&c.InFlight, DefaultInFlight)
 	def(&c.Prefetch, DefaultPrefetch)
-	def(&c.PrefetchBytes, DefaultPrefetchBytes)
 	def(&c.Timeout, DefaultTimeout)
 	def(&c.Heartbeat, DefaultHeartbeat)
 	def(&c.RetryBase, DefaultRetryBase)
@@ -130,7 +125,7 @@ func (c *Config) validate() error {
 	}
 	for name, n := range map[string]int{
 		"replicas": c.Replicas, "delivery limit": c.DeliveryLimit, "connections": c.Connections, "lanes": c.Lanes,
-		"in flight": c.InFlight, "prefetch": c.Prefetch, "prefetch bytes": c.PrefetchBytes,
+		"in flight": c.InFlight, "prefetch": c.Prefetch,
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s is %d: it cannot be negative", name, n)

@@ -27,7 +27,6 @@ type reader struct {
 	earlier map[broker.Position]*held
 	again   map[identity][]*held // those of earlier that did not come again yet
 	tasks   int64                // received and not settled
-	ahead   ahead
 
 	wake  chan struct{} // something is ready
 	acks  chan struct{} // something was settled
@@ -83,7 +82,6 @@ func newReader(b *Broker, q *queue, l *log, epoch uint64) (*reader, context.Cont
 		b: b, queue: q, log: l, link: b.readers[l.part%len(b.readers)], epoch: epoch,
 		window: newWindow(), earlier: map[broker.Position]*held{}, again: map[identity][]*held{},
 		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), over: make(chan struct{}), stop: stop,
-		ahead: ahead{prefetch: b.cfg.Prefetch},
 	}, life
 }
 
@@ -174,7 +172,6 @@ func (r *reader) handOut(limit broker.Limit) []broker.Delivery {
 		out[i] = broker.Delivery{Position: r.before + broker.Position(m.tag), ID: m.id, Body: m.body}
 		r.window.at(m.tag).state = isGiven
 	}
-	r.ahead.bytes -= size
 	clear(r.ready[:n])
 	if r.ready = r.ready[n:]; len(r.ready) == 0 {
 		r.ready = nil

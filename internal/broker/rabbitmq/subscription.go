@@ -80,9 +80,8 @@ func (r *reader) subscribe(ctx context.Context) (*subscription, error) {
 	return &subscription{ch: ch, session: s, deliveries: deliveries}, nil
 }
 
-// consume belongs to the reader's goroutine, as ahead.prefetch does.
 func (r *reader) consume(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := ch.Qos(r.ahead.prefetch, 0, false); err != nil {
+	if err := ch.Qos(r.b.cfg.Prefetch, 0, false); err != nil {
 		return nil, err
 	}
 	return ch.Consume(r.log.name, "", false, false, false, false, nil)
@@ -99,10 +98,7 @@ func (r *reader) receive(sub *subscription) {
 				_ = sub.ch.Close()
 				return
 			}
-			if r.take(&d) {
-				r.leave(sub)
-				return
-			}
+			r.take(&d)
 		case <-r.acks:
 			if r.ack(sub, false) && later == nil {
 				later = time.After(ackDelay)
@@ -123,32 +119,33 @@ func (r *reader) receive(sub *subscription) {
 func (r *reader) leave(sub *subscription) {
 	r.ack(sub, true)
 	// Of many acks the server keeps some back while others are on their way to the
-	// disk, and drops them with the channel. A subscription is answered behind what
-	// is on its way: after the first, the server sends what it kept back, and the
-	// second is behind that. Neither is ever served, this channel's first one is.
-	for range 2 {
-		if _, err := sub.ch.Consume(r.log.name, "", false, false, false, false, nil); err != nil {
-			break
+	// disk, and drops them with the channel. A subscription, and its end, are answered
+	// behind what is on its way: after the first answer the server sends what it kept
+	// back, and the second is behind that. Served it is only if this connection breaks
+	// right now, and then it must have room for all that comes back, to keep the order.
+	const tag = "barrier"
+	if err := sub.ch.Qos(maxPrefetch, 0, false); err == nil {
+		if _, err := sub.ch.Consume(r.log.name, tag, false, false, false, false, nil); err == nil {
+			_ = sub.ch.Cancel(tag, false)
 		}
 	}
 	_ = sub.ch.Close()
 }
 
-// take takes a message in. It reports whether another prefetch fits better.
-func (r *reader) take(d *amqp.Delivery) (resize bool) {
+// take takes a message in.
+func (r *reader) take(d *amqp.Delivery) {
 	id, who := identify(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := entry{identity: who, size: uint32(len(d.Body)), state: isWaiting}
 	if waiting := r.again[who]; len(waiting) > 0 {
 		r.takeAgain(e, waiting)
-		return false
+		return
 	}
 	tag := r.window.push(e)
 	r.tasks++
 	r.ready = append(r.ready, message{tag: tag, id: id, body: d.Body})
 	signal(r.wake)
-	return r.ahead.received(len(d.Body), len(r.ready), int(r.tasks)-len(r.ready), &r.b.cfg)
 }
 
 // takeAgain takes in a message that was handed out over an earlier channel: it
@@ -238,7 +235,6 @@ func (r *reader) suspend() {
 	r.before += broker.Position(w.end())
 	r.window = newWindow()
 	r.ready = nil
-	r.ahead.bytes = 0
 }
 
 // keepOnly forgets earlier messages that the server was told of.
