@@ -110,11 +110,14 @@ func weightCell(w *WorkerFigures, _ int) []Span {
 const late = time.Second
 
 func beatCell(w *WorkerFigures, _ int) []Span {
-	style := StyleDim
-	if w.HeartbeatAge >= late {
-		style = StyleWarn
+	switch {
+	case w.HeartbeatAge >= late:
+		return plain(StyleWarn, span(w.HeartbeatAge))
+	case w.HeartbeatAge < time.Millisecond:
+		return plain(StyleDim, "0ms")
+	default:
+		return plain(StyleDim, span(w.HeartbeatAge))
 	}
-	return plain(style, span(max(w.HeartbeatAge, time.Microsecond)))
 }
 
 func queuesOf(w *WorkerFigures) string {
