@@ -77,7 +77,7 @@ func (d *Dispatcher) conclude(who *waiter, held *member, s *seat, ok bool, c *ca
 		who.forget()
 	case who.list != nil: // It keeps its turn.
 	case !ok && held == nil:
-		who.stand()
+		who.lineUp()
 	default:
 		who.proceed()
 	}

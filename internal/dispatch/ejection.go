@@ -26,7 +26,7 @@ func ejectTime(n int) time.Duration { return min(ejectMost, time.Duration(n)*eje
 
 // judgeOutcomes ejects the workers of the queue whose failures stand out, the
 // worst first, as long as half of the workers stay. The caller holds mu, and
-// settles.
+// rebalances.
 func (q *queue) judgeOutcomes(now time.Duration, second uint64) {
 	var all tally
 	tallies := make([]tally, len(q.members))
@@ -59,7 +59,7 @@ func (q *queue) judgeOutcomes(now time.Duration, second uint64) {
 func (q *queue) spares() bool { return q.ejected+1 <= len(q.members)/2 }
 
 // eject keeps the member from the tasks of its queue. The caller holds mu, has
-// looked at the cap, and settles.
+// looked at the cap, and rebalances.
 func (q *queue) eject(m *member, reason string, until time.Duration) {
 	m.ejection.until, m.ejection.reason = until, reason
 	q.ejected++
@@ -97,7 +97,7 @@ func (q *queue) cap(now time.Duration) {
 }
 
 // endEjections restores those whose time is over, and forgives those who did
-// well. The caller holds mu, and settles.
+// well. The caller holds mu, and rebalances.
 func (q *queue) endEjections(now time.Duration) {
 	for _, m := range q.members {
 		e := &m.ejection

@@ -1,15 +1,11 @@
 package dispatch
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/partition"
@@ -243,112 +239,4 @@ func (m *model) everybodyIsCaredFor() {
 			m.t.Errorf("%+v was refused and forgotten", a)
 		}
 	}
-}
-
-// TestConcurrentUseKeepsEverySlot runs partitions, workers that come, go and are
-// replaced, and the detector at the same time; at the end every slot of the
-// sessions that live is free and every task was handed out.
-func TestConcurrentUseKeepsEverySlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const parts, tasks = 4, 300
-		e := &loopEngine{wakes: make([]chan struct{}, parts), gone: map[uint64]bool{}}
-		for i := range e.wakes {
-			e.wakes[i] = make(chan struct{}, 1)
-		}
-		d, err := New(Config{MaxBuffered: 1 << 20})
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.d = d
-		d.Start(e)
-		ctx, cancel := context.WithCancel(t.Context())
-		var workers, partitions sync.WaitGroup
-		for i := range 3 {
-			workers.Go(func() { runWorker(ctx, d, fmt.Sprint("w", i), uint64(i)) })
-		}
-		q := settings("q")
-		for part := range parts {
-			partitions.Go(func() {
-				for n := 0; n < tasks; {
-					w, slots, ok := d.Assign(part, q, task.Placement{}, "", 1)
-					if !ok {
-						<-e.wakes[part]
-						continue
-					}
-					d.Send(w.Session, &task.Lease{LeaseRef: task.LeaseRef{Token: w.Session}, Tasks: make([]task.Leased, slots)})
-					n++
-				}
-			})
-		}
-		partitions.Wait()
-		cancel()
-		workers.Wait()
-		for _, s := range *d.live.Load() {
-			s.Leave()
-		}
-		if err := d.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if len(*d.live.Load()) != 0 {
-			t.Error("sessions are left")
-		}
-	})
-}
-
-// runWorker serves leases in sessions that end in every way there is.
-func runWorker(ctx context.Context, d *Dispatcher, id string, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	for ctx.Err() == nil {
-		s, err := d.Register(Hello{WorkerID: id, Queues: []string{"q"}, Slots: 2})
-		if err != nil {
-			return
-		}
-		var b Batch
-		for n := rng.IntN(20); n > 0; n-- {
-			if err := s.Next(ctx, &b); err != nil {
-				if !errors.Is(err, ErrSilent) && !errors.Is(err, context.Canceled) {
-					panic(err)
-				}
-				break
-			}
-			s.Heard()
-			for _, l := range b.Leases {
-				s.Outcomes(l.LeaseRef, 0, make([]task.Outcome, len(l.Tasks)))
-			}
-		}
-		switch rng.IntN(3) {
-		case 0:
-			s.Leave()
-		case 1:
-			s.Lost()
-		}
-	}
-}
-
-// loopEngine releases the slots of outcomes, as a partition does.
-type loopEngine struct {
-	d     *Dispatcher
-	wakes []chan struct{}
-	mu    sync.Mutex
-	gone  map[uint64]bool
-}
-
-func (e *loopEngine) Outcomes(w partition.WorkerRef, _ task.LeaseRef, _ int, outcomes []task.Outcome) {
-	e.d.Release(w.Session, "q", partition.Use{Slots: len(outcomes)})
-}
-
-func (e *loopEngine) Capacity(part int, _ string, _ task.Placement) {
-	select {
-	case e.wakes[part] <- struct{}{}:
-	default:
-	}
-}
-
-func (e *loopEngine) WorkerGone(session uint64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.gone[session] {
-		panic("a session ended twice")
-	}
-	e.gone[session] = true
 }

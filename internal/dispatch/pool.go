@@ -75,7 +75,7 @@ func (p *pool) add(m *member) {
 
 // remove takes the seat away, but not from its member.
 func (p *pool) remove(s *seat) {
-	s.stand()
+	s.stepAside()
 	i := slices.Index(p.seats, s)
 	p.seats = slices.Delete(p.seats, i, i+1)
 	if s.member.ejected() {

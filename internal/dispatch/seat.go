@@ -16,7 +16,7 @@ type seat struct {
 // arrange lets the worker sit down or stand aside.
 func (s *seat) arrange() {
 	if s.member.ejected() && !s.pool.spare {
-		s.stand()
+		s.stepAside()
 	} else {
 		s.sit()
 	}
@@ -36,8 +36,8 @@ func (s *seat) sit() {
 	s.pool.queue.unsettled = true
 }
 
-// stand takes the worker out of the tier, and gives back what it held.
-func (s *seat) stand() {
+// stepAside takes the worker out of the tier, and gives back what it held.
+func (s *seat) stepAside() {
 	if s.at < 0 {
 		return
 	}

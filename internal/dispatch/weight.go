@@ -36,7 +36,7 @@ func (d *Dispatcher) slowStart(now time.Duration) time.Duration {
 }
 
 // weigh makes the member's weight what it is to be now, and reports whether its
-// slow start is over. The caller holds mu, and settles.
+// slow start is over. The caller holds mu, and rebalances.
 func (m *member) weigh(now time.Duration) (done bool) {
 	until := max(m.slowUntil, m.session.slowUntil)
 	weight := m.session.weight() * m.queue.d.ramp(until, now)
