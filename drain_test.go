@@ -188,7 +188,7 @@ func TestNothingIsSaidAfterTheGoodbye(t *testing.T) {
 	if err := s.sayGoodbye(); err != nil {
 		t.Fatal(err)
 	}
-	s.finishOrdered(l, 0, s.nothing)
+	s.finishOrdered(l, 0, s.nothing, time.Now())
 	if err := s.send(s.collect()); err == nil || out.sent != 0 || !out.closed {
 		t.Errorf("%d messages were sent, error %v", out.sent, err)
 	}

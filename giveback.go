@@ -2,6 +2,18 @@ package fenfa
 
 import "time"
 
+// begins reports whether a handler may begin. It may not while the session drains,
+// nor where no heartbeat was sent for so long that the node has declared the worker
+// dead, or is about to: the process was frozen, and the end of the session has not
+// come through yet.
+func (s *session) begins(now time.Time) bool {
+	silent := s.silence > 0 && now.Sub(s.pool.base)-time.Duration(s.beaten.Load()) > s.silence
+	return !silent && !s.draining.Load()
+}
+
+// beat notes a heartbeat.
+func (s *session) beat(now time.Time) { s.beaten.Store(int64(now.Sub(s.pool.base))) }
+
 // giveBack ends a job that has not begun, so that the node hands its tasks to
 // somebody else at once. The lock is held.
 func (s *session) giveBack(j job) {

@@ -98,6 +98,36 @@ func TestALeaseWhoseTimeIsHalfOverWhenItsTurnComesGoesBack(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatWasFrozenBeginsNothing(t *testing.T) {
+	for _, ordered := range []bool{true, false} {
+		s, ran, release := blocked(t, ordered)
+		now := time.Now()
+		s.mu.Lock()
+		s.silence = 3 * time.Second
+		s.beat(now.Add(-4 * time.Second))
+		s.mu.Unlock()
+		release()
+		if got := <-ran; got != 1 {
+			t.Fatalf("a task of lease %d ran", got)
+		}
+		back := make(map[uint64]int)
+		for want := map[bool]int{true: 1, false: 3}[ordered]; back[2] < want || back[3] < want; {
+			<-s.wake
+			for token, counts := range kinds(s.collect()) {
+				back[token] += counts[fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED]
+			}
+		}
+		if len(ran) != 0 {
+			t.Errorf("ordered %v: %d handlers began", ordered, len(ran))
+		}
+		s.beat(now)
+		s.take([]*fenfav1.Lease{wireLease(4, ordered, 1)})
+		if got := <-ran; got != 4 {
+			t.Errorf("ordered %v: a task of lease %d ran, want that of 4", ordered, got)
+		}
+	}
+}
+
 func TestPatienceIsAPartOfTheTimeout(t *testing.T) {
 	s := bareSession(t, 1, func(context.Context, *Task) error { return nil })
 	for timeout, want := range map[time.Duration]time.Duration{

@@ -137,7 +137,7 @@ func (l *lease) run(index int, now time.Time) {
 	case l.ordered:
 		l.runOrdered(now)
 	case l.lost.Load():
-	case l.session.draining.Load() || l.tooLate(index, now):
+	case !l.session.begins(now) || l.tooLate(index, now):
 		l.session.finishUnordered(l, index, l.session.unbegun)
 	default:
 		l.session.finishUnordered(l, index, l.attempt(index, now))
@@ -147,12 +147,13 @@ func (l *lease) run(index int, now time.Time) {
 // runOrdered runs tasks until the lease ends, or has nothing to run until the
 // node answers.
 func (l *lease) runOrdered(now time.Time) {
-	for i := l.session.resume(l, now); i >= 0; now = time.Now() {
+	for i := l.session.resume(l, now); i >= 0; {
 		o := l.attempt(i, now)
 		if o.GetKind() == fenfav1.OutcomeKind_OUTCOME_KIND_DONE && len(o.GetWrites()) > 0 {
 			l.view.merge(o.GetWrites())
 		}
-		i = l.session.finishOrdered(l, i, o)
+		now = time.Now()
+		i = l.session.finishOrdered(l, i, o, now)
 	}
 }
 
@@ -222,7 +223,7 @@ func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
 func (l *lease) abort(i int, o *fenfav1.Outcome) {
 	if !l.ordered {
 		l.session.finishUnordered(l, i, o)
-	} else if l.session.finishOrdered(l, i, o) >= 0 {
+	} else if l.session.finishOrdered(l, i, o, time.Now()) >= 0 {
 		l.session.pool.push(l.job())
 	}
 }

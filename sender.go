@@ -117,7 +117,9 @@ func (s *session) heart(every time.Duration) {
 			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
 				return // The receiver knows why.
 			}
-			s.tend(time.Now())
+			now := time.Now()
+			s.beat(now)
+			s.tend(now)
 		case <-s.broken:
 			return
 		}

@@ -54,12 +54,12 @@ func TestOutcomesOfAnUnorderedLeaseGoInRuns(t *testing.T) {
 
 func TestOutcomesOfAnOrderedLeaseGoAsTheyCome(t *testing.T) {
 	s, l := idle(t, true, 5)
-	s.finishOrdered(l, 0, s.nothing)
-	s.finishOrdered(l, 1, s.nothing)
+	s.finishOrdered(l, 0, s.nothing, time.Now())
+	s.finishOrdered(l, 1, s.nothing, time.Now())
 	if got := collected(s.collect()); got != "1:0+2 " {
 		t.Errorf("first message: %s", got)
 	}
-	if next := s.finishOrdered(l, 2, failedOutcome(errLeaseLost)); next != -1 {
+	if next := s.finishOrdered(l, 2, failedOutcome(errLeaseLost), time.Now()); next != -1 {
 		t.Errorf("after a failure task %d would run", next)
 	}
 	if got := collected(s.collect()); got != "1:2+1 " {
@@ -74,7 +74,7 @@ func TestMessagesAreBounded(t *testing.T) {
 			for i, size := range []int{maxSend / 4, maxSend / 4, 2 * maxSend, 10, maxSend - 100, maxSend / 2} {
 				o := &fenfav1.Outcome{Result: make([]byte, size)}
 				if ordered {
-					s.finishOrdered(l, i, o)
+					s.finishOrdered(l, i, o, time.Now())
 				} else {
 					s.finishUnordered(l, i, o)
 				}
@@ -96,7 +96,7 @@ func TestAConflictOfAnEarlierRunIsIgnored(t *testing.T) {
 		s.verdict(&fenfav1.Verdict{Lease: l.wire.GetRef(), Kind: kind, First: first, Count: count, RecordsComplete: true})
 	}
 	for i := range 4 {
-		s.finishOrdered(l, i, s.nothing)
+		s.finishOrdered(l, i, s.nothing, time.Now())
 	}
 	if got := collected(s.collect()); got != "1:0+4 " {
 		t.Fatal(got)
@@ -108,14 +108,14 @@ func TestAConflictOfAnEarlierRunIsIgnored(t *testing.T) {
 	if l.again.GetFirst() != 1 || l.finished != 1 || l.sent != 1 || l.end != 6 {
 		t.Errorf("goes back to %d, %d finished, %d sent, end %d", l.again.GetFirst(), l.finished, l.sent, l.end)
 	}
-	if next := s.finishOrdered(l, 4, s.nothing); next != 1 {
+	if next := s.finishOrdered(l, 4, s.nothing, time.Now()); next != 1 {
 		t.Errorf("after the conflict task %d runs, want 1", next)
 	}
 	if req := s.collect(); req != nil {
 		t.Errorf("an outcome of the run before the conflict is sent: %s", collected(req))
 	}
 	for i := 1; i < 6; i++ {
-		s.finishOrdered(l, i, s.nothing)
+		s.finishOrdered(l, i, s.nothing, time.Now())
 	}
 	if got := collected(s.collect()); got != "1:1+5 " {
 		t.Error(got)

@@ -11,8 +11,14 @@ import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
-// defaultHeartbeat is for a node that names no interval.
-const defaultHeartbeat = 500 * time.Millisecond
+const (
+	// defaultHeartbeat is for a node that names no interval.
+	defaultHeartbeat = 500 * time.Millisecond
+	// silentBeats is how many intervals without a heartbeat a node bears, about, and
+	// leastSilence what counts as silence at all.
+	silentBeats  = 6
+	leastSilence = time.Second
+)
 
 // leaseKey names a lease.
 type leaseKey struct {
@@ -41,9 +47,11 @@ type session struct {
 	nothing *fenfav1.Outcome // of every task that did nothing but succeed
 	unbegun *fenfav1.Outcome // of every task that is given back
 
-	sending  sync.Mutex  // a stream takes one message at a time
-	said     bool        // goodbye; belongs to sending
-	draining atomic.Bool // nothing is begun any more; set under mu
+	sending  sync.Mutex    // a stream takes one message at a time
+	said     bool          // goodbye; belongs to sending
+	draining atomic.Bool   // nothing is begun any more; set under mu
+	silence  time.Duration // without a heartbeat, after which nothing is begun; 0: no bound
+	beaten   atomic.Int64  // when the last heartbeat was sent, in nanoseconds since the pool's base
 
 	mu        sync.Mutex
 	leases    map[leaseKey]*lease
@@ -145,7 +153,7 @@ func (s *session) nudge() {
 func (s *session) resume(l *lease, now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.proceed(l)
+	i := s.proceed(l, now)
 	if i == 0 && l.tooLate(i, now) {
 		s.giveBack(job{lease: l})
 		return -1
@@ -154,7 +162,7 @@ func (s *session) resume(l *lease, now time.Time) int {
 }
 
 // finishOrdered takes a task's outcome and returns the task to run next, or -1.
-func (s *session) finishOrdered(l *lease, i int, o *fenfav1.Outcome) int {
+func (s *session) finishOrdered(l *lease, i int, o *fenfav1.Outcome, now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.again == nil && !l.lost.Load() {
@@ -165,11 +173,11 @@ func (s *session) finishOrdered(l *lease, i int, o *fenfav1.Outcome) int {
 		}
 		s.mark(l)
 	}
-	return s.proceed(l)
+	return s.proceed(l, now)
 }
 
 // proceed is the step between two tasks of an ordered lease.
-func (s *session) proceed(l *lease) int {
+func (s *session) proceed(l *lease, now time.Time) int {
 	if v := l.again; v != nil && !l.lost.Load() {
 		l.again, l.rewound = nil, l.finished
 		l.rewind(v)
@@ -178,11 +186,11 @@ func (s *session) proceed(l *lease) int {
 		l.running = false
 		return -1
 	}
-	if s.draining.Load() {
-		s.giveBack(job{lease: l})
-		return -1
+	if s.begins(now) {
+		return l.finished
 	}
-	return l.finished
+	s.giveBack(job{lease: l})
+	return -1
 }
 
 // finishUnordered takes a task's outcome.
@@ -252,6 +260,8 @@ func (s *session) run(ctx context.Context, first *fenfav1.WorkResponse) error {
 		heartbeat = defaultHeartbeat
 	}
 	var goroutines sync.WaitGroup
+	s.silence = max(silentBeats*heartbeat, leastSilence)
+	s.beat(time.Now())
 	goroutines.Go(func() { s.receiver(first) })
 	goroutines.Go(s.sender)
 	goroutines.Go(func() { s.heart(heartbeat) })

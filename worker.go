@@ -153,8 +153,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // already still come. It can be called at any time, and also before Run.
 func (w *Worker) Quiet() { w.setQuiet(true) }
 
-// Resume makes a quiet worker take tasks again, also where a person has made it quiet
-// at the node.
+// Resume ends Quiet. A quiet that a person has asked for at the node goes on.
 func (w *Worker) Resume() { w.setQuiet(false) }
 
 func (w *Worker) setQuiet(quiet bool) {

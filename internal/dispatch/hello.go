@@ -27,6 +27,7 @@ type Hello struct {
 	Labels   map[string]string
 	Client   string // name and version of the client library
 	Address  string // where the worker connects from
+	Quiet    bool   // it wants nothing yet; see Session.Quiet
 }
 
 // normalize applies defaults, drops repeated queues and reports the first field

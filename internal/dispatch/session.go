@@ -60,7 +60,7 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 	if err := h.normalize(); err != nil {
 		return nil, err
 	}
-	s := &Session{d: d, hello: h, out: newOutgoing(d.cfg.MaxBuffered), since: d.cfg.Clock.Now()}
+	s := &Session{d: d, hello: h, quiet: h.Quiet, out: newOutgoing(d.cfg.MaxBuffered), since: d.cfg.Clock.Now()}
 	s.worker.Hash = balance.HashID(h.WorkerID)
 	s.heard.Store(int64(d.awake()))
 

@@ -120,6 +120,10 @@ func TestWhatAWorkerSaysOfItselfCounts(t *testing.T) {
 	say(t, stream, first)
 	hear(t, stream)
 	h.awaitWorker(t, "quiet from its hello on", func(w dispatch.Worker) bool { return w.State == dispatch.StateQuiet && w.Prefetch == 2 })
+	q := task.DefaultQueue("orders")
+	if _, _, ok := h.workers.Assign(0, &q, task.Placement{}, "k", 1); ok {
+		t.Error("a worker that was quiet when it came got something")
+	}
 	say(t, stream, &fenfav1.WorkRequest{Heartbeat: true})
 	say(t, stream, &fenfav1.WorkRequest{Prefetch: new(uint32(1))})
 	h.awaitWorker(t, "still quiet", func(w dispatch.Worker) bool { return w.State == dispatch.StateQuiet && w.Prefetch == 1 })

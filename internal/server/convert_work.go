@@ -8,10 +8,11 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-func helloFromWire(w *fenfav1.Hello, address string) dispatch.Hello {
+func helloFromWire(first *fenfav1.WorkRequest, address string) dispatch.Hello {
+	w := first.GetHello()
 	return dispatch.Hello{
 		WorkerID: w.GetWorkerId(), Queues: w.GetQueues(), Slots: int(w.GetSlots()), Weight: w.GetWeight(),
-		Labels: w.GetLabels(), Client: w.GetClient(), Address: address,
+		Labels: w.GetLabels(), Client: w.GetClient(), Address: address, Quiet: first.GetQuiet(),
 	}
 }
 

@@ -39,7 +39,7 @@ var errGoodbye = errors.New("the worker ended the stream")
 func (s *workerService) Work(stream workStream) error {
 	ctx, cancel := s.streamContext(stream.Context())
 	defer cancel()
-	in := &workReader{server: s.Server, stream: stream, hello: make(chan *fenfav1.Hello, 1), welcomed: make(chan *dispatch.Session, 1)}
+	in := &workReader{server: s.Server, stream: stream, hello: make(chan *fenfav1.WorkRequest, 1), welcomed: make(chan *dispatch.Session, 1)}
 	ctx, in.cancel = context.WithCancelCause(ctx)
 	defer in.cancel(nil)
 	s.readers.Go(func() {
@@ -55,7 +55,7 @@ func (s *workerService) Work(stream workStream) error {
 
 // welcome waits for the hello, begins the session and answers.
 func (s *workerService) welcome(ctx context.Context, stream workStream, in *workReader) (*dispatch.Session, error) {
-	var hello *fenfav1.Hello
+	var hello *fenfav1.WorkRequest
 	late := make(chan struct{})
 	timer := s.cfg.Clock.AfterFunc(helloTimeout, func() { close(late) })
 	defer timer.Stop()
@@ -183,7 +183,7 @@ func send(stream workStream, b *dispatch.Batch) error {
 type workReader struct {
 	server   *Server
 	stream   workStream
-	hello    chan *fenfav1.Hello
+	hello    chan *fenfav1.WorkRequest // the message that it came with
 	welcomed chan *dispatch.Session
 	cancel   context.CancelCauseFunc
 }
@@ -197,7 +197,7 @@ func (r *workReader) read(ctx context.Context) error {
 	if first.GetHello() == nil {
 		return task.Errorf(task.CodeInvalidArgument, "the first message of a worker must carry its hello").WithField("hello")
 	}
-	r.hello <- first.GetHello()
+	r.hello <- first
 	var session *dispatch.Session
 	select {
 	case session = <-r.welcomed:
