@@ -28,7 +28,8 @@ type Config struct {
 	Interval time.Duration // between refreshes; default 1 s, at least 100 ms
 	Timeout  time.Duration // of one answer; default 5 s
 	NoColour bool
-	Tty      tcell.Tty // default: the terminal of the process
+
+	tty tcell.Tty // default: the terminal of the process
 }
 
 // shortestInterval keeps a view from being a load.
@@ -61,7 +62,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.NoColour {
 		options = append(options, tcell.OptColors(0))
 	}
-	screen, err := tcell.NewTerminfoScreenFromTty(cfg.Tty, options...)
+	// A terminal in an encoding that nobody knows any more gets ASCII.
+	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII)
+	screen, err := tcell.NewTerminfoScreenFromTty(cfg.tty, options...)
 	if err != nil {
 		return fmt.Errorf("open terminal: %w", err)
 	}

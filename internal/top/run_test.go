@@ -130,7 +130,7 @@ func show(t *testing.T, change func(cfg *Config)) *shown {
 		emulated: newEmulated(100, 30), stop: cancel, ended: make(chan error, 1),
 		source: &scripted{snapshot: func(n int) (Snapshot, error) { return someNode(n), nil }},
 	}
-	cfg := Config{Source: s.source, Addr: "127.0.0.1:7400", Interval: shortestInterval, Tty: s.emulated}
+	cfg := Config{Source: s.source, Addr: "127.0.0.1:7400", Interval: shortestInterval, tty: s.emulated}
 	if change != nil {
 		change(&cfg)
 	}
