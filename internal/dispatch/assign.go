@@ -53,6 +53,9 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, place task.Placement
 // room is how many of the wanted slots the worker gives at once: real ones before
 // prefetch.
 func (s *seat) room(want int) int {
+	if want <= 1 {
+		return 1
+	}
 	w := &s.member.session.worker
 	room := w.Free - w.Ahead
 	if room <= 0 {

@@ -27,12 +27,21 @@ func (c *calls) wake(w wake) {
 
 // deliver tells the engine. The caller holds no lock.
 func (d *Dispatcher) deliver(c *calls) {
+	if c.count > 0 || c.gone != nil {
+		d.deliverAll(c)
+	}
+}
+
+func (d *Dispatcher) deliverAll(c *calls) {
 	for _, number := range c.gone {
 		d.engine.WorkerGone(number)
 	}
-	for _, wakes := range [...][]wake{c.few[:c.count], c.more} {
-		for i := range wakes {
-			d.engine.Capacity(wakes[i].part, wakes[i].pool.queue.name, wakes[i].pool.place)
-		}
+	for i := range c.count {
+		d.wake(&c.few[i])
+	}
+	for i := range c.more {
+		d.wake(&c.more[i])
 	}
 }
+
+func (d *Dispatcher) wake(w *wake) { d.engine.Capacity(w.part, w.pool.queue.name, w.pool.place) }

@@ -110,6 +110,7 @@ type Dispatcher struct {
 	starting []*member          // those who start slowly
 	queues   []*queue
 	byName   map[string]*queue
+	latest   *queue    // the one that was looked up last, or nil
 	lines    int       // waiters who stand in line
 	turns    uint64    // of the last one who joined a line
 	unused   []*waiter // to be used again

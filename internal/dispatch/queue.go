@@ -36,12 +36,16 @@ type queue struct {
 
 // queueOf finds or makes a queue. The caller holds mu.
 func (d *Dispatcher) queueOf(name string) *queue {
+	if d.latest != nil && d.latest.name == name {
+		return d.latest
+	}
 	q := d.byName[name]
 	if q == nil {
 		q = &queue{d: d, name: name, balance: task.DefaultQueue(name).Balance, share: 1, tidyAt: keptPools, index: map[task.Placement]*pool{}}
 		d.byName[name] = q
 		d.queues = append(d.queues, q)
 	}
+	d.latest = q
 	return q
 }
 

@@ -103,6 +103,7 @@ func (d *Dispatcher) tidy() {
 		q.tidy(unusedRounds)
 		if q.known == 0 && len(q.pools) == 0 {
 			delete(d.byName, q.name)
+			d.latest = nil
 			continue
 		}
 		kept = append(kept, q)
