@@ -9,9 +9,9 @@ import (
 )
 
 // leader returns the server that leads a queue on the servers.
-func leader(t *testing.T, c *rabbitmqserver.Cluster, ask int, name string) *rabbitmqserver.Node {
+func leader(t *testing.T, c *rabbitmqserver.Cluster, name string) *rabbitmqserver.Node {
 	t.Helper()
-	list, err := c.Nodes[ask].Control(t.Context(), "list_queues", "name", "leader", "--no-table-headers")
+	list, err := c.Nodes[0].Control(t.Context(), "list_queues", "name", "leader", "--no-table-headers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,19 +45,20 @@ func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	cfg.Endpoints = cluster.Endpoints()
 	cfg.Replicas = 3
 	l := startLoad(t, connect(t, cfg), 3)
-	ask := 0
+	var dead *rabbitmqserver.Node
 	for kill := range kills(t, 1) {
+		if kill > 0 {
+			if err := dead.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 		l.await(500 + 300*(kill%5))
-		n := leader(t, cluster, ask, cfg.Prefix+"."+queue+".0")
-		if err := n.Kill(); err != nil {
+		dead = leader(t, cluster, cfg.Prefix+"."+queue+".0")
+		if err := dead.Kill(); err != nil {
 			t.Fatal(err)
 		}
 		// The other two go on.
 		l.await(500)
-		if err := n.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 	}
-	l.await(500)
 	l.finish()
 }

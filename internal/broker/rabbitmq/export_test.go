@@ -9,3 +9,9 @@ func (b *Broker) ServerName(queue string, partition int) string {
 
 // Resumed is how often readers went on over another channel.
 func (b *Broker) Resumed() float64 { return testutil.ToFloat64(b.metrics.resumed) }
+
+// Prefix begins the names on the server.
+func (b *Broker) Prefix() string { return b.cfg.Prefix }
+
+// Reveal returns the password itself.
+func (s Secret) Reveal() string { return s.reveal() }

@@ -104,7 +104,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 			if failure == nil {
 				failure = errors.New("not connected yet")
 			}
-			return nil, fmt.Errorf("no connection to RabbitMQ at %s: %w: %w", l.b.servers, failure, context.Cause(ctx))
+			return nil, fmt.Errorf("there is no connection: %w: %w", failure, context.Cause(ctx))
 		}
 	}
 }

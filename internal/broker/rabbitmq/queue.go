@@ -94,7 +94,7 @@ func (b *Broker) Declare(ctx context.Context, d broker.Declaration) error {
 // declareLogs makes the logs that do not exist, and checks the others.
 func (b *Broker) declareLogs(ctx context.Context, q *queue) error {
 	var made atomic.Bool
-	err := b.eachLog(ctx, "look for queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
+	err := b.eachLog(ctx, "declare queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
 		_, err := ch.QueueDeclarePassive(l.name, true, false, false, false, nil)
 		if isNotFound(err) {
 			made.Store(true)
