@@ -78,6 +78,10 @@ simulate: ## run SEEDS=1000 seeds of the partition simulation
 robustness: ## kill the real node KILLS=200 times under load (or for DURATION=1h) and check the history
 	FENFA_KILLS=$(KILLS) FENFA_DURATION=$(DURATION) $(GO) test -count 1 -timeout 0 -v ./tests/robustness
 
+.PHONY: rabbitmq-kills
+rabbitmq-kills: ## kill a RabbitMQ server, and the leader of a cluster, KILLS=200 times under load
+	FENFA_KILLS=$(KILLS) $(GO) test -count 1 -timeout 0 -v -run Killed ./internal/broker/rabbitmq
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder and parser for FUZZTIME=20s each
 	tools/fuzz.sh $(FUZZTIME)
