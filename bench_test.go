@@ -71,7 +71,7 @@ func (n *yesNode) Work(stream grpc.BidiStreamingServer[fenfav1.WorkRequest, fenf
 	}
 	out := &fenfav1.WorkResponse{Welcome: &fenfav1.Welcome{HeartbeatInterval: durationpb.New(time.Second)}}
 	open := make(map[uint64]int)
-	token := uint64(0)
+	token, prefetched := uint64(0), 0 // What is granted is not taken back: benchmarks only ask for more.
 	grant := func() {
 		token++
 		open[token] = n.batch
@@ -96,6 +96,11 @@ func (n *yesNode) Work(stream grpc.BidiStreamingServer[fenfav1.WorkRequest, fenf
 			return err
 		}
 		n.requests.Add(1)
+		if req.Prefetch != nil {
+			for ; prefetched < int(req.GetPrefetch()); prefetched++ {
+				grant()
+			}
+		}
 		for _, o := range req.GetOutcomes() {
 			count := len(o.GetOutcomes())
 			out.Verdicts = append(out.Verdicts, &fenfav1.Verdict{Lease: o.GetLease(), First: o.GetFirst(), Count: uint32(count)})
@@ -174,6 +179,44 @@ func BenchmarkWorkerNoOp(b *testing.B) {
 			<-n.finished
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+			b.ReportMetric(float64(b.N)/float64(n.requests.Load()), "outcomes/message")
+			cancel()
+			<-done //nolint:errcheck // Something is always leased.
+			closeClient(b, c)
+		})
+	}
+}
+
+// BenchmarkWorkerShort is a worker of 50 slots with handlers of a millisecond. How busy
+// its slots are is what prefetching is for.
+func BenchmarkWorkerShort(b *testing.B) {
+	const slots, service = 50, time.Millisecond
+	for _, bench := range []struct {
+		name string
+		most int
+	}{{"prefetch", slots}, {"none", 0}} {
+		b.Run(bench.name, func(b *testing.B) {
+			n := &yesNode{batch: 1, leases: slots, finished: make(chan struct{}, 1)}
+			n.left.Store(int64(b.N))
+			c, err := Dial(n.serve(b))
+			if err != nil {
+				b.Fatal(err)
+			}
+			var busy atomic.Int64
+			w := c.Worker(Concurrency(slots), MaxPrefetch(bench.most), DrainTimeout(0))
+			w.Handle("q", func(context.Context, *Task) error {
+				began := time.Now()
+				<-time.After(service)
+				busy.Add(int64(time.Since(began)))
+				return nil
+			})
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			b.ResetTimer()
+			go func() { done <- w.Run(ctx) }()
+			<-n.finished
+			b.StopTimer()
+			b.ReportMetric(float64(busy.Load())/float64(b.Elapsed().Nanoseconds())/slots, "busy")
 			b.ReportMetric(float64(b.N)/float64(n.requests.Load()), "outcomes/message")
 			cancel()
 			<-done //nolint:errcheck // Something is always leased.
