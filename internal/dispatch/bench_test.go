@@ -106,3 +106,50 @@ func BenchmarkLease(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRound is one round of the detector, with nothing to find.
+func BenchmarkRound(b *testing.B) {
+	for _, workers := range []int{10, 1000} {
+		for _, queues := range []int{1, 20} {
+			b.Run(fmt.Sprintf("%d/%d", workers, queues), func(b *testing.B) {
+				bench := newBench(b)
+				names := make([]string, queues)
+				for i := range names {
+					names[i] = fmt.Sprint("q", i)
+				}
+				for i := range workers {
+					bench.worker("w"+strconv.Itoa(i), 100, names...)
+				}
+				for _, name := range names {
+					bench.assign(0, settings(name), "")
+				}
+				var calls calls
+				b.ReportAllocs()
+				for b.Loop() {
+					bench.mu.Lock()
+					bench.round++
+					bench.look(bench.detector.due, &calls)
+					bench.mu.Unlock()
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkConnect is a worker that comes and leaves, in a fleet of others.
+func BenchmarkConnect(b *testing.B) {
+	for _, workers := range []int{10, 1000} {
+		b.Run(strconv.Itoa(workers), func(b *testing.B) {
+			bench := newBench(b)
+			bench.engine.quiet = true
+			for i := range workers {
+				bench.worker("w"+strconv.Itoa(i), 100)
+			}
+			bench.assign(0, settings("q"), "")
+			b.ReportAllocs()
+			for b.Loop() {
+				bench.worker("x", 100).Leave()
+			}
+		})
+	}
+}

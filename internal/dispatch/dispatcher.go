@@ -110,12 +110,13 @@ type Dispatcher struct {
 	starting []*member          // those who start slowly
 	queues   []*queue
 	byName   map[string]*queue
-	latest   *queue    // the one that was looked up last, or nil
-	lines    int       // waiters who stand in line
-	turns    uint64    // of the last one who joined a line
-	unused   []*waiter // to be used again
-	last     uint64    // number of the newest session
-	round    uint64    // number of the detector's round
+	latest   *queue        // the one that was looked up last, or nil
+	lines    int           // waiters who stand in line
+	turns    uint64        // of the last one who joined a line
+	unused   []*waiter     // to be used again
+	last     uint64        // number of the newest session
+	round    uint64        // number of the detector's round
+	opened   time.Duration // when workers could register for the first time
 	draining bool
 	running  bool
 	closed   bool
@@ -152,6 +153,7 @@ func (d *Dispatcher) Start(e Engine) {
 	defer d.mu.Unlock()
 	d.engine = e
 	d.running = true
+	d.opened = d.now()
 	d.detector.arm(d)
 }
 

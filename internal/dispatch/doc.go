@@ -22,7 +22,8 @@
 // Weights. A worker's own weight counts, or that which SetWeight gave its ID. It
 // begins at a tenth and rises evenly over the slow start. Weights are relative: a
 // fleet that starts together is even, and a full fleet uses every slot of a
-// newcomer. A session that replaces one that lives still, or whose stream broke a
+// newcomer. Right after the start of the node all workers are new to it, and none
+// starts slowly. A session that replaces one that lives still, or whose stream broke a
 // moment ago, goes on where that was, for it is most likely the same process; one
 // that follows a clean end, a drain or a death is a new process and starts slowly.
 //

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -115,6 +116,9 @@ func (o *outgoing) next(ctx context.Context, into *Batch) (wasFull bool, err err
 		o.mu.Unlock()
 		select {
 		case <-o.wake:
+			// What is about to be added, like the other leases that outcomes of one message
+			// have made room for, shares the message.
+			runtime.Gosched()
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}

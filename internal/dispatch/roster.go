@@ -7,7 +7,9 @@ import "time"
 func (d *Dispatcher) enlist(s, old *Session) {
 	now := d.now()
 	s.record = d.records[s.ref.ID]
-	s.slowUntil = d.slowStart(now)
+	if now-d.opened > youth {
+		s.slowUntil = d.slowStart(now)
+	}
 	members := make([]member, len(s.hello.Queues))
 	for i, name := range s.hello.Queues {
 		q := d.queueOf(name)

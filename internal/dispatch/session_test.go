@@ -219,6 +219,7 @@ func TestNewRefusesTimesThatContradictEachOther(t *testing.T) {
 func TestMetricsCountWorkersSlotsAndEnds(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	b := newBench(t, func(c *Config) { c.Registerer, c.DeadAfter = registry, 10*time.Second })
+	b.clock.Advance(time.Minute)
 	s := b.worker("w", 4)
 	s.Prefetch(3)
 	b.worker("v", 1).Leave()

@@ -9,6 +9,11 @@ import (
 // slow start.
 const slowest = 0.1
 
+// youth is how long after its own start the node takes no worker for a newcomer:
+// they all connect then, most of them as warm as before, and keys would move to
+// and fro with the order in which they come.
+const youth = 3 * time.Second
+
 // weight is what the worker is to count once its slow start is over.
 func (s *Session) weight() float64 {
 	if s.record != nil && s.record.weight > 0 {

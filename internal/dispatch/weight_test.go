@@ -183,6 +183,7 @@ func TestASlowStartLeavesNoSlotIdle(t *testing.T) {
 
 func TestAFleetThatStartsTogetherIsEven(t *testing.T) {
 	b := newBench(t)
+	b.pass(time.Minute)
 	b.worker("a", 100)
 	b.worker("b", 100)
 	if got := b.spread(100, task.Placement{}); got["a"] != 50 {
@@ -214,8 +215,24 @@ func TestWhoComesBackGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+func TestNobodyStartsSlowlyWithTheNode(t *testing.T) {
+	b := newBench(t)
+	b.worker("a", 100)
+	b.pass(2 * time.Second)
+	b.worker("b", 100)
+	if got := b.spread(100, task.Placement{}); got["a"] != 50 {
+		t.Errorf("spread %v", got)
+	}
+	b.pass(2 * time.Second)
+	b.worker("c", 100)
+	b.near("the weight of a newcomer", b.worker1("c").EffectiveWeight, 0.1)
+	b.near("the weight of those who were there", b.worker1("b").EffectiveWeight, 1)
+	b.check()
+}
+
 func TestSlowStartMayBeOff(t *testing.T) {
 	b := newBench(t, func(c *Config) { c.SlowStart = -1 })
+	b.pass(time.Minute)
 	b.worker("w", 1)
 	b.near("the effective weight", b.worker1("w").EffectiveWeight, 1)
 	b.check()
