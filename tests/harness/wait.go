@@ -12,7 +12,7 @@ import (
 const Patience = 60 * time.Second
 
 // poll is how often Eventually asks.
-const poll = 5 * time.Millisecond
+const poll = 10 * time.Millisecond
 
 // Eventually waits until what holds, asking again and again: for what another
 // process does there is no signal to wait for. It fails after Patience.

@@ -101,3 +101,33 @@ func TestMovesOfKeysAreFound(t *testing.T) {
 		t.Errorf("found moves %v of a key that two workers had", moves)
 	}
 }
+
+// TestRunsAtTheWrongWorkerAreFound looks for labels that a worker does not have.
+func TestRunsAtTheWrongWorkerAreFound(t *testing.T) {
+	e := cleanRun()
+	f := &fleet{t: t, crews: []*process{
+		{crew: crew{Workers: []string{"worker-0"}, Labels: map[string]string{"gpu": "yes"}}}, {crew: crew{Workers: []string{"worker-1"}}},
+	}}
+	e.submissions[1].require = "gpu" // The second job ran at worker-0.
+	if found := f.misplaced(e); len(found) != 0 {
+		t.Errorf("found %q in a run with all jobs where they belong", found)
+	}
+	e.submissions[2].require = "gpu"
+	if found := f.misplaced(e); len(found) != 1 {
+		t.Errorf("found %q, want the one job that ran at a worker without the label", found)
+	}
+}
+
+// TestWhatEndedMeanwhileIsCounted counts the jobs of one queue that ended while
+// another was served.
+func TestWhatEndedMeanwhileIsCounted(t *testing.T) {
+	e := cleanRun()
+	e.runs[1].Queue, e.runs[2].Queue = "few", "few"
+	if n := endedWhile(e, jobs, "few"); n != 0 {
+		t.Errorf("%d jobs ended between two that follow each other", n)
+	}
+	e.runs[3].End = e.runs[1].End + 1
+	if n := endedWhile(e, jobs, "few"); n != 1 {
+		t.Errorf("%d jobs ended meanwhile, want 1", n)
+	}
+}

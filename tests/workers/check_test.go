@@ -42,13 +42,13 @@ func (f *fleet) check(may allowed, submissions ...submission) *evidence {
 // know. It is pure, so that it can be tested.
 func (e *evidence) judge(may allowed) []string {
 	var findings []string
-	report := history.Check(e.history())
-	if !report.OK() {
-		findings = append(findings, report.String())
-	}
-	runs := map[task.ID][]history.Delivery{}
+	runs := runsByTask{}
 	for _, run := range e.runs {
 		runs[run.Task] = append(runs[run.Task], run)
+	}
+	report := history.Check(e.history(runs))
+	if !report.OK() {
+		findings = append(findings, report.String())
 	}
 	for i := range e.submissions {
 		findings = append(findings, e.judgeJob(&e.submissions[i], runs, may)...)
@@ -60,7 +60,7 @@ func (e *evidence) judge(may allowed) []string {
 }
 
 // judgeJob checks that a job ended well and ran no more often than it may.
-func (e *evidence) judgeJob(s *submission, runs map[task.ID][]history.Delivery, may allowed) []string {
+func (e *evidence) judgeJob(s *submission, runs runsByTask, may allowed) []string {
 	status := e.status[s.id]
 	if status == nil {
 		return nil // The history checker says whether that is a loss.
@@ -79,20 +79,24 @@ func (e *evidence) judgeJob(s *submission, runs map[task.ID][]history.Delivery, 
 	if !may.repeats && !may.failures && len(own) != 1 {
 		find("run %d times, want once: %v", len(own), own)
 	}
-	if status.State == fenfa.StateDone && e.effective(status) == nil {
+	if status.State == fenfa.StateDone && runs.effective(status) == nil {
 		find("done in delivery %d by %q, which no journal shows: %v", status.Deliveries, status.Worker, own)
 	}
 	return findings
 }
 
+// runsByTask is all runs of handlers.
+type runsByTask map[task.ID][]history.Delivery
+
 // effective returns the run of a handler that made the effect of a job that is
 // done: the last one of its last hand-out.
-func (e *evidence) effective(status *fenfa.TaskStatus) *history.Delivery {
+func (r runsByTask) effective(status *fenfa.TaskStatus) *history.Delivery {
 	var last *history.Delivery
-	for i := range e.runs {
-		run := &e.runs[i]
-		if run.Task == task.ID(status.ID) && run.Worker == status.Worker && run.Delivery == status.Deliveries &&
-			run.Error == "" && run.End != 0 && (last == nil || run.Start > last.Start) {
+	own := r[task.ID(status.ID)]
+	for i := range own {
+		run := &own[i]
+		if run.Worker == status.Worker && run.Delivery == status.Deliveries && run.Error == "" && run.End != 0 &&
+			(last == nil || run.Start > last.Start) {
 			last = run
 		}
 	}
@@ -133,7 +137,7 @@ func (e *evidence) judgeTally(key string, log []fenfa.Change) []string {
 // gets those that took effect. A handler does not see the token of its lease, so
 // each of these gets one by the order of their begins: effects that do not follow
 // that order, or runs of a key that overlap, are found all the same.
-func (e *evidence) history() history.History {
+func (e *evidence) history(runs runsByTask) history.History {
 	h := history.History{Unordered: e.unordered}
 	for i := range e.submissions {
 		s := &e.submissions[i]
@@ -154,7 +158,7 @@ func (e *evidence) history() history.History {
 				h.Finals = append(h.Finals, history.Final{Task: task.ID(s.id), State: state})
 			}
 		}
-		if run := e.effective(status); run != nil {
+		if run := runs.effective(status); run != nil {
 			h.Deliveries = append(h.Deliveries, *run)
 		}
 	}

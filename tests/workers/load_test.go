@@ -31,7 +31,7 @@ type load struct {
 	queue string                         // default jobs
 	keys  int                            // default 32
 	name  string                         // in front of the keys; default sku
-	every time.Duration                  // a submitter's pace at most; default 20 ms
+	every time.Duration                  // a submitter's pace at most; default 40 ms
 	work  time.Duration                  // what a handler takes at most; shorter by turns
 	loose bool                           // each job has a key of its own
 	opts  func(n int) []fenfa.TaskOption // of a submitter's n-th job
@@ -47,7 +47,7 @@ func (l *load) start() (stop func()) {
 	setDefault(&l.queue, jobs)
 	setDefault(&l.keys, 32)
 	setDefault(&l.name, "sku")
-	setDefault(&l.every, 20*time.Millisecond)
+	setDefault(&l.every, 40*time.Millisecond)
 	ctx, cancel := context.WithCancel(l.fleet.t.Context())
 	var submitters sync.WaitGroup
 	for i := range l.keys {
