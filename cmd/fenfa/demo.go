@@ -21,6 +21,7 @@ type demoFlags struct {
 	workers, concurrency, rate int
 	noKill, noResubmit         bool
 	data                       string
+	broker                     brokerFlag
 }
 
 func newDemo() *cobra.Command {
@@ -33,11 +34,16 @@ everything is submitted once more, and a judge checks what was promised: nothing
 nothing takes effect twice, nothing is oversold, orders of a SKU run in order, the stock is
 right. Every SKU begins with half of the pieces that its orders ask for, so that it sells out.
 
+--broker rabbitmq runs the node on RabbitMQ: on the servers that --broker rabbitmq=amqp://...
+or FENFA_BROKER_URL names, under a prefix of its own, or on a private one that is started for
+the demo, where the program rabbitmq-server is installed. A private one is killed with SIGKILL
+at 45%, and started again on the same data.
+
 --orders is a number of orders to make up, always the same ones, or a CSV file with the
 columns InvoiceNo, StockCode and Quantity; an invoice number that begins with C, or a
 negative quantity, is a cancellation and puts stock back. The exit code is 1 when a promise
 was broken.`,
-		Example: "  fenfa demo\n  fenfa demo --orders 100000 --hot 0.5 --json\n  fenfa demo --orders orders.csv --data ./demo", Args: exactly(),
+		Example: "  fenfa demo\n  fenfa demo --orders 100000 --hot 0.5 --json\n  fenfa demo --orders orders.csv --data ./demo\n  fenfa demo --broker rabbitmq", Args: exactly(),
 	}
 	out := outputFlags(cmd)
 	f := cmd.Flags()
@@ -49,12 +55,16 @@ was broken.`,
 	f.IntVar(&d.rate, "rate", 0, "orders submitted a second; 0: as fast as they go")
 	f.BoolVar(&d.noKill, "no-kill", false, "kill nothing")
 	f.BoolVar(&d.noResubmit, "no-resubmit", false, "do not submit everything once more at the end")
+	f.Var(&d.broker, "broker", "where the node's queues are: embedded, rabbitmq, or rabbitmq=ADDRESS")
 	f.StringVar(&d.data, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return d.run(cmd, out) }
 	return cmd
 }
 
 func (d *demoFlags) run(cmd *cobra.Command, out *output) error {
+	if err := d.broker.check(); err != nil {
+		return err
+	}
 	list, input, err := d.list(cmd)
 	if err != nil {
 		return err
@@ -65,7 +75,7 @@ func (d *demoFlags) run(cmd *cobra.Command, out *output) error {
 	}
 	cfg := demo.Config{
 		Orders: list, Input: input, Binary: binary, DataDir: d.data, Workers: d.workers, Concurrency: d.concurrency, Rate: d.rate,
-		Kill: !d.noKill, Resubmit: !d.noResubmit,
+		Kill: !d.noKill, Resubmit: !d.noResubmit, RabbitMQ: d.broker.rabbitmq, BrokerURL: d.broker.address(os.Getenv),
 		// Standard output is for the report alone.
 		Out: cmd.ErrOrStderr(), Terminal: isTerminal(cmd.ErrOrStderr()), Width: terminalWidth(cmd.ErrOrStderr()),
 	}

@@ -31,12 +31,17 @@ type taskGetter interface {
 	Task(ctx context.Context, id fenfa.ID) (*fenfa.TaskStatus, error)
 }
 
+// idleLooks is how often in a row the queue must look idle: a broker on servers of
+// its own does not count what is on its way at that moment.
+const idleLooks = 3
+
 // awaitIdle waits until the queue holds nothing that has not ended. When nothing
 // moves for as long as patience it gives up, without an error: what has not ended
 // by then is found lost.
 func awaitIdle(ctx context.Context, client queueDescriber, patience time.Duration) error {
 	var last fenfa.QueueStats
 	moved := time.Now()
+	looks := 0
 	for time.Since(moved) < patience {
 		info, err := client.DescribeQueue(ctx, orders.Queue)
 		if ctx.Err() != nil {
@@ -44,7 +49,9 @@ func awaitIdle(ctx context.Context, client queueDescriber, patience time.Duratio
 		}
 		if err == nil {
 			s := info.Stats
-			if s.BacklogTasks+s.Scheduled+s.Parked+s.Ready+s.Running == 0 {
+			if s.BacklogTasks+s.Scheduled+s.Parked+s.Ready+s.Running > 0 {
+				looks = 0
+			} else if looks++; looks == idleLooks {
 				return nil
 			}
 			if s.BacklogTasks != last.BacklogTasks || s.Parked != last.Parked || s.Scheduled != last.Scheduled || s.DoneTotal != last.DoneTotal {

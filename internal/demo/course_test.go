@@ -196,9 +196,9 @@ func (q *queueStates) DescribeQueue(context.Context, string) (fenfa.QueueInfo, e
 
 func TestWaitingForTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queueStates{states: []fenfa.QueueStats{{BacklogTasks: 9}, {BacklogTasks: -1}, {BacklogTasks: 3}, {Parked: 1}, {Running: 1}, {}}}
-		if err := awaitIdle(t.Context(), q, time.Minute); err != nil || q.asked != 6 {
-			t.Errorf("asked %d times, want 6; %v", q.asked, err)
+		q := &queueStates{states: []fenfa.QueueStats{{BacklogTasks: 9}, {BacklogTasks: -1}, {BacklogTasks: 3}, {Parked: 1}, {}, {}, {Running: 1}, {}, {}, {}}}
+		if err := awaitIdle(t.Context(), q, time.Minute); err != nil || q.asked != 10 {
+			t.Errorf("asked %d times, want 10; %v", q.asked, err)
 		}
 		began := time.Now()
 		stuck := &queueStates{states: []fenfa.QueueStats{{BacklogTasks: 9}, {BacklogTasks: 8}}}
@@ -238,5 +238,67 @@ func TestRecoveriesAreMeasuredFromTheEvidence(t *testing.T) {
 	}
 	if r.NodeRecoveryMS != 200 || r.NodeReadyMS != 100 {
 		t.Errorf("node recovery %v ms, ready %v ms, want 200 and 100", r.NodeRecoveryMS, r.NodeReadyMS)
+	}
+}
+
+// fallible is a server that says what was done to it.
+type fallible struct {
+	deeds []string
+	err   error
+}
+
+func (f *fallible) Kill() error {
+	f.deeds = append(f.deeds, "kill")
+	return nil
+}
+
+func (f *fallible) Start(context.Context) error {
+	f.deeds = append(f.deeds, "start")
+	return f.err
+}
+
+func TestTheBrokerIsKilledAtItsMomentAndStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := func(share float64) bool { return share == killBrokerAt }
+		n, server := &incidents{}, &fallible{}
+		if err := n.killBroker(t.Context(), now, &crew{}, server); err != nil || strings.Join(server.deeds, " ") != "kill start" {
+			t.Errorf("%v: %v", server.deeds, err)
+		}
+		if !n.brokerKilled || n.brokerStartedAt.Sub(n.brokerAt) != brokerAway || n.brokerReadyAt.IsZero() {
+			t.Errorf("incidents: %+v", n)
+		}
+		broken := &fallible{err: errors.New("no disk")}
+		if err := (&incidents{}).killBroker(t.Context(), now, &crew{}, broken); !errors.Is(err, broken.err) {
+			t.Errorf("a broker that does not start: %v", err)
+		}
+		spared, none := &fallible{}, &incidents{}
+		never := func(float64) bool { return false }
+		if err := errors.Join(none.killBroker(t.Context(), never, &crew{}, spared), none.killBroker(t.Context(), now, &crew{}, nil)); err != nil || len(spared.deeds) > 0 || none.brokerKilled {
+			t.Errorf("before its moment, or without one: %v, %v", spared.deeds, err)
+		}
+	})
+}
+
+func TestTheBrokersRecoveryEndsWithAConfirm(t *testing.T) {
+	at := time.UnixMicro(1_000_000_000)
+	s := newSubmitter(newFakeNode(), someOrders(t, 4), 0)
+	for i, confirmed := range []time.Duration{-time.Second, 3 * time.Second, 2 * time.Second} {
+		s.confirmed[i], s.sentAt[i], s.took[i] = true, at.Add(-2*time.Second), 2*time.Second+confirmed
+	}
+	n := &incidents{brokerKilled: true, brokerStartedAt: at, brokerReadyAt: at.Add(time.Second)}
+	r := &Report{}
+	r.brokerRecovery(n, s)
+	if !r.BrokerKilled || r.BrokerReadyMS != 1000 || r.BrokerRecoveryMS != 2000 {
+		t.Errorf("ready after %v ms, recovered after %v", r.BrokerReadyMS, r.BrokerRecoveryMS)
+	}
+	s.confirmed = make([]bool, 4)
+	r.brokerRecovery(n, s)
+	if r.BrokerRecoveryMS != 1000 {
+		t.Errorf("with nothing left to submit it recovered after %v ms", r.BrokerRecoveryMS)
+	}
+	none := &Report{}
+	none.brokerRecovery(&incidents{}, s)
+	if none.BrokerKilled || none.BrokerRecoveryMS != 0 {
+		t.Errorf("without a kill: %+v", none)
 	}
 }

@@ -44,6 +44,9 @@ type Evidence struct {
 	// The whole input was submitted once more after everything was done.
 	Resubmitted     int
 	ResubmitAnswers int // that said "already have it"
+	// Forgetful says that a node may take a repeat as new, after a crash of its own:
+	// the repeat then has no effect, as all other checks show.
+	Forgetful bool
 }
 
 // Findings is the verdict.

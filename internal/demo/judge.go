@@ -253,6 +253,12 @@ func (j *judge) resubmit() {
 		return
 	}
 	accepted := j.ev.Resubmitted - j.ev.ResubmitAnswers
+	if j.ev.Forgetful {
+		j.check("submitting the input again changes nothing", j.ev.Resubmitted, 0,
+			fmt.Sprintf("all orders were submitted once more before the checks above; %d were answered \"already have it\", "+
+				"and %d, whose ids the node had not written down when it was killed, went through the broker and took no effect", j.ev.ResubmitAnswers, accepted))
+		return
+	}
 	if accepted > 0 {
 		j.out.Duplicated += accepted
 		j.wrong("duplicated", "%d of %d orders were taken as new when they were submitted again", accepted, j.ev.Resubmitted)

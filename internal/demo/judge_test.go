@@ -94,6 +94,18 @@ func TestHonestRunPasses(t *testing.T) {
 }
 
 // Each mutant breaks one promise; the judge must name that one.
+func TestANodeThatMayForgetIsJudgedByEffectsAlone(t *testing.T) {
+	list := input(t)
+	ev := honest(list)
+	ev.Forgetful = true
+	ev.ResubmitAnswers -= 2
+	f := demo.Judge(list, ev)
+	last := f.Checks[len(f.Checks)-1]
+	if !f.OK() || last.Wrong != 0 || !strings.Contains(last.How, "and 2, whose ids") {
+		t.Errorf("findings are %+v", f)
+	}
+}
+
 func TestMutantsAreFound(t *testing.T) {
 	type counts struct{ lost, duplicated, oversold, order, stock bool }
 	of := func(f *demo.Findings) counts {

@@ -21,6 +21,11 @@ type incidents struct {
 	workerAt     time.Time // of the kill
 	workerHad    []task.ID // orders that it had started lately, finished or not
 
+	brokerKilled    bool
+	brokerAt        time.Time // of the kill
+	brokerStartedAt time.Time // when its process was started again
+	brokerReadyAt   time.Time // when it let clients in
+
 	nodeKilled    bool
 	nodeAt        time.Time // of the kill
 	nodeStartedAt time.Time // when its process was started again
@@ -44,10 +49,11 @@ func (n *incidents) all() []string {
 	return append([]string(nil), n.news...)
 }
 
-// kills kills a worker and then the node when their moments come, and brings a
-// new worker and the node back after a while. It returns when the node runs again,
-// or when idle is closed before the moments came.
-func (n *incidents) kills(ctx context.Context, total int, crew *crew, node *child.Node, idle <-chan struct{}) error {
+// kills kills a worker, then the broker if there is one to kill, and then the node
+// when their moments come, and brings a new worker, the broker and the node back
+// after a while. It returns when the node runs again, or when idle is closed before
+// the moments came.
+func (n *incidents) kills(ctx context.Context, total int, crew *crew, broker victim, node *child.Node, idle <-chan struct{}) error {
 	reached := func(share float64) bool {
 		return awaitProgress(ctx, crew, int64(share*float64(total)), idle)
 	}
@@ -62,11 +68,14 @@ func (n *incidents) kills(ctx context.Context, total int, crew *crew, node *chil
 	n.announce("killed %s (SIGKILL) after %d orders", n.workerID, crew.worked())
 	replaced := make(chan error, 1)
 	go func() { replaced <- n.replaceWorker(ctx, crew) }()
-	nodeErr := n.killNode(ctx, reached, crew, node)
+	rest := n.killBroker(ctx, reached, crew, broker)
+	if rest == nil {
+		rest = n.killNode(ctx, reached, crew, node)
+	}
 	if err := <-replaced; err != nil {
 		return err
 	}
-	return nodeErr
+	return rest
 }
 
 // replaceWorker starts a new worker after a while.
@@ -78,6 +87,29 @@ func (n *incidents) replaceWorker(ctx context.Context, crew *crew) error {
 		return fmt.Errorf("replace worker: %w", err)
 	}
 	n.announce("started a new worker in its place")
+	return nil
+}
+
+// killBroker kills the broker and starts it again on the same data.
+func (n *incidents) killBroker(ctx context.Context, reached func(float64) bool, crew *crew, broker victim) error {
+	if broker == nil || !reached(killBrokerAt) {
+		return ctx.Err()
+	}
+	n.brokerAt = time.Now()
+	if err := broker.Kill(); err != nil {
+		return fmt.Errorf("kill broker: %w", err)
+	}
+	n.brokerKilled = true
+	n.announce("killed the broker (SIGKILL) after %d orders", crew.worked())
+	if err := wait(ctx, brokerAway); err != nil {
+		return err
+	}
+	n.brokerStartedAt = time.Now()
+	if err := broker.Start(ctx); err != nil {
+		return fmt.Errorf("start broker again: %w", err)
+	}
+	n.brokerReadyAt = time.Now()
+	n.announce("the broker is back on the same data, ready after %d ms", n.brokerReadyAt.Sub(n.brokerStartedAt).Milliseconds())
 	return nil
 }
 

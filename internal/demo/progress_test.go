@@ -77,7 +77,7 @@ func TestReportHasTheFieldsThatWerePromised(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field := range strings.FieldsSeq(`orders confirmed done sold_out dead lost duplicated oversold order_violations stock_mismatches throughput_per_s
-		submit_p50_ms submit_p99_ms start_p50_ms start_p99_ms worker_recovery_ms node_recovery_ms seconds`) {
+		submit_p50_ms submit_p99_ms start_p50_ms start_p99_ms worker_recovery_ms node_recovery_ms broker broker_killed broker_recovery_ms broker_ready_ms seconds`) {
 		if _, ok := got[field]; !ok {
 			t.Errorf("the report has no field %q", field)
 		}
@@ -85,11 +85,11 @@ func TestReportHasTheFieldsThatWerePromised(t *testing.T) {
 }
 
 func TestReportSaysWhatWasPromisedAndChecked(t *testing.T) {
-	r := &Report{Orders: 10, Input: "orders.csv", InvalidLines: 1, Invalid: []orders.Invalid{{Line: 7, Reason: "quantity is 0"}}, WorkerKilled: true, NodeKilled: true}
+	r := &Report{Orders: 10, Input: "orders.csv", InvalidLines: 1, Invalid: []orders.Invalid{{Line: 7, Reason: "quantity is 0"}}, WorkerKilled: true, NodeKilled: true, BrokerKilled: true, Broker: "rabbitmq"}
 	r.verdict(&Findings{Confirmed: 10, Done: 10, Checks: []Check{{Promise: "nothing is lost", How: "every order was asked for", Compared: 10}}})
 	var out bytes.Buffer
 	r.WriteText(&out)
-	for _, want := range []string{"line 7: quantity is 0", "nothing is lost", "every order was asked for", "every promise was kept", "A worker was killed", "The node was killed"} {
+	for _, want := range []string{"line 7: quantity is 0", "nothing is lost", "every order was asked for", "every promise was kept", "A worker was killed", "The node was killed", "The broker was killed", "broker rabbitmq"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report does not say %q:\n%s", want, out.String())
 		}
@@ -114,6 +114,7 @@ func TestSettingsAreValidated(t *testing.T) {
 		"no binary":        func(c *Config) { c.Binary = "" },
 		"too many workers": func(c *Config) { c.Workers = 257 },
 		"nobody left":      func(c *Config) { c.Workers = 1 },
+		"broker's address": func(c *Config) { c.BrokerURL = "amqp://h" },
 		"negative rate":    func(c *Config) { c.Rate = -1 },
 		"concurrency":      func(c *Config) { c.Concurrency = 5000 },
 		"negative workers": func(c *Config) { c.Workers = -1 },

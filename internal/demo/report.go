@@ -37,7 +37,10 @@ type Report struct {
 	// From the start of the new node process until it finished its first order, or
 	// was ready where none was left. 0: it was not killed.
 	NodeRecoveryMS float64 `json:"node_recovery_ms"`
-	Seconds        float64 `json:"seconds"` // first submit to last order done
+	// From the start of the new broker process until an order was confirmed, or until
+	// it let clients in where none was left to submit. 0: it was not killed.
+	BrokerRecoveryMS float64 `json:"broker_recovery_ms"`
+	Seconds          float64 `json:"seconds"` // first submit to last order done
 
 	OK              bool             `json:"ok"`
 	Input           string           `json:"input"`
@@ -49,7 +52,10 @@ type Report struct {
 	WorkerKilled    bool             `json:"worker_killed"`
 	WorkerHeld      int              `json:"worker_held"` // orders that the dead worker had started and not finished
 	NodeKilled      bool             `json:"node_killed"`
-	NodeReadyMS     float64          `json:"node_ready_ms"` // start of the new process until it takes requests
+	Broker          string           `json:"broker"` // "embedded" or "rabbitmq"
+	BrokerKilled    bool             `json:"broker_killed"`
+	BrokerReadyMS   float64          `json:"broker_ready_ms"` // start of the new process until it lets clients in
+	NodeReadyMS     float64          `json:"node_ready_ms"`   // start of the new process until it takes requests
 	SubmitRetries   int64            `json:"submit_retries"`
 	Resubmitted     int              `json:"resubmitted"`
 	ResubmitKnown   int              `json:"resubmit_known"` // of these, answered "already have it"
@@ -115,6 +121,25 @@ func (r *Report) recoveries(n *incidents, list *orders.List, ev *Evidence) {
 	r.NodeRecoveryMS = ms(first.Sub(n.nodeStartedAt))
 }
 
+// brokerRecovery fills in how long the kill of the broker hurt.
+func (r *Report) brokerRecovery(n *incidents, s *submitter) {
+	if r.BrokerKilled = n.brokerKilled; !n.brokerKilled {
+		return
+	}
+	r.BrokerReadyMS = ms(n.brokerReadyAt.Sub(n.brokerStartedAt))
+	first := time.Time{}
+	for i, confirmed := range s.confirmed {
+		at := s.sentAt[i].Add(s.took[i])
+		if confirmed && at.After(n.brokerStartedAt) && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	if first.IsZero() {
+		first = n.brokerReadyAt
+	}
+	r.BrokerRecoveryMS = ms(first.Sub(n.brokerStartedAt))
+}
+
 // heldBy returns how many orders the dead worker had started and not finished,
 // and how long after the kill the last of them was started by another one. An
 // order that was started several times since counts with the time that led to its
@@ -146,7 +171,7 @@ func heldBy(n *incidents, list *orders.List, ev *Evidence) (held int, longest ti
 // WriteText writes the report for a person. The writer keeps its own errors.
 func (r *Report) WriteText(out io.Writer) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nOrders: %d of %s, %d SKUs, %d worker processes\n", r.Orders, r.Input, r.SKUs, r.Workers)
+	fmt.Fprintf(&b, "\nOrders: %d of %s, %d SKUs, %d worker processes, broker %s\n", r.Orders, r.Input, r.SKUs, r.Workers, r.Broker)
 	if r.InvalidLines > 0 {
 		fmt.Fprintf(&b, "Lines that cannot be orders, and were not submitted: %d\n", r.InvalidLines)
 		for _, bad := range r.Invalid {
@@ -158,6 +183,9 @@ func (r *Report) WriteText(out io.Writer) {
 		r.Seconds, r.ThroughputPerS, r.SubmitP50MS, r.SubmitP99MS, r.StartP50MS, r.StartP99MS)
 	if r.WorkerKilled {
 		fmt.Fprintf(&b, "A worker was killed with %d orders in its hands; the last of them ran elsewhere %.0f ms later\n", r.WorkerHeld, r.WorkerRecoveryMS)
+	}
+	if r.BrokerKilled {
+		fmt.Fprintf(&b, "The broker was killed; started again it let clients in after %.0f ms, and the first order was confirmed after %.0f ms\n", r.BrokerReadyMS, r.BrokerRecoveryMS)
 	}
 	if r.NodeKilled {
 		fmt.Fprintf(&b, "The node was killed; started again it was ready after %.0f ms and finished its first order after %.0f ms\n", r.NodeReadyMS, r.NodeRecoveryMS)

@@ -27,7 +27,12 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, forget()) }()
-	node, err := child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir})
+	place, err := brokerPlace(ctx, cfg, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, place.close()) }()
+	node, err := child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir, Env: place.env()})
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
 	s := &show{
-		cfg: cfg, began: time.Now(), node: node, client: client, incidents: &incidents{},
+		cfg: cfg, began: time.Now(), node: node, broker: place.victim(), client: client, incidents: &incidents{},
 		crew:      &crew{cfg: cfg, addr: node.Addr(), dir: scratch},
 		submitter: newSubmitter(client, cfg.Orders, cfg.Rate),
 	}
@@ -82,6 +87,7 @@ type show struct {
 	cfg       Config
 	began     time.Time
 	node      *child.Node
+	broker    victim // nil: there is none that the demo may kill
 	client    *fenfa.Client
 	crew      *crew
 	submitter *submitter
@@ -112,7 +118,7 @@ func (s *show) run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	ev := evidenceOf(s.cfg.Orders)
-	ev.Confirmed = s.submitter.confirmed
+	ev.Confirmed, ev.Forgetful = s.submitter.confirmed, s.cfg.RabbitMQ
 	if s.cfg.Resubmit {
 		s.enter("submitting everything again")
 		answers, err := s.submitter.again(ctx)
@@ -189,7 +195,7 @@ func (s *show) distribute(ctx context.Context) error {
 	go func() {
 		var err error
 		if s.cfg.Kill {
-			err = s.incidents.kills(ctx, len(s.cfg.Orders.Orders), s.crew, s.node, idle)
+			err = s.incidents.kills(ctx, len(s.cfg.Orders.Orders), s.crew, s.broker, s.node, idle)
 		}
 		if err != nil {
 			cancel(err)
@@ -252,6 +258,11 @@ func (s *show) report(ev *Evidence, findings *Findings) *Report {
 	r.verdict(findings)
 	r.latencies(s.submitter, ev)
 	r.recoveries(s.incidents, list, ev)
+	r.brokerRecovery(s.incidents, s.submitter)
+	r.Broker = "embedded"
+	if s.cfg.RabbitMQ {
+		r.Broker = "rabbitmq"
+	}
 	if r.Seconds > 0 {
 		r.ThroughputPerS = float64(r.Done) / r.Seconds
 	}

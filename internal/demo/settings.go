@@ -18,8 +18,11 @@ type Config struct {
 	Workers     int    // processes; default 4
 	Concurrency int    // handlers at a time in each; default 16
 	Rate        int    // orders submitted a second; 0: as fast as they go
-	Kill        bool   // kill a worker at 30% and the node at 60%
+	Kill        bool   // kill a worker at 30%, a private broker at 45% and the node at 60%
 	Resubmit    bool   // submit everything once more at the end
+
+	RabbitMQ  bool   // the node uses RabbitMQ, instead of its embedded broker
+	BrokerURL string // address of its servers; empty: a private server is started
 
 	Out      io.Writer // progress; nil: none
 	Terminal bool      // Out is a terminal: one block that refreshes itself
@@ -33,12 +36,14 @@ type Config struct {
 // Moments of the kills, as shares of the orders that handlers worked on.
 const (
 	killWorkerAt = 0.30
+	killBrokerAt = 0.45
 	killNodeAt   = 0.60
 )
 
 // How long what was killed stays away.
 const (
 	workerAway = time.Second
+	brokerAway = 500 * time.Millisecond
 	nodeAway   = 500 * time.Millisecond
 )
 
@@ -76,6 +81,8 @@ func (c Config) validate() error {
 		return &ConfigError{"a demo that kills a worker needs at least 2 of them"}
 	case c.Concurrency < 1 || c.Concurrency > 4096:
 		return &ConfigError{fmt.Sprintf("concurrency is %d: want 1 to 4096", c.Concurrency)}
+	case c.BrokerURL != "" && !c.RabbitMQ:
+		return &ConfigError{"an address of a broker is for a demo on RabbitMQ"}
 	case c.Rate < 0:
 		return &ConfigError{fmt.Sprintf("rate is %d: want 0 or more", c.Rate)}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/broker/embedded"
@@ -85,13 +86,17 @@ func (n *Node) refuseStranded() error {
 	return nil
 }
 
+// retryMax is the longest mean delay between attempts to connect: about how long an
+// outage lasts on after its end.
+const retryMax = time.Second
+
 // rabbitConfig is what the settings say about RabbitMQ.
 func rabbitConfig(c *config.Broker) (rabbitmq.Config, error) {
 	cfg, err := rabbitmq.ParseURL(c.URL.Reveal())
 	if err != nil {
 		return cfg, task.Errorf(task.CodeFailedPrecondition, "broker.url: %w", err).WithField("broker.url")
 	}
-	cfg.Prefix, cfg.Replicas, cfg.Timeout = c.Prefix, c.Replicas, c.Timeout
+	cfg.Prefix, cfg.Replicas, cfg.Timeout, cfg.RetryMax = c.Prefix, c.Replicas, c.Timeout, retryMax
 	if c.TLS.CA != "" {
 		pem, err := os.ReadFile(c.TLS.CA)
 		if err != nil {
