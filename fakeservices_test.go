@@ -141,6 +141,9 @@ func (n *fakeNode) UpdateWorker(_ context.Context, req *fenfav1.UpdateWorkerRequ
 		s.weight = req.GetWeight()
 	}
 	if req.Quiet != nil {
+		if s.quiet && !req.GetQuiet() {
+			s.push(&fenfav1.WorkResponse{Resumed: true})
+		}
 		s.quiet = req.GetQuiet()
 	}
 	return &fenfav1.UpdateWorkerResponse{Worker: s.worker()}, nil

@@ -320,6 +320,7 @@ func (s *fakeSession) push(resp *fenfav1.WorkResponse) {
 		m.Leases = append(m.Leases, resp.GetLeases()...)
 		m.Drain = m.GetDrain() || resp.GetDrain()
 		m.Leave = m.GetLeave() || resp.GetLeave()
+		m.Resumed = m.GetResumed() || resp.GetResumed()
 	} else {
 		s.out = append(s.out, resp)
 	}

@@ -228,3 +228,34 @@ func TestAQuietWorkerFinishesAndTakesNothingUntilItResumes(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAQuietThatAPersonHasEndedStaysEnded(t *testing.T) {
+	n := startFake(t)
+	c := dial(t, n)
+	w := c.Worker(WorkerID("me"))
+	w.Handle("q", func(context.Context, *Task) error { return nil })
+	w.Quiet()
+	stop := work(t, w)
+	n.await("it is quiet", func() bool {
+		for s := range n.sessions {
+			return s.quiet
+		}
+		return false
+	})
+	if _, err := c.SetWorkerQuiet(t.Context(), "me", false); err != nil {
+		t.Fatal(err)
+	}
+	for w.quiet.Load() {
+		if t.Context().Err() != nil {
+			t.Fatal("the worker does not hear of it")
+		}
+	}
+	n.stop()
+	n.start()
+	task := NewTask("q", nil)
+	submit(t, c, task)
+	n.awaitState(task, done)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -222,6 +222,9 @@ func (s *session) receiver(first *fenfav1.WorkResponse) {
 			s.verdict(v)
 		}
 		s.take(resp.GetLeases())
+		if resp.GetResumed() {
+			s.resumed()
+		}
 		if resp.GetLeave() {
 			s.sentAway.Store(true)
 		}
@@ -234,6 +237,14 @@ func (s *session) receiver(first *fenfav1.WorkResponse) {
 			return
 		}
 	}
+}
+
+// resumed ends the worker's quiet, because a person has ended it at the node.
+func (s *session) resumed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worker.quiet.Store(false)
+	s.toldQuiet = false
 }
 
 // end takes all leases back: their tasks go to somebody else now.

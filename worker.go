@@ -148,7 +148,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// Quiet makes the worker take nothing new, until Resume. It stays connected and
+// Quiet makes the worker take nothing new, until Resume, or until a person ends it at
+// the node. It stays connected and
 // finishes what it has been handed. It returns at once; tasks that are on their way
 // already still come. It can be called at any time, and also before Run.
 func (w *Worker) Quiet() { w.setQuiet(true) }

@@ -14,16 +14,17 @@ type Batch struct {
 	Verdicts []task.Verdict
 	Drain    bool // the node wants the worker to finish and go elsewhere; said once
 	Leave    bool // together with Drain: and not to connect again
+	Resumed  bool // a person has ended the worker's own quiet
 }
 
 // reset drops the contents and keeps the room.
 func (b *Batch) reset() {
 	clear(b.Leases)
 	clear(b.Verdicts)
-	b.Leases, b.Verdicts, b.Drain, b.Leave = b.Leases[:0], b.Verdicts[:0], false, false
+	*b = Batch{Leases: b.Leases[:0], Verdicts: b.Verdicts[:0]}
 }
 
-func (b *Batch) empty() bool { return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain }
+func (b *Batch) empty() bool { return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain && !b.Resumed }
 
 // outgoing gathers what goes to one worker until its stream takes it.
 type outgoing struct {
@@ -76,6 +77,14 @@ func (o *outgoing) askDrain(leave bool) {
 	o.mu.Lock()
 	o.batch.Drain = true
 	o.batch.Leave = o.batch.Leave || leave
+	o.mu.Unlock()
+	o.signal()
+}
+
+// tellResumed tells the worker that its own quiet has ended.
+func (o *outgoing) tellResumed() {
+	o.mu.Lock()
+	o.batch.Resumed = true
 	o.mu.Unlock()
 	o.signal()
 }

@@ -34,7 +34,10 @@ func (d *Dispatcher) SetQuiet(id string, quiet bool) (Worker, error) {
 	return d.steer(id, func(s *Session) {
 		r := d.recordOf(id)
 		s.record, r.quiet = r, quiet
-		s.quiet = s.quiet && quiet
+		if s.quiet && !quiet {
+			s.quiet = false
+			s.out.tellResumed() // Else it would come quiet when it connects again.
+		}
 	})
 }
 

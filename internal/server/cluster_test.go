@@ -127,6 +127,14 @@ func TestWhatAWorkerSaysOfItselfCounts(t *testing.T) {
 	say(t, stream, &fenfav1.WorkRequest{Heartbeat: true})
 	say(t, stream, &fenfav1.WorkRequest{Prefetch: new(uint32(1))})
 	h.awaitWorker(t, "still quiet", func(w dispatch.Worker) bool { return w.State == dispatch.StateQuiet && w.Prefetch == 1 })
+	if _, err := h.workers.SetQuiet("w1", false); err != nil {
+		t.Fatal(err)
+	}
+	if resp := hear(t, stream); !resp.GetResumed() || resp.GetDrain() {
+		t.Errorf("the worker hears %v, want that it is not quiet any more", resp)
+	}
+	say(t, stream, &fenfav1.WorkRequest{Quiet: new(true)})
+	h.awaitWorker(t, "quiet again", func(w dispatch.Worker) bool { return w.State == dispatch.StateQuiet })
 	say(t, stream, &fenfav1.WorkRequest{Quiet: new(false), Prefetch: new(uint32(1 << 31))})
 	h.awaitWorker(t, "active", func(w dispatch.Worker) bool { return w.State == dispatch.StateActive && w.Prefetch == 4 })
 }

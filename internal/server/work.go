@@ -144,7 +144,7 @@ func sessionEnd(reason error) error {
 
 // send sends a batch as few messages of about a megabyte.
 func send(stream workStream, b *dispatch.Batch) error {
-	resp := &fenfav1.WorkResponse{Drain: b.Drain, Leave: b.Leave}
+	resp := &fenfav1.WorkResponse{Drain: b.Drain, Leave: b.Leave, Resumed: b.Resumed}
 	size := 0
 	flush := func(n int) error {
 		if size += n; size < messageBytes {
@@ -173,7 +173,7 @@ func send(stream workStream, b *dispatch.Batch) error {
 			return err
 		}
 	}
-	if size > 0 || resp.GetDrain() {
+	if size > 0 || resp.GetDrain() || resp.GetResumed() {
 		return stream.Send(resp)
 	}
 	return nil

@@ -693,7 +693,9 @@ type WorkResponse struct {
 	// connects again, to this node or to another.
 	Drain bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
 	// The node sends this worker away: it drains and does not connect again.
-	Leave         bool `protobuf:"varint,5,opt,name=leave,proto3" json:"leave,omitempty"`
+	Leave bool `protobuf:"varint,5,opt,name=leave,proto3" json:"leave,omitempty"`
+	// A person has ended the quiet that the worker had asked for: it wants tasks again.
+	Resumed       bool `protobuf:"varint,6,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -759,6 +761,13 @@ func (x *WorkResponse) GetDrain() bool {
 func (x *WorkResponse) GetLeave() bool {
 	if x != nil {
 		return x.Leave
+	}
+	return false
+}
+
+func (x *WorkResponse) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
 	}
 	return false
 }
@@ -1065,13 +1074,14 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x18\n" +
-	"\achained\x18\x04 \x01(\bR\achained\"\xbf\x01\n" +
+	"\achained\x18\x04 \x01(\bR\achained\"\xd9\x01\n" +
 	"\fWorkResponse\x12+\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.fenfa.v1.WelcomeR\awelcome\x12'\n" +
 	"\x06leases\x18\x02 \x03(\v2\x0f.fenfa.v1.LeaseR\x06leases\x12-\n" +
 	"\bverdicts\x18\x03 \x03(\v2\x11.fenfa.v1.VerdictR\bverdicts\x12\x14\n" +
 	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x14\n" +
-	"\x05leave\x18\x05 \x01(\bR\x05leave\"\x81\x01\n" +
+	"\x05leave\x18\x05 \x01(\bR\x05leave\x12\x18\n" +
+	"\aresumed\x18\x06 \x01(\bR\aresumed\"\x81\x01\n" +
 	"\aWelcome\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12H\n" +
