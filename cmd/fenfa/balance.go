@@ -128,6 +128,11 @@ func checkSimulation(cmd *cobra.Command, cfg *simulate.Config, slow, file string
 		}
 		cfg.Slow, cfg.SlowFactor = n, by
 	}
+	return checkChart(file)
+}
+
+// checkChart refuses a file that a chart cannot be written into.
+func checkChart(file string) error {
 	if kind := filepath.Ext(file); file != "" && !strings.EqualFold(kind, ".svg") {
 		return usagef("--chart is %q: charts are SVG, want a file that ends in .svg", file)
 	}

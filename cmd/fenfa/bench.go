@@ -11,17 +11,19 @@ import (
 
 	"github.com/fenfa/fenfa/internal/bench"
 	"github.com/fenfa/fenfa/internal/spell"
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 func newBench() *cobra.Command {
 	var cfg bench.Config
 	var runs int
 	var benchfmt bool
+	var file string
 	cmd := &cobra.Command{
 		Use: "bench NAME", Short: "Measure a node on this machine",
 		Long: `Measure a node on this machine: it runs in a process of its own, durable as always, with
-the client and the workers in this process, over loopback. In busy, slow and skew the
-workers are processes of their own, and their handlers wait for a fixed time.
+the client and the workers in this process, over loopback. In busy, slow, skew and churn
+the workers are processes of their own, and their handlers wait for a fixed time.
 
   limit    what the storage engine does at most on this disk, without fenfa
   drain    producers and workers at once: tasks a second, the whole way
@@ -32,6 +34,7 @@ workers are processes of their own, and their handlers wait for a fixed time.
   busy     the share of their time that slots are busy while there is always work
   slow     what one worker that is ten times slower costs under a --policy
   skew     what skewed keys cost: the balance of workers, the latency of other keys
+  churn    what each worker does while workers come, die and freeze
 
 docs/benchmarks.md says what each number means.`,
 		Example: "  fenfa bench drain --with-limit\n  fenfa bench paced --rate 20000 --json\n  fenfa bench submit --runs 10 --benchfmt >old.txt",
@@ -43,21 +46,9 @@ docs/benchmarks.md says what each number means.`,
 		},
 	}
 	out := outputFlags(cmd)
+	benchFlags(cmd, &cfg)
 	f := cmd.Flags()
-	f.IntVar(&cfg.Tasks, "tasks", 0, "tasks in all (default: by benchmark)")
-	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced, busy, slow, skew: how long to submit, instead of --tasks")
-	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000)")
-	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
-	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
-	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")
-	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions (default: by benchmark)")
-	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
-	f.StringVar(&cfg.Policy, "policy", "", "busy, slow, skew: balancing policy (default: least_inflight; skew: consistent_hash)")
-	f.DurationVar(&cfg.Service, "service", 0, "busy, slow, skew: how long a handler takes (default: by benchmark)")
-	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 8)")
-	f.StringVar(&cfg.Dir, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
-	f.BoolVar(&cfg.WithLimit, "with-limit", false, "drain, hot: measure limit too, on the same disk, and give the ratio")
-	f.BoolVar(&cfg.Compare, "compare", false, "backlog: drain a small backlog first, and give the ratio")
+	f.StringVar(&file, "chart", "", "slow, churn: draw the results into this file, as SVG")
 	f.IntVar(&runs, "runs", 1, "how often to run it")
 	f.BoolVar(&benchfmt, "benchfmt", false, "write the Go benchmark format, for benchstat")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -68,6 +59,12 @@ docs/benchmarks.md says what each number means.`,
 		if runs < 1 || runs > 1000 {
 			return usagef("--runs is %d: want 1 to 1000", runs)
 		}
+		if err := checkChart(file); err != nil {
+			return err
+		}
+		if file != "" && !bench.Drawable(cfg.Name) {
+			return usagef("--chart is for slow and churn: %s has nothing to draw", cfg.Name)
+		}
 		var err error
 		if cfg.Binary, err = os.Executable(); err != nil {
 			return fmt.Errorf("find own binary: %w", err)
@@ -76,32 +73,63 @@ docs/benchmarks.md says what each number means.`,
 		if out.json {
 			cfg.Log = io.Discard
 		}
-		for range runs {
-			if err := runBench(cmd, cfg, out, benchfmt); err != nil {
-				return err
+		policies := []string{cfg.Policy}
+		if cfg.Policy == everyPolicy {
+			policies = task.BalancePolicies()
+		}
+		var results []*bench.Result
+		for _, cfg.Policy = range policies {
+			for range runs {
+				result, err := runBench(cmd, cfg, out, benchfmt)
+				if err != nil {
+					return err
+				}
+				results = append(results, result)
 			}
 		}
-		return nil
+		if file == "" {
+			return nil
+		}
+		return writeChart(file, bench.Charts(results))
 	}
 	return cmd
 }
 
-func runBench(cmd *cobra.Command, cfg bench.Config, out *output, benchfmt bool) error {
+// benchFlags adds a flag for each setting of a benchmark.
+func benchFlags(cmd *cobra.Command, cfg *bench.Config) {
+	f := cmd.Flags()
+	f.IntVar(&cfg.Tasks, "tasks", 0, "tasks in all (default: by benchmark)")
+	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced, busy, slow, skew, churn: how long to submit, instead of --tasks")
+	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000)")
+	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
+	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
+	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")
+	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions (default: by benchmark)")
+	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
+	f.StringVar(&cfg.Policy, "policy", "", "busy, slow, skew, churn: balancing policy, or all, one after another (default: least_inflight; skew: consistent_hash)")
+	f.DurationVar(&cfg.Service, "service", 0, "busy, slow, skew, churn: how long a handler takes (default: by benchmark)")
+	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 8)")
+	f.StringVar(&cfg.Dir, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
+	f.BoolVar(&cfg.WithLimit, "with-limit", false, "drain, hot: measure limit too, on the same disk, and give the ratio")
+	f.BoolVar(&cfg.Compare, "compare", false, "backlog: drain a small backlog first, and give the ratio")
+}
+
+func runBench(cmd *cobra.Command, cfg bench.Config, out *output, benchfmt bool) (*bench.Result, error) {
 	result, err := bench.Run(cmd.Context(), cfg)
 	if wrong, ok := errors.AsType[*bench.ConfigError](err); ok {
 		fault := usagef("%w", wrong)
 		if near, ok := spell.Nearest(cfg.Name, bench.Names()); ok && near != cfg.Name {
-			return fault.withHint("did you mean `fenfa bench %s`?", near)
+			return nil, fault.withHint("did you mean `fenfa bench %s`?", near)
 		}
-		return fault
+		return nil, fault
 	}
 	if wrong, ok := errors.AsType[*bench.VerifyError](err); ok {
-		return failuref(exitCheck, "%w", wrong)
+		return nil, failuref(exitCheck, "%w", wrong)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return out.write(cmd, result, func(w io.Writer) {
+	return result, out.write(cmd, result, func(w io.Writer) {
 		if benchfmt {
 			result.WriteBenchfmt(w)
 			return

@@ -17,7 +17,7 @@ import (
 // fleet is a rig whose workers are processes of their own.
 type fleet struct {
 	*rig
-	processes []*child.Process
+	processes []*child.Process // by number, nil where it was ended
 	reports   []string
 }
 
@@ -26,26 +26,34 @@ type fleet struct {
 func (r *rig) hire(ctx context.Context, slow int) (*fleet, error) {
 	f := &fleet{rig: r}
 	for n := range r.cfg.Workers {
-		id := fmt.Sprintf("bench-%d", n+1)
-		report := filepath.Join(r.cfg.Dir, id+".json")
 		service := r.cfg.Service
 		if n == 0 {
 			service *= time.Duration(slow)
 		}
-		process, err := child.Start(child.Config{Path: r.cfg.Binary, Args: []string{
-			WorkerCommand, "--addr", r.node.Addr(), "--id", id, "--concurrency", strconv.Itoa(r.cfg.Concurrency),
-			"--service", service.String(), "--lines", strconv.Itoa(r.cfg.Lines),
-			"--epoch", strconv.FormatInt(r.epoch.UnixNano(), 10), "--report", report,
-		}})
-		if err != nil {
+		if err := f.start(service); err != nil {
 			return nil, errors.Join(err, f.dismiss())
 		}
-		f.processes, f.reports = append(f.processes, process), append(f.reports, report)
 	}
 	if err := f.assemble(ctx); err != nil {
 		return nil, errors.Join(err, f.dismiss())
 	}
 	return f, nil
+}
+
+// start starts one more worker process.
+func (f *fleet) start(service time.Duration) error {
+	id := fmt.Sprintf("bench-%d", len(f.processes)+1)
+	report := filepath.Join(f.cfg.Dir, id+".json")
+	process, err := child.Start(child.Config{Path: f.cfg.Binary, Args: []string{
+		WorkerCommand, "--addr", f.node.Addr(), "--id", id, "--concurrency", strconv.Itoa(f.cfg.Concurrency),
+		"--service", service.String(), "--lines", strconv.Itoa(f.cfg.Lines),
+		"--epoch", strconv.FormatInt(f.epoch.UnixNano(), 10), "--report", report,
+	}})
+	if err != nil {
+		return err
+	}
+	f.processes, f.reports = append(f.processes, process), append(f.reports, report)
+	return nil
 }
 
 // assemble waits until the node knows all workers.
@@ -70,7 +78,9 @@ func (f *fleet) assemble(ctx context.Context) error {
 func (f *fleet) dismiss() error {
 	var errs []error
 	for _, p := range f.processes {
-		errs = append(errs, p.Stop(stopPatience))
+		if p != nil {
+			errs = append(errs, p.Stop(stopPatience))
+		}
 	}
 	f.processes = nil
 	return errors.Join(errs...)

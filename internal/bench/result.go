@@ -56,7 +56,21 @@ type Result struct {
 	EmptyPerS      *float64 `json:"empty_per_s,omitempty"`     // backlog: drain of a small backlog
 	DrainRatio     *float64 `json:"drain_ratio,omitempty"`     // backlog: tasks_per_s / empty_per_s
 
+	Curves []Curve `json:"curves,omitempty"` // churn: one for each worker
+
 	Settings Settings `json:"settings"`
+}
+
+// Curve is what one worker did over time.
+type Curve struct {
+	Worker string  `json:"worker"`
+	Points []Point `json:"points"`
+}
+
+// Point is the rate of a worker at a moment since the load began.
+type Point struct {
+	Seconds float64 `json:"s"`
+	PerS    float64 `json:"tasks_per_s"`
 }
 
 // Settings is how a benchmark was run.
@@ -70,8 +84,11 @@ type Settings struct {
 	Workers     int    `json:"workers,omitempty"`
 	Concurrency int    `json:"concurrency,omitempty"`
 	Rate        int    `json:"rate,omitempty"`
-	CPUs        int    `json:"cpus"`
-	Go          string `json:"go"`
+
+	Seconds float64 `json:"duration_s,omitempty"`
+
+	CPUs int    `json:"cpus"`
+	Go   string `json:"go"`
 }
 
 // Spread is a distribution of durations, in milliseconds.
@@ -83,7 +100,7 @@ func settingsOf(c Config) Settings {
 		service = c.Service.String()
 	}
 	return Settings{
-		Policy: c.Policy, Service: service, Lines: c.Lines,
+		Policy: c.Policy, Service: service, Lines: c.Lines, Seconds: c.Duration.Seconds(),
 		Payload: c.Payload, Producers: c.Producers, Batch: c.Batch, Workers: c.Workers, Concurrency: c.Concurrency, Rate: c.Rate,
 		CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}

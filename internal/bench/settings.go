@@ -21,8 +21,8 @@ type Config struct {
 	Batch       int           // tasks in one submit call, where a benchmark submits in batches
 	Workers     int           // worker sessions
 	Concurrency int           // handlers at a time in each
-	Policy      string        // busy, slow, skew: balancing policy of the queue
-	Service     time.Duration // busy, slow, skew: what a handler takes
+	Policy      string        // busy, slow, skew, churn: balancing policy of the queue
+	Service     time.Duration // busy, slow, skew, churn: what a handler takes
 	Lines       int           // slow: tasks that a worker serves at a time, whatever its slots
 	Dir         string        // where the node's data goes; default: a temporary directory
 	WithLimit   bool          // drain, hot: measure limit first, on the same disk
@@ -47,7 +47,7 @@ func configErrorf(format string, args ...any) error {
 
 // Names returns the benchmarks there are.
 func Names() []string {
-	return []string{"limit", "drain", "submit", "paced", "hot", "backlog", "busy", "slow", "skew"}
+	return []string{"limit", "drain", "submit", "paced", "hot", "backlog", "busy", "slow", "skew", "churn"}
 }
 
 // defaults returns the settings of a benchmark that were not given. They suit a
@@ -75,6 +75,9 @@ func defaults(name string) Config {
 	case "skew":
 		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 8*time.Second, 4, 50, time.Millisecond, task.BalanceConsistentHash
 		c.Rate, c.Batch = 5_000, 1
+	case "churn":
+		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 30*time.Second, 4, 16, 5*time.Millisecond, task.BalanceLeastInflight
+		c.Rate, c.Batch = 3_000, 1
 	}
 	return c
 }
@@ -117,7 +120,9 @@ func (c Config) withDefaults() (Config, error) {
 // workers are processes of their own, whose handlers take time.
 func timed(name string) bool { return name == "submit" || name == "paced" || fleets(name) }
 
-func fleets(name string) bool { return name == "busy" || name == "slow" || name == "skew" }
+func fleets(name string) bool {
+	return slices.Contains([]string{"busy", "slow", "skew", "churn"}, name)
+}
 
 func (c Config) validate() error {
 	for _, v := range []struct {
@@ -147,13 +152,15 @@ func (c Config) validate() error {
 	case c.Tasks > 0 && fleets(c.Name):
 		return configErrorf("%s ends after a duration, not after tasks", c.Name)
 	case c.Policy != "" && !fleets(c.Name):
-		return configErrorf("%s has no policy: busy, slow and skew have", c.Name)
+		return configErrorf("%s has no policy: busy, slow, skew and churn have", c.Name)
+	case c.Name == "churn" && c.Workers < leastChurn:
+		return configErrorf("churn needs %d workers or more: some of them end", leastChurn)
 	case c.Policy != "" && !slices.Contains(task.BalancePolicies(), c.Policy):
 		return configErrorf("policy %q is not known: want one of %s", c.Policy, strings.Join(task.BalancePolicies(), ", "))
 	case c.Service < 0 || c.Service > time.Minute:
 		return configErrorf("service is %v: want 0 to 1m", c.Service)
 	case c.Service > 0 && !fleets(c.Name):
-		return configErrorf("the handlers of %s take no time: those of busy, slow and skew do", c.Name)
+		return configErrorf("the handlers of %s take no time: those of busy, slow, skew and churn do", c.Name)
 	case c.Binary == "" && c.Name != "limit":
 		return configErrorf("the path of the fenfa binary is not set")
 	}
