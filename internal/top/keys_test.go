@@ -2,6 +2,7 @@ package top
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,12 @@ func TestDrainAsksFirst(t *testing.T) {
 	if foot := lineWith(t, m, "y/n"); !strings.Contains(foot.String(), "drain worker web-2?") || styleOf(t, foot, "drain") != StyleWarn {
 		t.Errorf("it asks %q", foot.String())
 	}
-	// While it asks the order changes: the answer is about what was asked.
+	// While it asks the order changes and the worker leaves: the answer is about what
+	// was asked.
 	m.workers.sortBy(1, 80)
+	s := someNode(2)
+	s.Workers = slices.DeleteFunc(s.Workers, func(w Worker) bool { return w.ID == "web-2" })
+	m.Update(s)
 	if c := press(m, "y"); c != (Command{Kind: CommandDrain, Worker: "web-2"}) {
 		t.Errorf("y gives %+v", c)
 	}
