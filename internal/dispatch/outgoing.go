@@ -24,7 +24,9 @@ func (b *Batch) reset() {
 	*b = Batch{Leases: b.Leases[:0], Verdicts: b.Verdicts[:0]}
 }
 
-func (b *Batch) empty() bool { return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain && !b.Resumed }
+func (b *Batch) empty() bool {
+	return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain && !b.Resumed
+}
 
 // outgoing gathers what goes to one worker until its stream takes it.
 type outgoing struct {
