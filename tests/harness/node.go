@@ -77,9 +77,14 @@ func (n *Node) AwaitReady() {
 			n.t.Fatalf("the node ended with code %d before it was ready:\n%s", n.Code(), n.Tail())
 		default:
 		}
-		_, err := n.get(ctx, "/readyz")
-		return err == nil
+		return n.Ready(ctx)
 	})
+}
+
+// Ready reports whether the node says that it is ready.
+func (n *Node) Ready(ctx context.Context) bool {
+	_, err := n.get(ctx, "/readyz")
+	return err == nil
 }
 
 // Metrics returns what the node says at /metrics.

@@ -1,5 +1,5 @@
 // Package robustness drives the real binary through what goes wrong in the
-// field: kill -9 of the node and of workers, a worker that freezes past its
+// field: kill -9 of the node, of workers and of a RabbitMQ server that is the broker, a worker that freezes past its
 // lease, a full disk, a port in use, a data directory that is locked, newer or
 // not fenfa's at all. The history of every run goes through the history checker
 // (internal/history), whose facts come from the submitters' own lists of
@@ -10,5 +10,6 @@
 // runs the handler until it is told to stop.
 //
 // FENFA_KILLS sets how often the node is killed (default 10), FENFA_DURATION for
-// how long instead; make robustness sets both.
+// how long instead, FENFA_BROKER_KILLS how often node and broker are (default 3);
+// make robustness sets all three.
 package robustness

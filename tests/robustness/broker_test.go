@@ -1,0 +1,143 @@
+package robustness
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker/rabbitmq/rabbitmqtest"
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
+	"github.com/fenfa/fenfa/tests/harness"
+)
+
+// defaultBrokerKills is how many rounds there are unless FENFA_BROKER_KILLS says so.
+const defaultBrokerKills = 3
+
+// pair is a node and the broker that it uses.
+type pair struct {
+	t      *testing.T
+	node   *harness.Node
+	broker *rabbitmqserver.Node
+}
+
+// TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled kills the node, its RabbitMQ
+// server, or both, at random moments under load and in random order, starts them
+// again, and checks the history of all that was confirmed.
+func TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled(t *testing.T) {
+	cluster := rabbitmqtest.Private(t, rabbitmqserver.Config{})
+	p := &pair{t: t, broker: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
+	p.node.Start()
+	client := p.node.Dial()
+	configure(t, client)
+	startWorker(t, p.node.GRPC, "worker-1")
+	startWorker(t, p.node.GRPC, "worker-2")
+	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku"}
+	stop := load.start()
+
+	seed := rand.Uint64()
+	moments := rand.New(rand.NewPCG(seed, 0))
+	kinds := []struct {
+		name string
+		kill func(gap time.Duration)
+	}{{"node", p.killNode}, {"broker", p.killBroker}, {"node, then broker", p.killBoth}, {"broker, then node", p.killBothBrokerFirst}}
+	rounds := brokerKills(t)
+	for round := range rounds {
+		between := time.Duration(moments.Int64N(int64(time.Second)))
+		gap := time.Duration(moments.Int64N(int64(200 * time.Millisecond)))
+		<-time.After(between)
+		// The first rounds take one kind each, so that a short run sees all.
+		kind := (round + int(seed%4)) % len(kinds)
+		if round >= len(kinds) {
+			kind = moments.IntN(len(kinds))
+		}
+		began := time.Now()
+		kinds[kind].kill(gap)
+		p.node.AwaitReady()
+		t.Logf("round %d: %s, ready after %v, %d orders confirmed", round+1, kinds[kind].name, time.Since(began).Round(time.Millisecond), load.confirmed())
+		if t.Failed() {
+			break
+		}
+	}
+	stop()
+	t.Logf("%d rounds with seed %d, %d orders confirmed", rounds, seed, load.confirmed())
+	check(t, client, load.submissions)
+}
+
+func (p *pair) killNode(time.Duration) {
+	p.node.Kill()
+	p.node.Launch()
+}
+
+func (p *pair) killBroker(gap time.Duration) {
+	p.stopBroker()
+	<-time.After(gap)
+	p.startBroker()
+}
+
+// killBoth leaves the node, for a moment, with a broker that it cannot know to be
+// dead, and starts it while the broker is away.
+func (p *pair) killBoth(gap time.Duration) {
+	p.node.Kill()
+	<-time.After(gap)
+	p.stopBroker()
+	p.node.Launch()
+	p.startBroker()
+	p.revive()
+}
+
+func (p *pair) killBothBrokerFirst(gap time.Duration) {
+	p.stopBroker()
+	<-time.After(gap)
+	p.node.Kill()
+	p.startBroker()
+	p.node.Launch()
+}
+
+func (p *pair) stopBroker() {
+	p.t.Helper()
+	if err := p.broker.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *pair) startBroker() {
+	p.t.Helper()
+	if err := p.broker.Start(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// revive starts the node once more if it gave up because it found no broker, as
+// whatever looks after services would.
+func (p *pair) revive() {
+	p.t.Helper()
+	harness.Await(p.t, "the node is ready, or gave up", func(ctx context.Context) bool {
+		select {
+		case <-p.node.Done():
+			return true
+		default:
+			return p.node.Ready(ctx)
+		}
+	})
+	select {
+	case <-p.node.Done():
+		p.node.Launch()
+	default:
+	}
+}
+
+func brokerKills(t *testing.T) int {
+	t.Helper()
+	s := os.Getenv("FENFA_BROKER_KILLS")
+	if s == "" {
+		return defaultBrokerKills
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("read FENFA_BROKER_KILLS: %v", err)
+	}
+	return n
+}
