@@ -42,7 +42,8 @@ func TestRatesAreDifferencesOfCounters(t *testing.T) {
 		},
 		"moving out of the schedule is neither in nor out": {
 			at(0, noon, Queue{Scheduled: 7, Parked: 3}, Worker{}), at(1, noon, Queue{Backlog: 10}, Worker{}),
-			Rates{Known: true}, Rates{Known: true},
+			Rates{Known: true},
+			Rates{Known: true},
 		},
 		"less is here than ended": {
 			at(0, noon, Queue{Backlog: 10, DoneTotal: 0}, Worker{}), at(1, noon, Queue{Backlog: 0, DoneTotal: 8}, Worker{}),
