@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq/rabbitmqtest"
 	"github.com/fenfa/fenfa/internal/rabbitmqserver"
@@ -44,6 +45,7 @@ func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	cfg := config(t)
 	cfg.Endpoints = cluster.Endpoints()
 	cfg.Replicas = 3
+	cfg.Timeout = 5 * time.Second
 	l := startLoad(t, connect(t, cfg), 3)
 	var dead *rabbitmqserver.Node
 	for kill := range kills(t, 1) {

@@ -19,6 +19,7 @@ const (
 	DefaultConnections = 2
 	DefaultLanes       = 8
 	DefaultInFlight    = 8192
+	DefaultReadAhead   = 8 << 20
 	DefaultPrefetch    = 5120
 	DefaultTimeout     = 15 * time.Second
 	DefaultHeartbeat   = 5 * time.Second
@@ -62,6 +63,10 @@ type Config struct {
 	// be lowered while messages wait: the server puts what a reader gives back behind
 	// what was given back before and that reader had no room for.
 	Prefetch int
+	// ReadAhead bounds, in bytes, what a reader has received and not handed out: one
+	// that exceeds it gets a connection of its own, which is not read while it has too
+	// much. Default 8 MiB, about twice the window of a partition.
+	ReadAhead int
 	// Timeout bounds each call whose context ends later or never; default 15 s.
 	Timeout time.Duration
 	// Heartbeat is how often a quiet connection shows that it lives; one that is
@@ -93,6 +98,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Lanes, DefaultLanes)
 	def(&c.InFlight, DefaultInFlight)
 	def(&c.Prefetch, DefaultPrefetch)
+	def(&c.ReadAhead, DefaultReadAhead)
 	def(&c.Timeout, DefaultTimeout)
 	def(&c.Heartbeat, DefaultHeartbeat)
 	def(&c.RetryBase, DefaultRetryBase)
@@ -125,7 +131,7 @@ func (c *Config) validate() error {
 	}
 	for name, n := range map[string]int{
 		"replicas": c.Replicas, "delivery limit": c.DeliveryLimit, "connections": c.Connections, "lanes": c.Lanes,
-		"in flight": c.InFlight, "prefetch": c.Prefetch,
+		"in flight": c.InFlight, "prefetch": c.Prefetch, "read ahead": c.ReadAhead,
 	} {
 		if n < 0 {
 			return fmt.Errorf("%s is %d: it cannot be negative", name, n)

@@ -15,3 +15,13 @@ func (b *Broker) Prefix() string { return b.cfg.Prefix }
 
 // Reveal returns the password itself.
 func (s Secret) Reveal() string { return s.reveal() }
+
+// Ahead is how many bytes the reader of a log has received and not handed out.
+func (b *Broker) Ahead(queue string, partition int) int {
+	l := (*b.queues.Load())[queue].logs[partition]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reader.mu.Lock()
+	defer l.reader.mu.Unlock()
+	return l.reader.ahead
+}

@@ -243,6 +243,16 @@ func (ln *lane) send(j *job) {
 	close(j.sent)
 }
 
+// giveUp ends a channel that does not answer, unless the server said that it
+// takes nothing now.
+func (o *outlet) giveUp(b *Broker) {
+	if o.session.blocked.Load() != nil {
+		return
+	}
+	b.cfg.Logger.Warn("channel is given up, it does not confirm", "endpoint", o.session.endpoint, "timeout", b.cfg.Timeout)
+	_ = o.ch.Close()
+}
+
 // collect takes in what came back and returns how many there were ever.
 func (o *outlet) collect() int {
 	o.mu.Lock()

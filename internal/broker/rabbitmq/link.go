@@ -36,6 +36,7 @@ type link struct {
 // session is one connection, from its handshake to its end.
 type session struct {
 	conn     *amqp.Connection
+	stream   *stream // below conn
 	endpoint string
 	down     chan struct{} // closed when the connection has ended
 	cause    error         // why; set before down is closed
@@ -176,7 +177,8 @@ func (l *link) connect(ctx context.Context, endpoint string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	gathering := newStream(conn)
+	const silent = 3 // heartbeats
+	gathering := newStream(conn, silent*cfg.Heartbeat)
 	// The client cannot be cancelled, but what it waits for can be cut off.
 	stop := context.AfterFunc(ctx, func() { _ = gathering.Close() })
 	defer stop()
@@ -188,7 +190,7 @@ func (l *link) connect(ctx context.Context, endpoint string) (*session, error) {
 		_ = gathering.Close()
 		return nil, err
 	}
-	return &session{conn: c, endpoint: endpoint, down: make(chan struct{})}, nil
+	return &session{conn: c, stream: gathering, endpoint: endpoint, down: make(chan struct{})}, nil
 }
 
 // handshakeTimeout bounds one attempt to connect to one endpoint.

@@ -49,9 +49,9 @@ func startLoad(t *testing.T, b *rabbitmq.Broker, partitions int) *load {
 	if err := b.Declare(t.Context(), broker.Declaration{Queue: queue, Partitions: partitions}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), hardTimeout)
-	t.Cleanup(cancel)
+	ctx := t.Context()
 	publishing, stop := context.WithCancel(ctx)
+	t.Cleanup(stop)
 	l.stop = stop
 	for p := range publishers {
 		l.publish.Go(func() { l.publisher(publishing, p) })

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/task"
@@ -274,12 +275,24 @@ func (p *publication) unknown(err error) {
 }
 
 // abandon leaves a job to itself: its messages count as in flight until the
-// server answers or the channel ends.
+// server answers or the channel ends. A channel that has no answer for the whole
+// timeout is given up: after a change of leaders the server may have forgotten to
+// tell it, and another channel asks anew.
 func (p *publication) abandon(ln *lane, j *job) {
 	p.b.tasks.Go(func() {
 		<-j.sent
+		timer := time.NewTimer(p.b.cfg.Timeout)
+		defer timer.Stop()
 		for _, confirm := range j.confirms {
-			<-confirm.Done()
+			for waits := true; waits; {
+				select {
+				case <-confirm.Done():
+					waits = false
+				case <-timer.C:
+					timer.Reset(p.b.cfg.Timeout)
+					j.out.giveUp(p.b)
+				}
+			}
 		}
 		ln.release(len(j.confirms))
 	})

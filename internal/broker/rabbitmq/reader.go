@@ -27,6 +27,9 @@ type reader struct {
 	earlier map[broker.Position]*held
 	again   map[identity][]*held // those of earlier that did not come again yet
 	tasks   int64                // received and not settled
+	ahead   int                  // bytes of ready
+	alone   bool                 // link is this reader's only
+	stopped *stream              // is not read, because ahead is too much
 
 	wake  chan struct{} // something is ready
 	acks  chan struct{} // something was settled
@@ -34,6 +37,8 @@ type reader struct {
 	cause error              // why it ended
 	over  chan struct{}      // closed when it ended
 	stop  context.CancelFunc // ends what the goroutine waits for
+
+	unlink context.CancelFunc // ends link, if it is this reader's only
 }
 
 // message is a received message that was not handed out.
@@ -81,7 +86,7 @@ func newReader(b *Broker, q *queue, l *log, epoch uint64) (*reader, context.Cont
 	return &reader{
 		b: b, queue: q, log: l, link: b.readers[l.part%len(b.readers)], epoch: epoch,
 		window: newWindow(), earlier: map[broker.Position]*held{}, again: map[identity][]*held{},
-		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), over: make(chan struct{}), stop: stop,
+		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), over: make(chan struct{}), stop: stop, unlink: func() {},
 	}, life
 }
 
@@ -173,10 +178,21 @@ func (r *reader) handOut(limit broker.Limit) []broker.Delivery {
 		r.window.at(m.tag).state = isGiven
 	}
 	clear(r.ready[:n])
+	if r.ahead -= size; r.ahead <= r.b.cfg.ReadAhead/2 {
+		r.readOn()
+	}
 	if r.ready = r.ready[n:]; len(r.ready) == 0 {
 		r.ready = nil
 	}
 	return out
+}
+
+// readOn ends a stop of reading; mu is held.
+func (r *reader) readOn() {
+	if r.stopped != nil {
+		r.stopped.resumeReading()
+		r.stopped = nil
+	}
 }
 
 // Settle implements broker.Reader. Positions that were settled before, or that

@@ -183,3 +183,48 @@ func TestAFrozenServerDoesNotKeepTheBrokerFromClosing(t *testing.T) {
 		t.Error("the server cannot have answered")
 	}
 }
+
+func TestAReaderKeepsLittleOfLargeMessages(t *testing.T) {
+	cfg := config(t)
+	cfg.ReadAhead = 256 << 10
+	b := connect(t, cfg)
+	declare(t, b, broker.Declaration{})
+	var batch []broker.Message
+	for n := range 600 {
+		m := message(0, n, 0)
+		if n < 400 {
+			m.Body = append(m.Body, make([]byte, 100<<10)...)
+		}
+		batch = append(batch, m)
+	}
+	if err := b.Publish(within(t), batch); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, b, 1)
+	read := func(from, to int) {
+		t.Helper()
+		for from < to {
+			ds, err := r.Next(within(t), broker.Limit{Tasks: min(3, to-from)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range ds {
+				if ds[i].ID != batch[from].ID {
+					t.Fatalf("message %d is %q", from, ds[i].Body[:10])
+				}
+				from++
+			}
+			settle(t, r, ds...)
+		}
+	}
+	read(0, 1)
+	awaitResumed(t, b, 1)
+	for at := 1; at < 400; at += 50 {
+		read(at, min(at+50, 400))
+		// What the kernel and the client hold comes in yet, and not all the rest.
+		if bytes := b.Ahead(queue, 0); bytes > 16<<20 {
+			t.Fatalf("with message %d the reader keeps %d bytes", at, bytes)
+		}
+	}
+	read(400, 600)
+}

@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"net"
 	"sync"
+	"time"
 )
 
 // maxPending bounds what waits to be written to a connection; beyond it, writers
@@ -13,8 +14,14 @@ const maxPending = 1 << 20
 // every message, and a system call for each would be most of its cost. A write
 // returns when it is queued, and waits only while too much is queued. Order is
 // kept.
+//
+// Reading can be stopped for a while: the client itself takes in whatever comes.
 type stream struct {
 	net.Conn
+	silence time.Duration // how long the other side may be silent
+
+	gate   sync.Mutex
+	closed chan struct{} // closed when reading goes on; nil: it is not stopped
 
 	mu      sync.Mutex
 	work    sync.Cond // there is something to write, or the end
@@ -25,8 +32,8 @@ type stream struct {
 	done chan struct{} // closed when the writer has ended
 }
 
-func newStream(conn net.Conn) *stream {
-	s := &stream{Conn: conn, done: make(chan struct{})}
+func newStream(conn net.Conn, silence time.Duration) *stream {
+	s := &stream{Conn: conn, silence: silence, done: make(chan struct{})}
 	s.work.L, s.room.L = &s.mu, &s.mu
 	go s.write()
 	return s
@@ -49,9 +56,43 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Read implements net.Conn.
+func (s *stream) Read(p []byte) (int, error) {
+	s.gate.Lock()
+	closed := s.closed
+	s.gate.Unlock()
+	if closed != nil {
+		<-closed
+		// What is to be read came long ago: the silence was ours.
+		if err := s.SetReadDeadline(time.Now().Add(s.silence)); err != nil {
+			return 0, err
+		}
+	}
+	return s.Conn.Read(p)
+}
+
+// stopReading lets the next Read wait until resumeReading.
+func (s *stream) stopReading() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.closed == nil {
+		s.closed = make(chan struct{})
+	}
+}
+
+func (s *stream) resumeReading() {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.closed != nil {
+		close(s.closed)
+		s.closed = nil
+	}
+}
+
 // Close implements net.Conn. What was queued and not written is dropped.
 func (s *stream) Close() error {
 	s.fail(net.ErrClosed)
+	s.resumeReading()
 	err := s.Conn.Close()
 	<-s.done
 	return err

@@ -3,14 +3,16 @@ package rabbitmq
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
+	"time"
 )
 
 func TestStreamWritesEverythingInOrder(t *testing.T) {
 	near, far := net.Pipe()
-	s := newStream(near)
+	s := newStream(near, time.Minute)
 	const n, size = 3000, 1000 // more than may be pending
 	got := make(chan []byte, 1)
 	go func() {
@@ -37,7 +39,7 @@ func TestStreamWritesEverythingInOrder(t *testing.T) {
 
 func TestStreamTellsThatTheConnectionBroke(t *testing.T) {
 	near, far := net.Pipe()
-	s := newStream(near)
+	s := newStream(near, time.Minute)
 	_ = far.Close()
 	var err error
 	for range 10 * maxPending / 1000 {
@@ -53,7 +55,7 @@ func TestStreamTellsThatTheConnectionBroke(t *testing.T) {
 
 func TestCloseOfAStreamEndsWritersThatWait(t *testing.T) {
 	near, far := net.Pipe() // nobody reads
-	s := newStream(near)
+	s := newStream(near, time.Minute)
 	ended := make(chan error, 1)
 	filling := make(chan struct{})
 	go func() {
@@ -69,6 +71,44 @@ func TestCloseOfAStreamEndsWritersThatWait(t *testing.T) {
 	_ = s.Close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
+	}
+	_ = far.Close()
+}
+
+func TestAStreamThatIsNotReadKeepsWhatComes(t *testing.T) {
+	near, far := net.Pipe()
+	s := newStream(near, time.Minute)
+	s.stopReading()
+	s.stopReading() // changes nothing
+	got := make(chan string, 1)
+	go func() {
+		text := make([]byte, 5)
+		_, err := io.ReadFull(s, text)
+		got <- fmt.Sprint(string(text), err)
+	}()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := far.Write([]byte("hello"))
+		wrote <- err
+	}()
+	select {
+	case err := <-wrote:
+		t.Errorf("it was read all the same: %v", err)
+	case text := <-got:
+		t.Errorf("it was read all the same: %s", text)
+	default:
+	}
+	s.resumeReading()
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if text := <-got; text != "hello<nil>" {
+		t.Errorf("read %s", text)
+	}
+	s.stopReading()
+	go func() { _ = s.Close() }()
+	if _, err := s.Read(make([]byte, 1)); err == nil {
+		t.Error("a closed stream can be read")
 	}
 	_ = far.Close()
 }

@@ -27,6 +27,7 @@ type subscription struct {
 
 // run subscribes, again and again, until the reader ends.
 func (r *reader) run(ctx context.Context) {
+	defer func() { r.unlink() }()
 	delay := r.b.cfg.RetryBase
 	for first := true; r.ended() == nil; first = false {
 		sub, err := r.subscribe(ctx)
@@ -42,7 +43,7 @@ func (r *reader) run(ctx context.Context) {
 			r.b.metrics.resumed.Inc()
 			r.b.fence.announce(ctx, r.log, r.epoch, false)
 		}
-		r.receive(sub)
+		r.receive(sub) //nolint:contextcheck // A link of its own ends after the reader.
 		r.suspend()
 	}
 }
@@ -99,6 +100,10 @@ func (r *reader) receive(sub *subscription) {
 				return
 			}
 			r.take(&d)
+			if r.full(sub.session.stream) && r.moves() {
+				r.leave(sub)
+				return
+			}
 		case <-r.acks:
 			if r.ack(sub, false) && later == nil {
 				later = time.After(ackDelay)
@@ -117,6 +122,9 @@ func (r *reader) receive(sub *subscription) {
 // the next reader gets what is left, in order, and not when only the subscription
 // ends.
 func (r *reader) leave(sub *subscription) {
+	r.mu.Lock()
+	r.readOn() // for the answers
+	r.mu.Unlock()
 	r.ack(sub, true)
 	// Of many acks the server keeps some back while others are on their way to the
 	// disk, and drops them with the channel. A subscription, and its end, are answered
@@ -145,7 +153,40 @@ func (r *reader) take(d *amqp.Delivery) {
 	tag := r.window.push(e)
 	r.tasks++
 	r.ready = append(r.ready, message{tag: tag, id: id, body: d.Body})
+	r.ahead += len(d.Body)
 	signal(r.wake)
+}
+
+// full reports whether too much waits to be handed out. On a connection of the
+// reader's own, that is then not read for a while.
+func (r *reader) full(s *stream) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ahead <= r.b.cfg.ReadAhead {
+		return false
+	}
+	if r.alone && r.stopped == nil {
+		s.stopReading()
+		r.stopped = s
+	}
+	return true
+}
+
+// moves gives the reader a connection of its own, unless it has one. A smaller
+// prefetch would not do: see Config.Prefetch.
+func (r *reader) moves() bool {
+	if r.alone {
+		return false
+	}
+	own := newLink(r.b, "read "+r.log.name)
+	// It outlives the reader's end by what is left to be told to the server.
+	ctx, unlink := context.WithCancel(context.Background())
+	if !r.b.spawn(func() { own.run(ctx) }) {
+		unlink()
+		return false
+	}
+	r.link, r.alone, r.unlink = own, true, unlink
+	return true
 }
 
 // takeAgain takes in a message that was handed out over an earlier channel: it
@@ -234,7 +275,8 @@ func (r *reader) suspend() {
 	r.keepOnly(again)
 	r.before += broker.Position(w.end())
 	r.window = newWindow()
-	r.ready = nil
+	r.ready, r.ahead = nil, 0
+	r.readOn()
 }
 
 // keepOnly forgets earlier messages that the server was told of.
