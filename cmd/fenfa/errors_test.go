@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/bench"
 	"github.com/fenfa/fenfa/internal/demo"
 )
 
@@ -116,8 +117,8 @@ func TestCommandLineMistakesAreExplained(t *testing.T) {
 		"state put k n --new":                                      "fenfa: say the value\n  give VALUE, or --file F, or --file - for standard input\n",
 		"state put k n --any --delete":                             "fenfa: --delete needs --version\n",
 		"state scan --limit 1001":                                  "fenfa: --limit is 1001: want 1 to 1000\n",
-		"bench":                                                    "fenfa: `fenfa bench` needs a NAME\n  one of: limit, drain, submit, paced, hot, backlog, busy, slow, skew\n",
-		"bench drian":                                              "fenfa: benchmark \"drian\" is not known: want one of limit, drain, submit, paced, hot, backlog, busy, slow, skew\n  did you mean `fenfa bench drain`?\n",
+		"bench":                                                    "fenfa: `fenfa bench` needs a NAME\n  one of: " + strings.Join(bench.Names(), ", ") + "\n",
+		"bench drian":                                              "fenfa: benchmark \"drian\" is not known: want one of " + strings.Join(bench.Names(), ", ") + "\n  did you mean `fenfa bench drain`?\n",
 		"bench drain --payload 1":                                  "fenfa: payload is 1: want 16 to 1048576\n",
 		"bench paced --tasks 1 --duration 1s":                      "fenfa: tasks and duration do not go together: one of them ends the benchmark\n",
 		"demo --orders 0":                                          "fenfa: orders is 0: want 1 to 10000000\n",
