@@ -188,6 +188,7 @@ func TestStartLatencyCountsFromWhenATaskCouldStart(t *testing.T) {
 			lease := r.one()
 			r.withhold()
 			r.answer(lease, 0, retry(time.Second))
+			r.commit()
 			r.pass(time.Second)
 		}},
 		"it waited for a person": {"keyed", func(r *rig) {
