@@ -82,7 +82,7 @@ func (c *core) settled(now time.Time, l *lane) {
 		l.halt = false
 		if l.q.OnDead == task.OnDeadHalt {
 			l.status = laneHalted
-			c.evict(now, l)
+			c.evict(now, l, 0)
 			return
 		}
 	}

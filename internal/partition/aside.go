@@ -4,12 +4,15 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
 )
 
-// evict moves all tasks of a lane that stands still into parked rows, in their
-// order, and those that are not leased out of memory.
-func (c *core) evict(now time.Time, l *lane) {
-	if l.items.len() == 0 {
+// evict moves the tasks of a lane that stands still into parked rows, in their
+// order, and those that are not leased out of memory. Without order, so many of
+// the first ones may stay.
+func (c *core) evict(now time.Time, l *lane, stay int) {
+	if l.items.len() <= stay {
 		return
 	}
 	from := uint64(math.MaxUint64)
@@ -17,8 +20,13 @@ func (c *core) evict(now time.Time, l *lane) {
 		from = l.lastRow
 	}
 	cl := l.q.classOf(&l.items.at(0).Task)
-	c.parkAll(now, l)
-	for l.items.len() > 0 {
+	if l.ordered {
+		c.parkAll(now, l)
+	}
+	for i := stay; i < l.items.len(); i++ {
+		c.park(now, l.items.at(i))
+	}
+	for l.items.len() > stay {
 		it := l.popBack()
 		from = min(from, it.seq-1)
 		c.forget(it)
@@ -42,14 +50,28 @@ func (c *core) tight(q *queue) bool {
 func (c *core) makeRoom(now time.Time) {
 	for _, q := range c.order {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && l.stuck(now) }) {
-			c.evict(now, l)
+			c.evict(now, l, 0)
 		}
-		if c.draining || !c.tight(q) || !c.roomAside(q) {
+	}
+}
+
+// relieve sets classes aside that have more tasks in memory than their workers
+// take, and fill the window that way. Those that move keep a quarter of it.
+func (c *core) relieve(now time.Time) {
+	for _, q := range c.order {
+		if since := now.Sub(q.looked); since >= 0 && since < lookInterval || !c.tight(q) || !c.roomAside(q) {
 			continue
 		}
+		q.looked = now
 		for _, cl := range q.classes {
-			if cl.stuck(now) && c.othersMove(now, q) {
-				c.setAside(now, cl)
+			switch {
+			case !cl.behind(now):
+			case cl.moves(now):
+				if c.hasRoom(q) {
+					c.setAside(now, cl, broker.Limit{Tasks: c.cfg.Window.Tasks / 4, Bytes: c.cfg.Window.Bytes / 4})
+				}
+			case q.othersMove(now, cl) || c.hasRoom(q):
+				c.setAside(now, cl, broker.Limit{})
 			}
 		}
 	}
@@ -68,13 +90,16 @@ func (c *core) roomAside(q *queue) bool {
 	return q.stats.Parked < q.MaxBacklogTasks/int64(c.cfg.Partitions)
 }
 
-// othersMove reports whether room in the window would help the queue: somebody
-// takes its tasks, or would take those that ask for nothing. Where nobody does, as
-// without any worker, the broker keeps them as well as the store, and bounds them.
-func (c *core) othersMove(now time.Time, q *queue) bool {
-	if now.Sub(q.granted) <= parkAfter {
-		return true
-	}
+// othersMove reports whether workers take tasks of another class.
+func (q *queue) othersMove(now time.Time, but *class) bool {
+	return slices.ContainsFunc(q.classes, func(cl *class) bool { return cl != but && cl.moves(now) })
+}
+
+// hasRoom reports whether a worker would take tasks of the queue that ask for
+// nothing, were there any. Where none would, as without any worker, room in the
+// window helps nobody, and the broker keeps tasks as well as the store and bounds
+// them.
+func (c *core) hasRoom(q *queue) bool {
 	if q.plain.starved {
 		return false
 	}
@@ -85,30 +110,44 @@ func (c *core) othersMove(now time.Time, q *queue) bool {
 	return ok
 }
 
-// setAside moves the tasks of a class that no worker takes into parked rows. Lanes
-// that were read back a short while ago keep their place: the worker that they were
-// read for may come.
-func (c *core) setAside(now time.Time, cl *class) {
+// setAside moves the tasks of a class into parked rows, but for the first ones up
+// to a limit, and for lanes that were read back a short while ago: the worker that
+// they were read for may come.
+func (c *core) setAside(now time.Time, cl *class, keep broker.Limit) {
 	refused := cl.refused
 	cl.refused = nil
 	for _, l := range refused {
-		if !c.leaveReady(now, cl, l) {
+		if !c.leaveReady(now, cl, l, &keep) {
 			cl.refused = append(cl.refused, l)
 		}
 	}
 	for n := cl.ready.len(); cl.starved && n > 0; n-- {
-		if l := cl.ready.popFront(); !c.leaveReady(now, cl, l) {
+		if l := cl.ready.popFront(); !c.leaveReady(now, cl, l, &keep) {
 			cl.ready.pushBack(l)
 		}
 	}
 }
 
-// leaveReady sets one lane aside, or reports false where it keeps its place.
-func (c *core) leaveReady(now time.Time, cl *class, l *lane) bool {
+// leaveReady sets one lane aside, or reports false where some of it keeps its
+// place.
+func (c *core) leaveReady(now time.Time, cl *class, l *lane, keep *broker.Limit) bool {
 	if age := now.Sub(l.readAt); age >= 0 && age <= parkAfter {
 		return false
 	}
-	c.evict(now, l)
+	stay, left := 0, *keep
+	for stay < l.items.len() && left.Tasks > 0 && l.items.at(stay).size <= left.Bytes {
+		left.Tasks--
+		left.Bytes -= l.items.at(stay).size
+		stay++
+	}
+	if l.ordered && stay < l.items.len() {
+		stay, left = 0, *keep
+	}
+	*keep = left
+	c.evict(now, l, stay)
+	if stay > 0 {
+		return false
+	}
 	l.status = laneIdle
 	if !l.fetching {
 		l.fetching = true

@@ -8,10 +8,6 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// keptClasses is how many classes a queue may have before those that nothing
-// belongs to any more are looked for.
-const keptClasses = 64
-
 // class is the tasks of one queue that ask the same of workers. Its lanes wait
 // for workers by themselves: a class whose workers are busy or missing does not
 // delay another one. A lane of a key belongs to the class of its first task.
@@ -24,8 +20,10 @@ type class struct {
 	ready   deque[*lane]
 	refused []*lane      // whose own worker is full; others may have room
 	aside   deque[*lane] // in the store, to be read when a worker has room
+	due     int          // of them, those that may be read though no worker has room
 	starved bool         // no worker has room; capacity follows
-	since   time.Time    // of the first refusal after the latest lease; zero: there was none
+	since   time.Time    // from when on lanes always waited; zero: none waits
+	granted time.Time    // when a worker took tasks the last time
 	serving bool         // in queue.turns, or served right now
 	reading bool         // in queue.readers
 }
@@ -69,7 +67,7 @@ func (q *queue) classOf(t *task.Task) *class {
 			delete(q.special, cl.own)
 			return true
 		})
-		q.sweepAt = max(keptClasses, 2*len(q.classes))
+		q.sweepAt = max(q.kept, 2*len(q.classes))
 	}
 	cl := q.newClass(t.Placement)
 	q.special[cl.own] = cl
@@ -78,13 +76,20 @@ func (q *queue) classOf(t *task.Task) *class {
 
 // used reports whether anything belongs to the class.
 func (cl *class) used() bool {
-	return cl.lanes > 0 || cl.shared.members > 0 || cl.shared.tail || cl.shared.fetching || cl.serving || cl.reading
+	return cl.lanes > 0 || cl.shared.members > 0 || cl.shared.tail
 }
 
-// stuck reports whether the class got no worker for long, though it wants one.
-func (cl *class) stuck(now time.Time) bool {
+// behind reports whether the class has had more than its workers take for long.
+func (cl *class) behind(now time.Time) bool {
 	return (cl.starved || len(cl.refused) > 0) && now.Sub(cl.since) > parkAfter
 }
+
+// moves reports whether workers take tasks of the class.
+func (cl *class) moves(now time.Time) bool { return now.Sub(cl.granted) <= parkAfter }
+
+// reads reports whether another lane may be read back: one for each lease, so that
+// none waits for ever behind newer ones, and what workers with room want.
+func (cl *class) reads() bool { return cl.aside.len() > 0 && (cl.due > 0 || !cl.starved) }
 
 // enlist gives a class its turns among the others of its queue.
 func (q *queue) enlist(cl *class) {
@@ -103,9 +108,23 @@ func (q *queue) open(cl *class) {
 	clear(cl.refused)
 	cl.refused = cl.refused[:0]
 	q.enlist(cl)
+	q.readBack(cl)
+}
+
+// readBack lets lanes of a class that are aside be read.
+func (q *queue) readBack(cl *class) {
 	if !cl.reading && cl.aside.len() > 0 {
 		cl.reading = true
 		q.readers.pushBack(cl)
+	}
+}
+
+// took notes that a worker takes tasks of a class.
+func (q *queue) took(now time.Time, cl *class) {
+	cl.granted = now
+	if cl.due < cl.aside.len() {
+		cl.due++
+		q.readBack(cl)
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	longBackoff   = 10 * time.Second       // a task without order that waits longer becomes a schedule row
 	leaseGrace    = time.Second            // beyond an attempt's timeout, before the lease is ended here
 	tickInterval  = 200 * time.Millisecond // between looks at deadlines and at stuck lanes
+	lookInterval  = 20 * time.Millisecond  // between looks at a full window while things happen
 	suspectAfter  = 3                      // deliveries after which a task is leased alone
 	maxLeaseBytes = 1 << 20                // of the tasks of one lease, unless one is larger
 	maxLeaseTasks = 512                    // of a lease without order
@@ -23,6 +24,7 @@ const (
 	schedulePage  = 256
 	maxFetches    = 4       // pages of parked rows of one queue that are on their way
 	maxBatchBytes = 4 << 20 // of a gathering batch; beyond, no new leases until it is committed
+	keptClasses   = 64      // of a queue, before those that nothing belongs to any more go away
 )
 
 // tokenBits are those of a token that count the leases of one claim; the epoch
@@ -71,6 +73,8 @@ type coreConfig struct {
 	Stored broker.Limit
 	// Page is how many parked rows are read at a time, default parkedPage.
 	Page int
+	// Classes is how many classes of a queue are kept, default keptClasses.
+	Classes int
 }
 
 func (cfg coreConfig) withDefaults() coreConfig {
@@ -79,6 +83,9 @@ func (cfg coreConfig) withDefaults() coreConfig {
 	}
 	if cfg.Page == 0 {
 		cfg.Page = parkedPage
+	}
+	if cfg.Classes == 0 {
+		cfg.Classes = keptClasses
 	}
 	return cfg
 }
@@ -340,7 +347,7 @@ func (c *core) block(now time.Time, l *lane, until time.Time) {
 	l.until = until
 	c.alarms.add(alarm{at: until, lane: l})
 	if l.stuck(now) {
-		c.evict(now, l)
+		c.evict(now, l, 0)
 	}
 }
 
@@ -356,6 +363,7 @@ func (c *core) step(now time.Time) {
 	}
 	if !c.draining {
 		c.serve(now)
+		c.relieve(now)
 	}
 	c.feed()
 	if !c.waitsForCommit() {

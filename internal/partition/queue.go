@@ -17,9 +17,10 @@ type queue struct {
 	plain   *class           // of tasks that ask nothing of workers
 	special map[task.Placement]*class
 	classes []*class // all of them, the plain one first
-	sweepAt int      // number of classes at which unused ones are looked for
+	kept    int      // of classes that nothing belongs to any more
+	sweepAt int      // number of classes at which such are looked for
 	turns   deque[*class]
-	granted time.Time    // when a worker took tasks the last time
+	looked  time.Time    // when the window was looked at the last time
 	held    broker.Limit // tasks in memory that are in the broker's log
 	freed   broker.Limit // to be given back to the reader
 	stored  broker.Limit // tasks in memory that are in schedule and parked rows
@@ -37,8 +38,8 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 	q := c.queues[settings.Name]
 	if q == nil {
 		q = &queue{
-			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class), sweepAt: keptClasses,
-			metrics: c.counts.queue(settings.Name),
+			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class),
+			kept: c.cfg.Classes, sweepAt: c.cfg.Classes, metrics: c.counts.queue(settings.Name),
 		}
 		q.plain = q.newClass(task.Placement{})
 		c.queues[settings.Name] = q

@@ -30,6 +30,9 @@ func (c *core) serveNext(now time.Time, q *queue) {
 	}
 	cl.serving = false
 	q.enlist(cl)
+	if !cl.serving && !cl.starved && len(cl.refused)+cl.aside.len() == 0 {
+		cl.since = time.Time{}
+	}
 }
 
 // refuse makes a lane wait that no worker has room for.
@@ -66,7 +69,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 	if !ok {
 		return false
 	}
-	cl.since, l.q.granted = time.Time{}, now
+	l.q.took(now, cl)
 	n := slots
 	if l.ordered {
 		n = c.batchOf(now, l, l.q.Batch)

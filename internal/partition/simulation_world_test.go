@@ -72,6 +72,7 @@ type world struct {
 	cache   int
 	stored  broker.Limit
 	page    int
+	classes int
 	serial  int
 	trace   strings.Builder
 	tally   tally
@@ -136,6 +137,7 @@ func (w *world) build() {
 		w.page, w.rows = pick(w, 1, 2, 5, 0), pick(w, 1, 2, 256)
 		w.stored = broker.Limit{Tasks: pick(w, 1, 2, 8, 4096), Bytes: pick(w, 500, 4<<20)}
 		w.cache = pick(w, 1, 1500, 0)
+		w.classes = pick(w, 1, 4, 0)
 	}
 	w.later = pick(w, 1, 2, 6, 20)
 	w.latest = w.Now()

@@ -136,6 +136,11 @@ func (c *core) fetch(l *lane) {
 		l.q.hungry.pushBack(l)
 		return
 	}
+	c.read(l)
+}
+
+// read asks for the next parked rows of a lane, as soon as they are durable.
+func (c *core) read(l *lane) {
 	l.q.fetches++
 	l.fetchSeq = l.parkedSeq
 	read := func() {
@@ -191,11 +196,8 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 // feed reads rows from the store while there is room for their tasks.
 func (c *core) feed() {
 	for _, q := range c.order {
-		for q.wanting() && q.fetches < maxFetches && !c.full(q) {
-			if l := q.nextReader(); l != nil {
-				l.fetching = false
-				c.fetch(l)
-			}
+		for q.fetches < maxFetches && !c.full(q) && c.readNext(q) {
+			q.pages++
 		}
 	}
 	if c.sched.due && !c.sched.fetching {
@@ -206,20 +208,38 @@ func (c *core) feed() {
 	}
 }
 
-// nextReader returns one of the lanes whose rows may be read: those that wait for
-// room, and those whose class has a worker again, take turns.
-func (q *queue) nextReader() *lane {
-	q.pages++
-	if q.readers.len() == 0 || q.hungry.len() > 0 && q.pages%2 == 0 {
-		return q.hungry.popFront()
+// readNext looks after one of the lanes whose rows are to be read, and reports
+// whether there was one: those that wait for room and those that are aside take
+// turns.
+func (c *core) readNext(q *queue) bool {
+	if q.pages%2 == 0 {
+		return c.readHungry(q) || c.readAside(q)
 	}
-	cl := q.readers.popFront()
-	if cl.starved || cl.aside.len() == 0 {
+	return c.readAside(q) || c.readHungry(q)
+}
+
+func (c *core) readHungry(q *queue) bool {
+	if q.hungry.len() == 0 {
+		return false
+	}
+	l := q.hungry.popFront()
+	l.fetching = false
+	c.fetch(l)
+	return true
+}
+
+func (c *core) readAside(q *queue) bool {
+	for range q.readers.len() {
+		cl := q.readers.popFront()
+		if cl.reads() {
+			cl.due = max(cl.due-1, 0)
+			q.readers.pushBack(cl)
+			c.read(cl.aside.popFront())
+			return true
+		}
 		cl.reading = false
-		return nil
 	}
-	q.readers.pushBack(cl)
-	return cl.aside.popFront()
+	return false
 }
 
 // scheduleLoaded takes the next schedule rows, in the order of their times.
