@@ -236,6 +236,24 @@ func TestAReconnectDoesNotEndAnEjectionAndANewProcessDoes(t *testing.T) {
 	b.wantEjected("after it left and came again")
 }
 
+func TestAnEjectionEndsWhileItsWorkerIsQuiet(t *testing.T) {
+	b := newBench(t)
+	sessions := map[string]*Session{}
+	for i := range 4 {
+		id := fmt.Sprint("w", i)
+		sessions[id] = b.worker(id, 1)
+	}
+	b.ill(map[string]int{"w1": 20})
+	sessions["w1"].Quiet(true)
+	b.pass(6 * time.Second)
+	b.wantEjected("while it is quiet")
+	sessions["w1"].Quiet(false)
+	b.wantEjected("when it takes tasks again")
+	if got := b.Serving("q"); got != 4 {
+		t.Errorf("%d serve", got)
+	}
+}
+
 func TestAnEjectedWorkerServesItsOtherQueues(t *testing.T) {
 	b := newBench(t)
 	for i := range 3 {

@@ -144,35 +144,28 @@ func TestPoolsThatNobodyAsksOfGoAway(t *testing.T) {
 		b.place1(n%16, q, require(fmt.Sprint("user=", n)), "")
 		b.place1(n%16, q, require(fmt.Sprint("!user", n)), "")
 	}
-	b.engine.take()
-	b.check()
-	for range 12 {
-		b.clock.Advance(time.Second)
+	// Only the first of those whom the worker meets has the slot. The others wait, and
+	// are woken one after another; none of them asks again.
+	for range 1000 {
+		b.clock.Advance(2 * round)
 		s.Heard()
-		for _, c := range b.engine.take() { // Those who are woken have nothing any more.
-			if c.what == "gone" {
-				t.Fatal("the worker is gone")
-			}
-		}
 	}
 	b.Release(s.Ref().Session, "q", partition.Use{Slots: 1})
-	waiting := 0
-	for range 400 {
-		b.clock.Advance(5 * time.Second / 2)
+	for range 1020 {
+		b.clock.Advance(2 * round)
 		s.Heard()
 	}
-	b.mu.Lock()
-	for _, q := range b.queues {
-		waiting += q.lines
+	b.pass(11 * time.Second)
+	if got := len(b.engine.woken()); got != 999 {
+		t.Errorf("%d were woken, want each that the worker meets once", got)
 	}
-	pools, seats := len(b.queues[0].pools), len(s.members[0].seats)
+	b.mu.Lock()
+	waiting, pools, seats := b.lines, len(b.queues[0].pools), len(s.members[0].seats)
 	b.mu.Unlock()
 	if waiting != 1000 || pools != 1000 || seats != 0 {
 		t.Errorf("%d wait, in %d pools with %d seats; want only those 1000 whom no worker meets", waiting, pools, seats)
 	}
 	b.check()
-	s.Leave()
-	b.engine.take()
 }
 
 func TestQueuesThatNobodyServesOrAsksOfGoAway(t *testing.T) {
@@ -265,6 +258,35 @@ func TestAHeldSlotIsNotPassedAroundByKeysOfOtherWorkers(t *testing.T) {
 	}
 	if b.assign(1, q, mine) != first {
 		t.Fatal("partition 1 lost the slot that was held for it")
+	}
+	b.check()
+}
+
+func TestAKeyThatIsRefusedWhileASlotIsHeldForAnotherIsNotForgotten(t *testing.T) {
+	b := newBench(t)
+	q := settings("q", func(q *task.Queue) {
+		q.Balance.Policy, q.Balance.Overflow = task.BalanceConsistentHash, "wait"
+	})
+	first, second := b.worker("a", 1).Ref().Session, b.worker("b", 1).Ref().Session
+	keys := map[uint64]string{}
+	for key := 0; len(keys) < 2; key++ {
+		home := b.assign(0, q, strconv.Itoa(key))
+		keys[home] = strconv.Itoa(key)
+		b.Release(home, "q", partition.Use{Slots: 1})
+	}
+	for _, key := range keys {
+		b.assign(0, q, key)
+	}
+	b.assign(1, q, keys[first])
+	b.Release(first, "q", partition.Use{Slots: 1}) // It is held for partition 1.
+	b.assign(1, q, keys[second])
+	b.engine.take()
+	b.Release(second, "q", partition.Use{Slots: 1})
+	if b.assign(1, q, keys[first]) != first {
+		t.Fatal("the held slot is gone")
+	}
+	if got := b.engine.woken(); !slices.Equal(got, []int{1}) {
+		t.Fatalf("woken %v, and the second worker has room for the other key", got)
 	}
 	b.check()
 }
