@@ -27,7 +27,7 @@ func newRoot(std streams) *cobra.Command {
 	root.AddCommand(
 		newServe(), newDemo(), newDemoWorker(), newBenchWorker(), newSubmit(), newWorker(),
 		newTask(), newQueue(), newDead(), newState(), newCluster(),
-		newTop(), newBalance(), newBench(), newVersion(), newDocs(),
+		newTop(), newBalance(), newBridge(), newBench(), newVersion(), newDocs(),
 	)
 	return root
 }

@@ -14,6 +14,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/node"},
 	{"fenfatest", "internal/bench", "internal/demo"},
+	{"internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
 	{"tests/robustness", "tests/workers"},
@@ -57,12 +58,12 @@ var bans = []ban{
 		why: "the port is enough for everyone else",
 	},
 	{
-		imported: "internal/broker/rabbitmq", only: []string{"internal/broker/all", "internal/node"},
-		why: "the port is enough for everyone else",
+		imported: "internal/broker/rabbitmq", only: []string{"internal/broker/all", "internal/node", "internal/bridge/rabbitmq", "cmd/fenfa"},
+		why: "the port is enough for everyone else, but for the bridge and its command, which reach a server in the same way",
 	},
 	{
-		imported: "github.com/rabbitmq/amqp091-go", only: []string{"internal/broker/rabbitmq", "internal/rabbitmqserver", "internal/bench"},
-		why: "no type of a vendor crosses a port; beside the driver, only what cleans up after a demo and the baseline of a benchmark speak to the server",
+		imported: "github.com/rabbitmq/amqp091-go", only: []string{"internal/broker/rabbitmq", "internal/rabbitmqserver", "internal/bench", "internal/bridge/rabbitmq"},
+		why: "no type of a vendor crosses a port; beside the driver and the bridge, only what cleans up after a demo and the baseline of a benchmark speak to the server",
 	},
 	{
 		imported: "internal/store/embedded", only: []string{"internal/store/all", "internal/node"},
@@ -115,6 +116,11 @@ var allowances = []allowance{
 			"github.com/prometheus/client_golang", "github.com/rabbitmq/amqp091-go",
 		},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
+	},
+	{
+		"internal/bridge/rabbitmq",
+		[]string{"", "internal/broker/rabbitmq", "github.com/rabbitmq/amqp091-go"},
+		"a bridge is a client of both sides and knows nothing of a node",
 	},
 	{
 		"internal/store/embedded",
