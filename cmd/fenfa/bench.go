@@ -48,6 +48,7 @@ docs/benchmarks.md says what each number means.`,
 	out := outputFlags(cmd)
 	benchFlags(cmd, &cfg)
 	f := cmd.Flags()
+	benchBroker(cmd, &cfg)
 	f.StringVar(&file, "chart", "", "slow, churn: draw the results into this file, as SVG")
 	f.IntVar(&runs, "runs", 1, "how often to run it")
 	f.BoolVar(&benchfmt, "benchfmt", false, "write the Go benchmark format, for benchstat")
@@ -93,6 +94,19 @@ docs/benchmarks.md says what each number means.`,
 		return writeChart(file, bench.Charts(results))
 	}
 	return cmd
+}
+
+// benchBroker adds the flags of the broker, which are looked at before the command
+// runs.
+func benchBroker(cmd *cobra.Command, cfg *bench.Config) {
+	broker := &brokerFlag{}
+	f := cmd.Flags()
+	f.Var(broker, "broker", "drain, submit, paced: where the node's queues are: embedded, rabbitmq (FENFA_BROKER_URL, or a private server), or rabbitmq=ADDRESS")
+	f.StringVar(&cfg.Baseline, "baseline", "", "drain on rabbitmq: measure a plain client with confirms and acks on the same server too: raw")
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		cfg.RabbitMQ, cfg.BrokerURL = broker.rabbitmq, broker.address(os.Getenv)
+		return broker.check()
+	}
 }
 
 // benchFlags adds a flag for each setting of a benchmark.

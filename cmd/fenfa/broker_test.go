@@ -33,9 +33,11 @@ func TestTheBrokerFlagNamesABroker(t *testing.T) {
 
 func TestWhatIsNoBrokerIsRefusedWithoutItsPassword(t *testing.T) {
 	for _, text := range []string{"", "kafka", "rabbitmq=http://u:pa55@h", "rabbitmq=u:pa55@h", "embedded=amqp://u:pa55@h", "amqp://u:pa55@h"} {
-		code, stdout, stderr := process(t, "", "demo", "--broker", text)
-		if code != exitUsage || !strings.Contains(stderr, "--broker") || strings.Contains(fmt.Sprint(stdout, stderr), "pa55") {
-			t.Errorf("%q: exit code %d, %s%s", text, code, stdout, stderr)
+		for _, command := range [][]string{{"demo"}, {"bench", "drain"}} {
+			code, stdout, stderr := process(t, "", append(command, "--broker", text)...)
+			if code != exitUsage || !strings.Contains(stderr, "--broker") || strings.Contains(fmt.Sprint(stdout, stderr), "pa55") {
+				t.Errorf("%v --broker %q: exit code %d, %s%s", command, text, code, stdout, stderr)
+			}
 		}
 	}
 }

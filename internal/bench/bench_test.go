@@ -52,6 +52,10 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		"service":    {Name: "busy", Binary: "fenfa", Service: time.Hour},
 		"no service": {Name: "drain", Binary: "fenfa", Service: time.Second},
 		"lines":      {Name: "slow", Binary: "fenfa", Lines: -1},
+		"broker":     {Name: "hot", Binary: "fenfa", RabbitMQ: true},
+		"address":    {Name: "drain", Binary: "fenfa", BrokerURL: "amqp://h"},
+		"baseline":   {Name: "drain", Binary: "fenfa", RabbitMQ: true, Baseline: "cooked"},
+		"no server":  {Name: "drain", Binary: "fenfa", Baseline: BaselineRaw},
 		"negative":   {Name: "submit", Binary: "fenfa", Duration: -time.Second},
 	} {
 		wrong := (*ConfigError)(nil)

@@ -20,18 +20,23 @@ func drain(ctx context.Context, cfg Config, result *Result) error {
 		}
 		fmt.Fprintf(cfg.Log, "submitting %d tasks while %d workers take them\n", cfg.Tasks, cfg.Workers)
 		confirm := newLatencies()
-		err := r.measured(result, func() (int64, error) {
-			n, err := r.produce(ctx, producing{tasks: int64(cfg.Tasks), confirm: confirm})
-			if err != nil {
-				return 0, err
-			}
-			return n, r.drained(ctx, n)
+		err := r.split(result, func() error {
+			return r.measured(result, func() (int64, error) {
+				n, err := r.produce(ctx, producing{tasks: int64(cfg.Tasks), confirm: confirm})
+				if err != nil {
+					return 0, err
+				}
+				return n, r.drained(ctx, n)
+			})
 		})
 		result.confirm(confirm.spread())
 		result.start(r.started.spread())
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := withBaseline(ctx, cfg, result); err != nil {
 		return err
 	}
 	return withLimit(ctx, cfg, result)

@@ -31,6 +31,15 @@ type Result struct {
 	LimitPerS  *float64 `json:"limit_per_s,omitempty"`
 	LimitRatio *float64 `json:"limit_ratio,omitempty"`
 
+	CPUNode   *float64 `json:"cpu_node_s_per_100k,omitempty"`   // on RabbitMQ: of cpu_s_per_100k, the node's
+	CPUClient *float64 `json:"cpu_client_s_per_100k,omitempty"` // on RabbitMQ: of cpu_s_per_100k, that of producers and workers
+	CPUBroker *float64 `json:"cpu_broker_s_per_100k,omitempty"` // on a private RabbitMQ: the server's, beside cpu_s_per_100k
+
+	BaselinePerS      *float64 `json:"baseline_per_s,omitempty"`      // a plain client on the same server
+	BaselineRatio     *float64 `json:"baseline_ratio,omitempty"`      // tasks_per_s over that
+	BaselineCPUClient *float64 `json:"baseline_cpu_client,omitempty"` // s per 100,000 messages
+	BaselineCPUBroker *float64 `json:"baseline_cpu_broker,omitempty"` // of a private server
+
 	Verified *bool `json:"verified,omitempty"` // hot: stock and op log are right
 
 	FinishP50  *float64 `json:"finish_p50_ms,omitempty"` // slow
@@ -84,6 +93,7 @@ type Settings struct {
 	Workers     int    `json:"workers,omitempty"`
 	Concurrency int    `json:"concurrency,omitempty"`
 	Rate        int    `json:"rate,omitempty"`
+	Broker      string `json:"broker,omitempty"`
 
 	Seconds float64 `json:"duration_s,omitempty"`
 
@@ -99,8 +109,12 @@ func settingsOf(c Config) Settings {
 	if c.Service > 0 {
 		service = c.Service.String()
 	}
+	broker := ""
+	if c.RabbitMQ {
+		broker = "rabbitmq"
+	}
 	return Settings{
-		Policy: c.Policy, Service: service, Lines: c.Lines, Seconds: c.Duration.Seconds(),
+		Broker: broker, Policy: c.Policy, Service: service, Lines: c.Lines, Seconds: c.Duration.Seconds(),
 		Payload: c.Payload, Producers: c.Producers, Batch: c.Batch, Workers: c.Workers, Concurrency: c.Concurrency, Rate: c.Rate,
 		CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}
@@ -125,12 +139,13 @@ func (r *Result) round() {
 		&r.Seconds, &r.CPUPer100k, r.ConfirmP50, r.ConfirmP99, r.ConfirmP999, r.StartP50, r.StartP99, r.StartP999,
 		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.LeastBusy, r.HandlerMs,
 		r.FastRatio, r.SlowShare, r.PeakLoad, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
+		r.CPUNode, r.CPUClient, r.CPUBroker, r.BaselineRatio, r.BaselineCPUClient, r.BaselineCPUBroker,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
 		}
 	}
-	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.FullPerS} {
+	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.FullPerS, r.BaselinePerS} {
 		if f != nil {
 			*f = math.Round(*f*10) / 10
 		}
@@ -166,6 +181,13 @@ func (r *Result) numbers() []number {
 		{"beside a hot key: submit to start, p99", "ms", "others-start-p99-ms", r.OthersStartP99},
 		{"that over even keys", "", "others-ratio", r.OthersRatio},
 		{"CPU", "s per 100,000 tasks", "cpu-s/100k", &r.CPUPer100k},
+		{"of that, the node", "s per 100,000 tasks", "cpu-node-s/100k", r.CPUNode},
+		{"of that, producers and workers", "s per 100,000 tasks", "cpu-client-s/100k", r.CPUClient},
+		{"CPU of the broker", "s per 100,000 tasks", "cpu-broker-s/100k", r.CPUBroker},
+		{"plain client on the same server", "messages/s", "baseline/s", r.BaselinePerS},
+		{"rate over that", "", "baseline-ratio", r.BaselineRatio},
+		{"CPU of the plain client", "s per 100,000 messages", "baseline-cpu-client-s/100k", r.BaselineCPUClient},
+		{"CPU of the broker with it", "s per 100,000 messages", "baseline-cpu-broker-s/100k", r.BaselineCPUBroker},
 		{"most memory of the node", "MiB", "peak-MiB", &r.PeakRSSMiB},
 		{"limit of the disk", "tasks/s", "limit/s", r.LimitPerS},
 		{"rate over limit", "", "limit-ratio", r.LimitRatio},
@@ -202,6 +224,9 @@ func (r *Result) WriteText(out io.Writer) {
 // benchstat reads.
 func (r *Result) WriteBenchfmt(out io.Writer) {
 	name := strings.ToUpper(r.Name[:1]) + r.Name[1:]
+	if r.Settings.Broker != "" {
+		name += "/broker=" + r.Settings.Broker
+	}
 	if r.Settings.Policy != "" {
 		name += "/policy=" + r.Settings.Policy
 	}

@@ -39,7 +39,7 @@ type rig struct {
 func newRig(ctx context.Context, cfg Config, q fenfa.Queue) (r *rig, err error) {
 	dir := cfg.Dir
 	r = &rig{cfg: cfg, epoch: time.Now(), started: newLatencies()}
-	if r.node, err = child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir}); err != nil {
+	if r.node, err = child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir, Env: cfg.brokerEnv()}); err != nil {
 		return nil, err
 	}
 	if err := r.node.Start(); err != nil {
@@ -63,7 +63,7 @@ func (r *rig) connect(ctx context.Context, q fenfa.Queue) error {
 	if err != nil {
 		return fmt.Errorf("ask node: %w", err)
 	}
-	r.fsync = health.Durability == "fsync"
+	r.fsync = health.Durability == "fsync" || health.Durability == "quorum"
 	q.Name = queue
 	if _, _, err := r.client.ConfigureQueue(ctx, q); err != nil {
 		return fmt.Errorf("configure queue: %w", err)

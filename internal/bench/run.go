@@ -22,6 +22,12 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	} else if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	if cfg.RabbitMQ {
+		if err := cfg.openPlace(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, cfg.place.Close()) }()
+	}
 	result = &Result{Name: cfg.Name, Settings: settingsOf(cfg)}
 	benchmark := map[string]func(context.Context, Config, *Result) error{
 		"limit": limit, "drain": drain, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -28,9 +29,19 @@ type Config struct {
 	WithLimit   bool          // drain, hot: measure limit first, on the same disk
 	Compare     bool          // backlog: drain a small backlog first
 
+	RabbitMQ  bool   // drain, submit, paced: the node uses RabbitMQ, instead of its embedded broker
+	BrokerURL string // address of its servers; empty: a private server is started
+	Baseline  string // drain on RabbitMQ: also measure this; BaselineRaw or nothing
+
 	Binary string    // the fenfa binary, started as the node
 	Log    io.Writer // what is being done, for a person; nil: nowhere
+
+	place *rabbitmqserver.Place // nil: the node uses its embedded broker
 }
+
+// BaselineRaw is a plain client of the same server: the same tasks as messages, with
+// confirms and acks, and nothing else.
+const BaselineRaw = "raw"
 
 // minPayload holds the moment of the submit.
 const minPayload = 16
@@ -88,6 +99,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, configErrorf("benchmark %q is not known: want one of %s", c.Name, strings.Join(Names(), ", "))
 	}
 	d := defaults(c.Name)
+	if c.RabbitMQ && d.Tasks > 0 {
+		d.Tasks = rabbitTasks
+	}
 	if c.Tasks == 0 && c.Duration == 0 {
 		c.Tasks, c.Duration = d.Tasks, d.Duration
 	}
@@ -123,6 +137,12 @@ func timed(name string) bool { return name == "submit" || name == "paced" || fle
 func fleets(name string) bool {
 	return slices.Contains([]string{"busy", "slow", "skew", "churn"}, name)
 }
+
+// brokered reports whether a benchmark may run on another broker.
+func brokered(name string) bool { return name == "drain" || name == "submit" || name == "paced" }
+
+// rabbitTasks is how many tasks a benchmark on RabbitMQ takes if nobody says so.
+const rabbitTasks = 300_000
 
 func (c Config) validate() error {
 	for _, v := range []struct {
@@ -161,6 +181,16 @@ func (c Config) validate() error {
 		return configErrorf("service is %v: want 0 to 1m", c.Service)
 	case c.Service > 0 && !fleets(c.Name):
 		return configErrorf("the handlers of %s take no time: those of busy, slow, skew and churn do", c.Name)
+	case c.RabbitMQ && !brokered(c.Name):
+		return configErrorf("%s is not for RabbitMQ: drain, submit and paced are", c.Name)
+	case c.BrokerURL != "" && !c.RabbitMQ:
+		return configErrorf("an address of a broker is for a benchmark on RabbitMQ")
+	case c.Baseline != "" && c.Baseline != BaselineRaw:
+		return configErrorf("baseline %q is not known: want %s", c.Baseline, BaselineRaw)
+	case c.Baseline != "" && (c.Name != "drain" || !c.RabbitMQ):
+		return configErrorf("a baseline is for drain on RabbitMQ")
+	case c.Baseline != "" && c.Workers == 0:
+		return configErrorf("a baseline needs at least one worker: it consumes as many times")
 	case c.Binary == "" && c.Name != "limit":
 		return configErrorf("the path of the fenfa binary is not set")
 	}
