@@ -152,6 +152,14 @@ func (n *Node) log() []byte {
 	return tail(out)
 }
 
+// PID is the number of the server's process; 0 when it does not run.
+func (n *Node) PID() int {
+	if n.process == nil {
+		return 0
+	}
+	return n.process.PID()
+}
+
 // Kill ends the server by SIGKILL and waits until it is gone.
 func (n *Node) Kill() error {
 	if n.process == nil {

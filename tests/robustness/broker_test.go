@@ -13,8 +13,11 @@ import (
 	"github.com/fenfa/fenfa/tests/harness"
 )
 
-// defaultBrokerKills is how many rounds there are unless FENFA_BROKER_KILLS says so.
+// defaultBrokerKills is how many rounds there are unless FENFA_RABBITMQ_KILLS says so.
 const defaultBrokerKills = 3
+
+// serverWaits makes submitters wait as long as a server may take to start again.
+const serverWaits = 3
 
 // pair is a node and the broker that it uses.
 type pair struct {
@@ -34,7 +37,7 @@ func TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled(t *testing.T) {
 	configure(t, client)
 	startWorker(t, p.node.GRPC, "worker-1")
 	startWorker(t, p.node.GRPC, "worker-2")
-	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku"}
+	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku", waits: serverWaits}
 	stop := load.start()
 
 	seed := rand.Uint64()
@@ -131,13 +134,13 @@ func (p *pair) revive() {
 
 func brokerKills(t *testing.T) int {
 	t.Helper()
-	s := os.Getenv("FENFA_BROKER_KILLS")
+	s := os.Getenv("FENFA_RABBITMQ_KILLS")
 	if s == "" {
 		return defaultBrokerKills
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		t.Fatalf("read FENFA_BROKER_KILLS: %v", err)
+		t.Fatalf("read FENFA_RABBITMQ_KILLS: %v", err)
 	}
 	return n
 }
