@@ -3,6 +3,7 @@ package workers
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,14 +42,19 @@ func TestARollingDeployOf100WorkersIsNotNoticed(t *testing.T) {
 	f.awaitProgress(500, next...)
 	stop()
 	e := f.check(allowed{}, load.submissions...)
-	f.expectEnds(map[string]int{"left": deployed})
+	f.awaitWorkers("only the new workers are there", func(all map[string]fenfa.WorkerInfo) bool {
+		for name := range all {
+			if !strings.HasPrefix(name, "v2") {
+				return false
+			}
+		}
+		return len(all) == deployed
+	})
+	// A machine that has too much to do may not hear a goodbye in time.
+	away := int(f.metric("fenfa_dispatch_sessions_ended_total", `reason="away"`))
+	f.expectEnds(map[string]int{"left": deployed - away, "away": away})
 	if failed := f.metric("fenfa_task_failed_attempts_total"); failed != 0 {
 		t.Errorf("%v attempts failed", failed)
-	}
-	for name := range f.now() {
-		if name[:2] != "v2" {
-			t.Errorf("worker %s is still there", name)
-		}
 	}
 	returned := 0 // handed out to workers that had just left, and handed out again
 	for _, status := range e.status {

@@ -75,17 +75,16 @@ func TestAWorkerThatFailsEverythingIsEjected(t *testing.T) {
 // TestWorkersThatAllFailAreNotEjected makes all workers fail, or most of them: what
 // fails everywhere is not the workers' fault, and half of them stay in any case.
 func TestWorkersThatAllFailAreNotEjected(t *testing.T) {
-	const size = 4
-	for name, tc := range map[string]struct{ sick, most int }{
-		"all":  {sick: size, most: 0},
-		"most": {sick: size - 1, most: size / 2},
+	for name, tc := range map[string]struct{ size, sick, ejected int }{
+		"all":  {size: 4, sick: 4, ejected: 0},
+		"most": {size: 5, sick: 3, ejected: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t, patient(jobs))
 			file, fallSick, getWell := sickness(t)
 			var crews []*process
 			var names []string
-			for i := range size {
+			for i := range tc.size {
 				c := crew{Workers: []string{fmt.Sprintf("worker-%d", i)}}
 				if i < tc.sick {
 					c.Sick = file
@@ -97,8 +96,8 @@ func TestWorkersThatAllFailAreNotEjected(t *testing.T) {
 			stop := load.start()
 			f.awaitProgress(50, crews...)
 			fallSick()
-			if most := f.mostEjectedWhile(3*time.Second, crews[:tc.sick]); most > tc.most {
-				t.Errorf("%d of %d workers were ejected at a time, want at most %d", most, size, tc.most)
+			if most := f.mostEjected(3*time.Second, crews[:tc.sick], tc.ejected); most != tc.ejected {
+				t.Errorf("%d of %d workers were ejected at a time, want %d", most, tc.size, tc.ejected)
 			}
 			getWell()
 			stop()
@@ -137,10 +136,10 @@ func (f *fleet) awaitRuns(what string, p *process, queue string, more int) {
 	})
 }
 
-// mostEjectedWhile waits until attempts have failed in these processes over a
-// length of time, and returns how many workers were ejected from jobs at most at
-// a time.
-func (f *fleet) mostEjectedWhile(length time.Duration, all []*process) (most int) {
+// mostEjected waits until attempts have failed in these processes over a length of
+// time and at least so many workers are ejected from jobs, and returns how many
+// were at most at a time.
+func (f *fleet) mostEjected(length time.Duration, all []*process, least int) (most int) {
 	f.t.Helper()
 	harness.Await(f.t, fmt.Sprintf("attempts have failed for %v", length), func(ctx context.Context) bool {
 		workers, err := f.workers(ctx)
@@ -154,7 +153,7 @@ func (f *fleet) mostEjectedWhile(length time.Duration, all []*process) (most int
 			}
 		}
 		most = max(most, ejected)
-		return f.failing(all) > length
+		return f.failing(all) > length && most >= least
 	})
 	return most
 }
