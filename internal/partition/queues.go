@@ -122,14 +122,15 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	if err != nil {
 		return task.Queue{}, false, fmt.Errorf("encode queue %s: %w", q.Name, err)
 	}
+	// The broker first: a node does not start with a queue that its broker refuses.
+	if err := e.declare(ctx, q); err != nil {
+		return task.Queue{}, false, err
+	}
 	if version, err = e.cfg.Store.Meta().Put(ctx, metaQueue+q.Name, value, version); err != nil {
 		if errors.Is(err, store.ErrVersion) {
 			return task.Queue{}, false, task.Errorf(task.CodeConflict, "queue %q was changed by another node: try again", q.Name)
 		}
 		return task.Queue{}, false, fmt.Errorf("store queue %s: %w", q.Name, err)
-	}
-	if err := e.declare(ctx, q); err != nil {
-		return task.Queue{}, false, err
 	}
 	next := maps.Clone(*e.queues.Load())
 	next[q.Name] = e.register(q, version)

@@ -52,6 +52,23 @@ func TestConfigureQueueTakesEffectAtRunTime(t *testing.T) {
 	})
 }
 
+// A node that starts declares what is stored, and fails where its broker refuses.
+func TestAQueueThatTheBrokerRefusesIsNotStored(t *testing.T) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
+		r.b.set(func() { r.b.refuse["strange"] = errors.New("it exists with other arguments") })
+		if _, _, err := r.e.ConfigureQueue(t.Context(), task.Queue{Name: "strange"}); err == nil {
+			t.Fatal("the broker refused")
+		}
+		if _, version, err := r.e.cfg.Store.Meta().Get(t.Context(), metaQueue+"strange"); version != 0 || err != nil {
+			t.Errorf("it is stored as version %d, %v", version, err)
+		}
+		if _, ok := r.e.Queue("strange"); ok {
+			t.Error("the engine knows it")
+		}
+	})
+}
+
 func TestAQueueCanBeChangedAfterAChangeFailed(t *testing.T) {
 	inBubble(t, 2, func(r *engineRig) {
 		t := r.t
