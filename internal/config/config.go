@@ -48,7 +48,7 @@ type Broker struct {
 	URL      URL           `key:"url" doc:"Address of the servers that hold queued tasks: amqp://user:password@host:5672/vhost for RabbitMQ, amqps:// with TLS; several hosts of one cluster are separated by commas. Empty: the embedded broker, in data_dir. Whoever may list processes sees a flag, so give it in the file or in the environment."`
 	Prefix   string        `key:"prefix" doc:"Begins the name of everything that is made on the servers: nodes with another prefix share nothing. Fixed while there are tasks."`
 	Replicas int           `key:"replicas" doc:"Servers that hold a copy of each new queue, an odd number up to 9. 0: what the servers do by themselves, which is 3 where there are as many."`
-	Timeout  time.Duration `key:"timeout" doc:"How long a submit, and other calls, wait for servers that do not answer. The start waits as long for the first connection."`
+	Timeout  time.Duration `key:"timeout" doc:"How long a submit, and other calls, wait for servers that do not answer, at least 3s. The start waits as long for the first connection."`
 	TLS      BrokerTLS     `key:"tls"`
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/spell"
 )
@@ -70,6 +71,9 @@ const (
 	SchemeAMQP  = "amqp"
 	SchemeAMQPS = "amqps"
 )
+
+// leastBrokerTimeout leaves time to make a queue, which takes 2 s on some servers.
+const leastBrokerTimeout = 3 * time.Second
 
 // maxReplicas is more than any cluster gains from.
 const maxReplicas = 9

@@ -48,7 +48,7 @@ func (c *Config) validate() (key string, err error) {
 		{"broker.url", c.Broker.checkURL()},
 		{"broker.prefix", c.Broker.checkPrefix()},
 		{"broker.replicas", c.Broker.checkReplicas()},
-		{"broker.timeout", between(c.Broker.Timeout, 100*time.Millisecond, 10*time.Minute)},
+		{"broker.timeout", between(c.Broker.Timeout, leastBrokerTimeout, 10*time.Minute)},
 		{"broker.tls.ca", c.Broker.checkTLSIsUsed()},
 		{"broker.tls.cert", c.Broker.checkTLS()},
 		{"limits.request", between(c.Limits.Request, minRequest, 1<<30)},

@@ -58,7 +58,7 @@ func TestABrokerThatCannotBeReachedIsNamed(t *testing.T) {
 	opts := options(t)
 	host := nobody(t)
 	opts.Config.Broker.URL = config.URL("amqp://fenfa:" + secret + "@" + host + "/v")
-	opts.Config.Broker.Timeout = 100 * time.Millisecond
+	opts.Config.Broker.Timeout = 3 * time.Second
 	e := refused(t, opts)
 	for _, want := range []string{"cannot be reached", "amqp://fenfa:[redacted]@" + host + "/v", "connection refused"} {
 		if !strings.Contains(e.Message, want) {

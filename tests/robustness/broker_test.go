@@ -2,9 +2,12 @@ package robustness
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,4 +146,66 @@ func brokerKills(t *testing.T) int {
 		t.Fatalf("read FENFA_RABBITMQ_KILLS: %v", err)
 	}
 	return n
+}
+
+// TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack kills only the broker, and
+// looks at what the node tells meanwhile.
+func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
+	cluster := rabbitmqtest.Private(t, rabbitmqserver.Config{})
+	p := &pair{t: t, broker: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
+	p.node.Start()
+	client := p.node.Dial()
+	configure(t, client)
+	startWorker(t, p.node.GRPC, "worker-1")
+	load := &load{t: t, client: client, keys: 4, every: 10 * time.Millisecond, prefix: "sku", waits: serverWaits}
+	stop := load.start()
+	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
+
+	p.stopBroker()
+	harness.Await(t, "the node is not ready", func(ctx context.Context) bool { return !p.node.Ready(ctx) })
+	for _, want := range []string{"the broker is away", p.broker.Addr()} {
+		if said := p.web(http.MethodGet, "/readyz", ""); !strings.Contains(said, want) {
+			t.Errorf("%q is not in %s", want, said)
+		}
+	}
+	said := p.web(http.MethodPost, "/v1/tasks", `{"tasks":[{"queue":"orders","key":"a","payload":"e30="}]}`)
+	for _, want := range []string{`"unavailable"`, `"retry_after"`, p.broker.Addr()} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not in %s", want, said)
+		}
+	}
+
+	p.startBroker()
+	p.node.AwaitReady()
+	before := load.confirmed()
+	harness.Await(t, "more orders are confirmed", func(context.Context) bool { return load.confirmed() > before+20 })
+	stop()
+	select {
+	case <-p.node.Done():
+		t.Error("the node ended meanwhile")
+	default:
+	}
+	if logged := p.node.Output(); strings.Contains(logged, rabbitmqserver.Password) {
+		t.Error("the node's log has the password")
+	}
+	check(t, client, load.submissions)
+}
+
+// web asks the node over HTTP and returns what it answers, whatever the status.
+func (p *pair) web(method, path, body string) string {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.node.HTTP+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	said, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(said)
 }
