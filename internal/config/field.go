@@ -84,6 +84,6 @@ func (f *field) text() string { return fmt.Sprint(f.value.Interface()) }
 func (f *field) isBool() bool { return f.value.Kind() == reflect.Bool }
 
 func (f *field) isURL() bool {
-	_, ok := f.value.Interface().(URL)
+	_, ok := reflect.TypeAssert[URL](f.value)
 	return ok
 }
