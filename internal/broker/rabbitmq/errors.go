@@ -16,7 +16,7 @@ import (
 var ErrLogin = errors.New("the server refused the login")
 
 // errNacked says that the server refused a message.
-var errNacked = errors.New("the server refused the message: the queue has a length limit by policy, or failed")
+var errNacked = errors.New("the server refused the message: the queue has no leader now, or is full by a policy of the server")
 
 // explain says what an answer to a handshake means.
 func explain(err error) error {

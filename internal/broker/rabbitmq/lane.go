@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -36,6 +37,9 @@ type outlet struct {
 
 	mu       sync.Mutex
 	returned []string // names of the queues that messages came back for, in order
+	jobs     int      // that wait for confirms
+	stale    bool     // takes no further jobs
+	opened   time.Time
 }
 
 // States of a job.
@@ -204,7 +208,7 @@ func (ln *lane) ready(ctx context.Context, j *job) error {
 
 // open makes sure that the outlet is one of the session.
 func (ln *lane) open(s *session) error {
-	if ln.out != nil && ln.out.session == s && !ln.out.ch.IsClosed() {
+	if ln.out != nil && ln.out.session == s && ln.out.usable() {
 		return nil
 	}
 	ch, err := s.conn.Channel()
@@ -216,7 +220,7 @@ func (ln *lane) open(s *session) error {
 	}
 	// A return must find room before the confirm that follows it is read, so there is
 	// room for one of each message in flight.
-	ln.out = &outlet{ch: ch, session: s, returns: ch.NotifyReturn(make(chan amqp.Return, ln.b.cfg.InFlight))}
+	ln.out = &outlet{ch: ch, session: s, opened: time.Now(), returns: ch.NotifyReturn(make(chan amqp.Return, ln.b.cfg.InFlight))}
 	return nil
 }
 
@@ -225,6 +229,7 @@ func (ln *lane) send(j *job) {
 	out := ln.out
 	j.out = out
 	j.since = out.collect()
+	out.begin()
 	j.confirms = make([]*amqp.DeferredConfirmation, 0, len(j.messages))
 	for i := range j.messages {
 		m := &j.messages[i]
@@ -251,6 +256,38 @@ func (o *outlet) giveUp(b *Broker) {
 	}
 	b.cfg.Logger.Warn("channel is given up, it does not confirm", "endpoint", o.session.endpoint, "timeout", b.cfg.Timeout)
 	_ = o.ch.Close()
+}
+
+func (o *outlet) usable() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.stale && !o.ch.IsClosed()
+}
+
+// begin counts a job that waits for confirms on the channel.
+func (o *outlet) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.jobs++
+}
+
+// end says that a job has its answers. It reports whether the channel is to be
+// closed: it is stale, and nobody waits on it.
+func (o *outlet) end() (leave bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.jobs--
+	return o.stale && o.jobs == 0
+}
+
+// doubt makes later jobs go over another channel, because this one was refused a
+// message: a channel that spoke to a queue for the first time while it had no
+// leader is refused by it for good. Where another one would be refused as well, no
+// more than a few are tried in a second.
+func (o *outlet) doubt(b *Broker) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stale = o.stale || time.Since(o.opened) > b.cfg.RetryBase
 }
 
 // collect takes in what came back and returns how many there were ever.

@@ -95,9 +95,10 @@ func (l *load) publisher(ctx context.Context, p int) {
 func (l *load) insist(ctx context.Context, batch []broker.Message) bool {
 	ctx, cancel := context.WithTimeout(ctx, hardTimeout)
 	defer cancel()
+	var err error
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := l.b.Publish(call, batch)
+		err = l.b.Publish(call, batch)
 		cancel()
 		if err == nil {
 			return true
@@ -106,7 +107,7 @@ func (l *load) insist(ctx context.Context, batch []broker.Message) bool {
 			break
 		}
 	}
-	l.t.Error("a call was never confirmed")
+	l.t.Errorf("a call was never confirmed: %v", err)
 	return false
 }
 

@@ -184,7 +184,7 @@ func (p *publication) await(ctx context.Context, ln *lane, j *job) {
 			return
 		}
 		p.abandon(ln, j)
-		p.unknown(context.Cause(ctx))
+		p.unknown(p.b.on("publish", "", fmt.Errorf("the server is too slow: %w", context.Cause(ctx))))
 		return
 	}
 	if j.out == nil {
@@ -200,8 +200,16 @@ func (p *publication) await(ctx context.Context, ln *lane, j *job) {
 			return
 		}
 	}
-	ln.release(len(j.confirms))
 	p.judge(j)
+	p.b.finish(ln, j)
+}
+
+// finish says that a job has its answers; tasks is held.
+func (b *Broker) finish(ln *lane, j *job) {
+	ln.release(len(j.confirms))
+	if j.out.end() {
+		b.tasks.Go(func() { _ = j.out.ch.Close() })
+	}
 }
 
 // judge says what the server's answers mean.
@@ -214,6 +222,7 @@ func (p *publication) judge(j *job) {
 			p.unknown(p.brokenOff(j))
 			return
 		case !confirm.Acked():
+			j.out.doubt(p.b)
 			p.fail(m.index, p.b.on("publish to "+m.log.name, j.out.session.endpoint, errNacked))
 		case returns && j.out.cameBack(m.log.name, j.since):
 			q := p.queues[m.index]
@@ -294,7 +303,7 @@ func (p *publication) abandon(ln *lane, j *job) {
 				}
 			}
 		}
-		ln.release(len(j.confirms))
+		p.b.finish(ln, j)
 	})
 }
 
