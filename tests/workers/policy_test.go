@@ -14,7 +14,7 @@ func TestPoliciesAreSwitchedUnderLoad(t *testing.T) {
 	ordered := &load{fleet: f, work: 5 * time.Millisecond}
 	unordered := &load{fleet: f, queue: loose, name: "loose", keys: 8, loose: true, work: 5 * time.Millisecond}
 	stopOrdered, stopUnordered := ordered.start(), unordered.start()
-	for range rounds(t, 2) {
+	for range max(2, rounds(t, 20)/10) {
 		for _, policy := range policies() {
 			f.configure(fenfa.Queue{Name: jobs, Balance: policy})
 			f.configure(fenfa.Queue{Name: loose, Balance: policy})
