@@ -44,11 +44,12 @@ or with --from publish the tasks of a queue of fenfa to RabbitMQ.
 
 With --queue a message is acked only when fenfa has confirmed its task, or knows it
 already: the ID of a task is derived from the message's message-id, or from its content
-(--id). Messages of one key keep their order. Headers become headers; properties become
-headers that begin with amqp-, like amqp-correlation-id; an expiration counts from the
-timestamp. While fenfa or RabbitMQ is away the bridge waits and tries again. What fenfa
-refuses for good, because it is too large for instance, stops the bridge, or is rejected or
-written to a file (--on-refused).
+(--id). Messages of one key keep their order, across reconnects and several bridges if the
+queue has x-single-active-consumer. Headers become headers; properties become headers that
+begin with amqp-, like amqp-correlation-id; an expiration counts from the timestamp. While
+fenfa or RabbitMQ is away the bridge waits and tries again. What fenfa refuses for good,
+because it is too large for instance, stops the bridge, or is rejected or written to a file
+(--on-refused).
 
 With --from each task becomes a persistent message, and is done when RabbitMQ has confirmed
 it; its message-id is the task's ID. A message that no queue takes is a failed attempt.

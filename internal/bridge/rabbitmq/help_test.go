@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // serverConfig says how the tests' server is reached.
 func serverConfig(tb testing.TB) broker.Config {
@@ -62,9 +63,7 @@ func dialRabbit(tb testing.TB) *rabbit {
 func (r *rabbit) declare(kind string, args amqp.Table) string {
 	r.tb.Helper()
 	all := amqp.Table{"x-queue-type": kind}
-	for name, value := range args {
-		all[name] = value
-	}
+	maps.Copy(all, args)
 	name := r.name + "." + kind + fmt.Sprint(len(args))
 	if _, err := r.ch.QueueDeclare(name, true, false, false, false, all); err != nil {
 		r.tb.Fatal(err)
@@ -164,11 +163,11 @@ type got struct {
 	headers                map[string]string
 }
 
-// watch runs a worker that remembers each task of a queue.
-func watch(n *fenfatest.Node, queue string) *seen {
+// watch runs a worker that remembers each task of the queue orders.
+func watch(n *fenfatest.Node) *seen {
 	s := &seen{more: make(chan struct{}, 1)}
 	w := n.Client().Worker(fenfa.Concurrency(64))
-	w.Handle(queue, func(_ context.Context, t *fenfa.Task) error {
+	w.Handle("orders", func(_ context.Context, t *fenfa.Task) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.tasks = append(s.tasks, got{id: t.ID().String(), key: t.Key(), kind: t.Type(), payload: string(t.Payload()), headers: t.Headers()})

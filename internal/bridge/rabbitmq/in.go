@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -67,8 +68,8 @@ func (in *In) Run(ctx context.Context) (err error) {
 		if err == nil || ends(err) {
 			return err
 		}
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // What was lost with the connection is delivered again.
+		if ctx.Err() != nil || in.cfg.Limit > 0 && in.settled >= in.cfg.Limit {
+			return nil // What was lost with the connection is delivered again.
 		}
 		if useful {
 			delay.reset()
@@ -108,9 +109,9 @@ func (in *In) session(ctx context.Context) (useful bool, err error) {
 	in.cfg.Logger.Info("taking messages from RabbitMQ", "queue", in.cfg.Queue, "to", in.cfg.To)
 	p := newPump(in, ch, deliveries)
 	err = p.run(ctx)
-	if err == nil {
+	if !errors.Is(err, errLost) {
 		// The server has read all acks when it answers.
-		err = ch.Close()
+		err = errors.Join(err, ch.Close())
 	}
 	if errors.Is(err, errLost) {
 		select {
@@ -126,6 +127,16 @@ func (in *In) session(ctx context.Context) (useful bool, err error) {
 
 // consume opens a channel and begins to consume a queue that is there.
 func (in *In) consume(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
+	// Only a stream knows an offset. A server refuses it for other queues, or it makes
+	// a stream show itself with its first message.
+	ch, deliveries, err := in.tryConsume(conn, amqp.Table{headerStreamOffset: "first"})
+	if e, ok := errors.AsType[*amqp.Error](err); ok && e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, headerStreamOffset) {
+		return in.tryConsume(conn, nil)
+	}
+	return ch, deliveries, err
+}
+
+func (in *In) tryConsume(conn *amqp.Connection, args amqp.Table) (*amqp.Channel, <-chan amqp.Delivery, error) {
 	ch, err := conn.Channel()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open channel: %w", err)
@@ -140,8 +151,7 @@ func (in *In) consume(conn *amqp.Connection) (*amqp.Channel, <-chan amqp.Deliver
 	if err := ch.Qos(in.cfg.Prefetch, 0, false); err != nil {
 		return nil, nil, fmt.Errorf("set prefetch: %w", err)
 	}
-	// Only a stream knows the offset. It makes one show itself with its first message.
-	deliveries, err := ch.Consume(name, consumer, false, false, false, false, amqp.Table{headerStreamOffset: "first"})
+	deliveries, err := ch.Consume(name, consumer, false, false, false, false, args)
 	if err != nil {
 		return nil, nil, fmt.Errorf("consume queue %q: %w", name, err)
 	}

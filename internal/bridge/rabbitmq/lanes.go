@@ -1,5 +1,7 @@
 package rabbitmq
 
+import "slices"
+
 // lanes holds messages until they may be submitted: of each key only the first one
 // that is not settled. Messages without a key have no order.
 type lanes struct {
@@ -59,6 +61,6 @@ func (l *lanes) done(m *message) {
 // again puts messages that were taken back in front.
 func (l *lanes) again(batch []*message) {
 	if len(batch) > 0 {
-		l.ready = append(batch[:len(batch):len(batch)], l.ready...)
+		l.ready = append(slices.Clip(batch), l.ready...)
 	}
 }

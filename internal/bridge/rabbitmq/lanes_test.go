@@ -44,7 +44,7 @@ func TestABatchEndsWithItsBytes(t *testing.T) {
 
 func TestNoMessageOvertakesAnEarlierOneOfItsKey(t *testing.T) {
 	for seed := range uint64(200) {
-		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // A test needs a seed.
+		random := rand.New(rand.NewPCG(seed, 2))
 		l := newLanes()
 		var flying [][]*message
 		last := make(map[string]uint64)

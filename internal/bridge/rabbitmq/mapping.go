@@ -191,10 +191,19 @@ func headersOf(d *amqp.Delivery) (map[string]string, error) {
 		priority = strconv.Itoa(int(d.Priority))
 	}
 	for _, property := range [...][2]string{
-		{HeaderContentType, d.ContentType}, {HeaderContentEncoding, d.ContentEncoding}, {HeaderCorrelationID, d.CorrelationId},
-		{HeaderReplyTo, d.ReplyTo}, {HeaderExpiration, d.Expiration}, {HeaderMessageID, d.MessageId}, {HeaderTimestamp, timestamp},
-		{HeaderType, d.Type}, {HeaderUserID, d.UserId}, {HeaderAppID, d.AppId}, {HeaderPriority, priority},
-		{HeaderExchange, d.Exchange}, {HeaderRoutingKey, d.RoutingKey},
+		{HeaderContentType, d.ContentType},
+		{HeaderContentEncoding, d.ContentEncoding},
+		{HeaderCorrelationID, d.CorrelationId},
+		{HeaderReplyTo, d.ReplyTo},
+		{HeaderExpiration, d.Expiration},
+		{HeaderMessageID, d.MessageId},
+		{HeaderTimestamp, timestamp},
+		{HeaderType, d.Type},
+		{HeaderUserID, d.UserId},
+		{HeaderAppID, d.AppId},
+		{HeaderPriority, priority},
+		{HeaderExchange, d.Exchange},
+		{HeaderRoutingKey, d.RoutingKey},
 	} {
 		if property[1] != "" {
 			headers[property[0]] = property[1]

@@ -18,9 +18,23 @@ func TestValuesOfHeadersBecomeText(t *testing.T) {
 		value any
 		want  string
 	}{
-		{nil, ""}, {"text", "text"}, {"", ""}, {[]byte("bytes"), "bytes"}, {true, "true"}, {false, "false"},
-		{int8(-1), "-1"}, {uint8(200), "200"}, {int16(-300), "-300"}, {uint16(60000), "60000"}, {int32(-5), "-5"}, {uint32(5), "5"}, {int64(1 << 60), "1152921504606846976"},
-		{float32(0.5), "0.5"}, {1e100, "1e+100"}, {amqp.Decimal{Scale: 2, Value: 12345}, "123.45"}, {at, "2026-01-02T02:04:05Z"},
+		{nil, ""},
+		{"text", "text"},
+		{"", ""},
+		{[]byte("bytes"), "bytes"},
+		{true, "true"},
+		{false, "false"},
+		{int8(-1), "-1"},
+		{uint8(200), "200"},
+		{int16(-300), "-300"},
+		{uint16(60000), "60000"},
+		{int32(-5), "-5"},
+		{uint32(5), "5"},
+		{int64(1 << 60), "1152921504606846976"},
+		{float32(0.5), "0.5"},
+		{1e100, "1e+100"},
+		{amqp.Decimal{Scale: 2, Value: 12345}, "123.45"},
+		{at, "2026-01-02T02:04:05Z"},
 		{amqp.Table{"b": int32(1), "a": []any{"x", true, nil}}, `{"a":["x",true,null],"b":1}`},
 		{[]any{amqp.Table{"queue": "q", "count": int64(2), "time": at}}, `[{"count":2,"queue":"q","time":"2026-01-02T02:04:05Z"}]`},
 	} {
@@ -119,7 +133,7 @@ func TestIDsAreTheSameForTheSameMessageOnly(t *testing.T) {
 			t.Errorf("%s: another id when delivered again", rule)
 		}
 	}
-	if id(IDRandom, base) == id(IDRandom, base) {
+	if first := id(IDRandom, base); first == id(IDRandom, base) {
 		t.Error("random: the same id twice")
 	}
 	otherBody := change(func(d *amqp.Delivery) { d.Body = []byte("c") })

@@ -29,7 +29,6 @@ var errLost = errors.New("the connection to RabbitMQ was lost")
 type channel interface {
 	Ack(tag uint64, multiple bool) error
 	Reject(tag uint64, requeue bool) error
-	Cancel(consumer string, noWait bool) error
 	QueueDeclarePassive(name string, durable, autoDelete, exclusive, noWait bool, args amqp.Table) (amqp.Queue, error)
 }
 
@@ -307,17 +306,14 @@ func (p *pump) lookForEnd() {
 	}
 }
 
-// stop takes no more messages, and lets the submits under way end.
+// stop takes no more messages, and lets the submits under way end. The consumer is
+// not cancelled: the end of its channel is what gives back all that it holds and
+// lets another consumer begin in the same moment, which keeps the order.
 func (p *pump) stop(cause error) {
 	if p.err == nil {
 		p.err = cause
 	}
-	if p.stopping {
-		return
-	}
 	p.stopping = true
-	// It needs no answer: what still comes is not looked at, and goes back.
-	_ = p.ch.Cancel(consumer, true)
 }
 
 // end acks what is left and returns why the pump has ended.

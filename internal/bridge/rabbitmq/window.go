@@ -30,17 +30,6 @@ func (w *window) settle(tag uint64) {
 // told marks a tag that the server was told of by itself.
 func (w *window) told(tag uint64) { w.states[tag-w.base] = isTold }
 
-// held is how many messages the server regards as unacked.
-func (w *window) held() int {
-	n := 0
-	for _, s := range w.states {
-		if s != isTold {
-			n++
-		}
-	}
-	return n
-}
-
 // acks returns what is to be acked: all up to multiple, unless that is 0, and the
 // others one by one. Those others, which are behind a message that is open, are left
 // for later unless there are at least so many.

@@ -58,7 +58,7 @@ func (s *server) ack(multiple uint64, others []uint64) {
 
 func TestTheServerIsToldOfWhatIsSettledAndOfNothingElse(t *testing.T) {
 	for seed := range uint64(200) {
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A test needs a seed.
+		random := rand.New(rand.NewPCG(seed, 1))
 		w, s := newWindow(), &server{t: t, unacked: make(map[uint64]bool)}
 		var open []uint64
 		settled := make(map[uint64]bool)
