@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -15,7 +14,7 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 	if l.items.len() <= stay {
 		return
 	}
-	from := uint64(math.MaxUint64)
+	from := uint64(noRow)
 	if l.tail {
 		from = l.lastRow
 	}
@@ -34,8 +33,8 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 	if l.ordered {
 		l.join(cl)
 	}
-	l.lastRow = from
-	l.tail = true
+	l.lastRow, l.tail = from, true
+	l.outdate(c.led.Pending())
 }
 
 // crowded reports whether a queue's window is nearly full, or lanes wait for room

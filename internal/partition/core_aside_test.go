@@ -409,3 +409,94 @@ func TestLanesThatWereReadBackKeepTheirPlaceForAWhile(t *testing.T) {
 	}
 	r.wantEmpty()
 }
+
+// behindLeased has tasks without order of which number 1 and 2 are leased, and number
+// 0, which was given back, is aside with those from 3 on: a read is asked for.
+func behindLeased(t *testing.T) (*rig, *task.Lease) {
+	t.Helper()
+	r := crowd(t, "loose")
+	r.pass(parkAfter + tickInterval)
+	w := r.join(3, gpuLabels())
+	r.capacity("loose", gpu)
+	r.page(8)
+	l := r.one()
+	w.slots = -1
+	r.answer(l, 0, returned())
+	for i := range 8 {
+		r.deliver(placed("loose", "", fmt.Sprint("n", i), gpu))
+	}
+	for len(r.parked) > 0 {
+		r.page(8)
+	}
+	r.pass(2*parkAfter + tickInterval)
+	if n := r.c.queues["loose"].held.Tasks; n != 0 || len(r.take()) != 0 {
+		t.Fatalf("%d tasks are in the window", n)
+	}
+	w.slots = 9
+	r.capacity("loose", gpu)
+	return r, l
+}
+
+func TestAPageWithATaskThatEndedIsNotUsed(t *testing.T) {
+	r, l := behindLeased(t)
+	read := r.parked[0]
+	r.parked = nil
+	page := r.pageOf(read, 8)
+	r.answer(l, 1, did(), did())
+	r.commit()
+	r.c.parkedLoaded(r.now, read.at, page, true)
+	r.step()
+	if got := r.goOn(8); len(got) != 14 || slices.Contains(got, "1") || slices.Contains(got, "2") {
+		t.Errorf("leased %v", got)
+	}
+	r.wantEmpty()
+}
+
+func TestNoPageIsReadBeforeTheEndOfItsTasksIsDurable(t *testing.T) {
+	r, l := behindLeased(t)
+	r.page(1) // 0, and the next read is asked for after it
+	zero := r.one()
+	r.answer(l, 1, did()) // a first batch
+	r.page(1)             // is out of date, and asked for again
+	r.answer(zero, 0, did())
+	r.commitOne() // lets a second batch go
+	r.answer(l, 2, did())
+	r.commitOne() // lets a third one go
+	if len(r.parked) != 0 {
+		t.Error("a page is read before the end of task 2 is durable")
+	}
+	r.commit()
+	if got := r.goOn(8); len(got) != 13 || slices.Contains(got, "1") || slices.Contains(got, "2") {
+		t.Errorf("leased %v", got)
+	}
+	r.wantEmpty()
+}
+
+func TestNoPageIsReadBeforeWhatIsKnownOfItsTasksIsDurable(t *testing.T) {
+	r := crowd(t, "loose")
+	r.pass(parkAfter + tickInterval)
+	w := r.join(1, gpuLabels())
+	r.capacity("loose", gpu)
+	r.page(8)
+	l := r.one()
+	w.slots = -1
+	for i := range 8 {
+		r.deliver(placed("loose", "", fmt.Sprint("z", i), "zone=a"))
+	}
+	r.answer(l, 0, retry(0)) // its commit takes long
+	for range 3 * parkAfter / tickInterval {
+		r.now = r.now.Add(tickInterval)
+		r.step()
+	}
+	w.slots = 9
+	r.parked = nil
+	r.capacity("loose", gpu)
+	if n := r.c.queues["loose"].stored.Tasks; n != 0 || len(r.parked) != 0 {
+		t.Errorf("%d tasks are in memory, %d reads are asked for", n, len(r.parked))
+	}
+	r.commit()
+	r.page(8)
+	if l := r.one(); len(l.Tasks) != 8 || l.Tasks[0].Attempt != 2 {
+		t.Errorf("leased %d tasks, the first for attempt %d", len(l.Tasks), l.Tasks[0].Attempt)
+	}
+}

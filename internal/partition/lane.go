@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"math"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/store"
@@ -43,9 +44,10 @@ type lane struct {
 	// parkedIn is the batch of the latest parked row: rows are read after it is durable.
 	parkedIn  uint64
 	parkedSeq uint64 // of the latest parked row
+	changedIn uint64 // the batch of the latest change of other rows beyond lastRow
 	fetching  bool   // a page of parked rows is on its way
 	fetchSeq  uint64 // parkedSeq when it was asked for
-	fetchFrom uint64 // lastRow when it was asked for
+	fetchFrom uint64 // lastRow when it was asked for; noRow: it is out of date
 	readAt    time.Time
 	served    int // without order: tasks leased since rows were read
 }
@@ -69,6 +71,14 @@ func (l *lane) name() laneName {
 func (n laneName) row(seq uint64) *store.Parked {
 	return &store.Parked{Queue: n.queue, Key: n.key, Class: n.class, Seq: seq}
 }
+
+// noRow is a number that no row has.
+const noRow = math.MaxUint64
+
+// outdate says that rows beyond lastRow, or what is known of their tasks, change
+// with a batch: a page that is on its way is not used, and none is read before that
+// is durable.
+func (l *lane) outdate(batch uint64) { l.changedIn, l.fetchFrom = batch, noRow }
 
 // join makes a lane one of the class of its first task.
 func (l *lane) join(cl *class) {

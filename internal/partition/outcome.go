@@ -333,7 +333,7 @@ func (c *core) leave(it *item) {
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		it.lane.q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(it.lane.name().row(it.seq))
+		c.unpark(it)
 		it.lane.q.stats.Parked--
 	}
 }

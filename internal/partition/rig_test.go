@@ -197,21 +197,27 @@ func (r *rig) commit() {
 		if n > 100 {
 			r.t.Fatal("commits without end")
 		}
-		b := r.batch
-		r.batch = nil
-		if err := r.fence.Admit(b); err != nil {
-			r.t.Fatal(err)
-		}
-		r.fence = b.Next
-		for _, row := range b.Puts {
-			r.rows[fmt.Sprint(row.Table(), " ", rowName(row))] = row
-		}
-		for _, row := range b.Deletes {
-			delete(r.rows, fmt.Sprint(row.Table(), " ", rowName(row)))
-		}
-		r.c.committed(r.now)
-		r.step()
+		r.commitOne()
 	}
+}
+
+// commitOne makes the batch in flight durable.
+func (r *rig) commitOne() {
+	r.t.Helper()
+	b := r.batch
+	r.batch = nil
+	if err := r.fence.Admit(b); err != nil {
+		r.t.Fatal(err)
+	}
+	r.fence = b.Next
+	for _, row := range b.Puts {
+		r.rows[fmt.Sprint(row.Table(), " ", rowName(row))] = row
+	}
+	for _, row := range b.Deletes {
+		delete(r.rows, fmt.Sprint(row.Table(), " ", rowName(row)))
+	}
+	r.c.committed(r.now)
+	r.step()
 }
 
 // pass lets time pass, with all alarms on the way.
@@ -399,6 +405,14 @@ func (r *rig) page(limit int) {
 	}
 	read := r.parked[0]
 	r.parked = r.parked[1:]
+	arrivals := r.pageOf(read, limit)
+	r.c.parkedLoaded(r.now, read.at, arrivals, len(arrivals) > 0)
+	r.step()
+}
+
+// pageOf returns what a read of parked rows finds now.
+func (r *rig) pageOf(read parkedRead, limit int) []arrival {
+	r.t.Helper()
 	var found []*store.Parked
 	for _, row := range r.table(store.TableParked) {
 		if p := row.(*store.Parked); (laneName{p.Queue, p.Key, p.Class}) == read.at && p.Seq > read.after {
@@ -411,8 +425,7 @@ func (r *rig) page(limit int) {
 	for _, p := range found {
 		arrivals = append(arrivals, r.revived(p.Body, time.Time{}, p.Seq))
 	}
-	r.c.parkedLoaded(r.now, read.at, arrivals, len(found) > 0)
-	r.step()
+	return arrivals
 }
 
 // rowsDue answers a read of the schedule from what is durable.

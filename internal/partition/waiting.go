@@ -69,7 +69,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
 		q.stats.Scheduled--
 	case inParked:
-		c.led.Delete(it.lane.name().row(it.seq))
+		c.unpark(it)
 		q.stats.Parked--
 	}
 	it.origin, it.seq = to, seq
@@ -91,6 +91,16 @@ func (c *core) park(now time.Time, it *item) {
 	l.tail = true
 	l.parkedSeq = seq
 	l.parkedIn = c.led.Number()
+}
+
+// unpark removes the parked row of a task in memory. Without order, rows that were
+// set aside may stand before it: then it is among those that are read again.
+func (c *core) unpark(it *item) {
+	l := it.lane
+	c.led.Delete(l.name().row(it.seq))
+	if it.seq > l.lastRow {
+		l.outdate(c.led.Number())
+	}
 }
 
 // parkAll gives every task of a lane a parked row, in their order, also those
@@ -143,15 +153,17 @@ func (c *core) fetch(l *lane) {
 func (c *core) read(l *lane) {
 	l.q.fetches++
 	l.fetchSeq = l.parkedSeq
-	read := func() {
+	c.readAfter(l, max(l.parkedIn, l.changedIn))
+}
+
+// readAfter reads after a batch, and after those that changed rows meanwhile.
+func (c *core) readAfter(l *lane, batch uint64) {
+	if c.led.Durable(batch) {
 		l.fetchFrom = l.lastRow
 		c.env.LoadParked(l.name(), l.lastRow)
-	}
-	if c.led.Durable(l.parkedIn) {
-		read()
 		return
 	}
-	c.gathering.answers = append(c.gathering.answers, read)
+	c.gathering.answers = append(c.gathering.answers, func() { c.readAfter(l, l.changedIn) })
 	c.press()
 }
 
@@ -163,8 +175,9 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 	l.fetching = false
 	l.readAt, l.served = now, 0
 	if l.fetchFrom != l.lastRow || l.status == laneHalted {
-		// The lane gave its memory back meanwhile: the page does not follow what it
-		// holds, or would be held for a lane that waits for a person.
+		// The lane gave its memory back meanwhile, or a task ended whose row may be among
+		// these: the page does not follow what the lane holds, or would be held for a lane
+		// that waits for a person.
 		c.wake(now, l)
 		return
 	}
