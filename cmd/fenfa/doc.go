@@ -8,3 +8,5 @@
 package main
 
 //go:generate go run . docs --out ../../docs/cli.md
+//go:generate go run . balance simulate --policy all --slow 1x10 --chart ../../docs/pictures/simulated-slow.svg
+//go:generate go run . balance simulate --policy consistent_hash --workers 10 --zipf 1.1 --leave w3 --chart ../../docs/pictures/simulated-zipf.svg
