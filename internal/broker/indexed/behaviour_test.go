@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +115,20 @@ func (r *rig) taken(t *testing.T, batch ...broker.Message) int {
 	return len(batch) - len(failed.Failed)
 }
 
+// await returns when a publish waits for the one that has claimed the id; meanwhile
+// nothing may be published.
+func (r *rig) await(t *testing.T, below *held, id task.ID) {
+	t.Helper()
+	for !r.Awaited(id) {
+		select {
+		case batch := <-below.begun:
+			t.Fatalf("%d messages were published without waiting", len(batch))
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
 func (r *rig) barrier(t *testing.T) {
 	t.Helper()
 	if err := r.db.Barrier(t.Context()); err != nil {
@@ -132,6 +147,7 @@ func TestNothingIsADuplicateBeforeItIsConfirmed(t *testing.T) {
 	// The second call also has a message that is new: it waits as well, because it
 	// stands behind the first one.
 	go publish(batch...)
+	r.await(t, below, batch[0].ID)
 	if _, found, err := r.Locate(t.Context(), batch[0].ID); found || err != nil {
 		t.Errorf("a task that is not confirmed was found: %v", err)
 	}
@@ -158,10 +174,14 @@ func TestARepeatAfterAnUnknownResultReachesTheBroker(t *testing.T) {
 	r := rigOver(t, below, below.forgetful, kvtest.NewDisk())
 	batch := r.fresh(3)
 	answers := make(chan error, 2)
-	go func() { answers <- r.Publish(t.Context(), batch[:2]) }()
+	first := slices.Clone(batch[:2])
+	go func() { answers <- r.Publish(t.Context(), first) }()
 	<-below.begun
-	// This one waits for the first, and stands in for it when that fails.
+	// This one waits for the first, and stands in for it when that fails. What it has
+	// of its own stands before the others.
+	slices.Reverse(batch)
 	go func() { answers <- r.Publish(t.Context(), batch) }()
+	r.await(t, below, batch[1].ID)
 	lost := errors.New("the connection broke")
 	below.end <- lost
 	if err := <-answers; !errors.Is(err, lost) || errors.As(err, new(*broker.PublishError)) {
@@ -187,6 +207,7 @@ func TestAWaitThatIsGivenUpPublishesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	second := make(chan error, 1)
 	go func() { second <- r.Publish(ctx, batch) }()
+	r.await(t, below, batch[0].ID)
 	cancel()
 	if err := <-second; !errors.Is(err, context.Canceled) {
 		t.Errorf("the publish that was given up: %v", err)
@@ -444,6 +465,11 @@ func TestWhatTheBrokerRefusesIsNotRemembered(t *testing.T) {
 	}
 	if _, found, _ := r.Locate(t.Context(), batch[3].ID); found {
 		t.Error("a task that was refused was found")
+	}
+	// What is known is not sent, so the broker's answer counts other messages.
+	failed, ok = errors.AsType[*broker.PublishError](r.Publish(t.Context(), batch[:4]))
+	if !ok || len(failed.Failed) != 4 || !errors.Is(failed.Failed[3], broker.ErrFull) || !errors.Is(failed.Failed[0], broker.ErrDuplicate) {
+		t.Errorf("publish again: %v", failed)
 	}
 	if err := r.Declare(t.Context(), broker.Declaration{Queue: "orders", Partitions: 4, DedupeWindow: window}); err != nil {
 		t.Fatal(err)

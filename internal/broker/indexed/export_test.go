@@ -1,6 +1,10 @@
 package indexed
 
-import "context"
+import (
+	"context"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
 
 // Sweep looks for expired ids once, as the sweeper does by itself.
 func (b *Broker) Sweep(ctx context.Context) error { return b.SweepPaused(ctx, nil) }
@@ -15,4 +19,12 @@ func (b *Broker) Claims() int {
 	b.order.Lock()
 	defer b.order.Unlock()
 	return len(b.claims)
+}
+
+// Awaited reports whether a publish waits for the one that has claimed an id.
+func (b *Broker) Awaited(id task.ID) bool {
+	b.order.Lock()
+	defer b.order.Unlock()
+	c, claimed := b.claims[id]
+	return claimed && c.publication.finished != nil
 }

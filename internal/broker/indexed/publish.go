@@ -158,9 +158,11 @@ func (b *Broker) lookUp(p *publication, now time.Time) error {
 	return nil
 }
 
-// unclaim gives the claim of an item back, if it has one; order is held.
+// unclaim gives the claim of an item back, if it has one; order is held. A later
+// item with the same id has none.
 func (b *Broker) unclaim(p *publication, i int) {
-	if id := &p.items[i].id; b.claims[*id].publication == p {
+	id := &p.items[i].id
+	if c := b.claims[*id]; c.publication == p && c.item == int32(i) {
 		delete(b.claims, *id)
 	}
 }
