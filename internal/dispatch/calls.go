@@ -2,12 +2,18 @@ package dispatch
 
 // calls collects what the engine must be told once the lock is released.
 type calls struct {
-	gone []uint64 // sessions that have ended
+	gone []parting
 	// The first ones who are woken have room here, so that in the usual case nothing
 	// is allocated.
 	few   [2]wake
 	count int // of few
 	more  []wake
+}
+
+// parting is a session that has ended. finished: after a drain, with a goodbye.
+type parting struct {
+	session  uint64
+	finished bool
 }
 
 // wake is a partition for which a slot is held, and the pool in which it waited.
@@ -33,8 +39,8 @@ func (d *Dispatcher) deliver(c *calls) {
 }
 
 func (d *Dispatcher) deliverAll(c *calls) {
-	for _, number := range c.gone {
-		d.engine.WorkerGone(number)
+	for _, p := range c.gone {
+		d.engine.WorkerGone(p.session, p.finished)
 	}
 	for i := range c.count {
 		d.wake(&c.few[i])

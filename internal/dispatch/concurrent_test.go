@@ -149,7 +149,7 @@ func (e *loopEngine) Capacity(part int, _ string, _ task.Placement) {
 	}
 }
 
-func (e *loopEngine) WorkerGone(session uint64) {
+func (e *loopEngine) WorkerGone(session uint64, _ bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone[session] {

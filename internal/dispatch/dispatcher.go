@@ -25,8 +25,9 @@ type Engine interface {
 	// Capacity says that a slot is held for the partition, which had no success with
 	// Assign before.
 	Capacity(part int, queue string, place task.Placement)
-	// WorkerGone says that a session has ended, and its leases with it.
-	WorkerGone(session uint64)
+	// WorkerGone says that a session has ended, and its leases with it. finished: the
+	// worker had finished all that it began, so what it still holds was not begun.
+	WorkerGone(session uint64, finished bool)
 }
 
 // Config is what a Dispatcher needs. Zero durations and sizes mean the default.

@@ -25,6 +25,8 @@ type call struct {
 	place   task.Placement
 	ref     task.LeaseRef
 	n       int
+
+	finished bool // gone: after a goodbye
 }
 
 // fakeEngine remembers what it was told.
@@ -46,7 +48,9 @@ func (e *fakeEngine) Capacity(part int, queue string, place task.Placement) {
 	}
 }
 
-func (e *fakeEngine) WorkerGone(session uint64) { e.add(call{what: "gone", session: session}) }
+func (e *fakeEngine) WorkerGone(session uint64, finished bool) {
+	e.add(call{what: "gone", session: session, finished: finished})
+}
 
 func (e *fakeEngine) add(c call) {
 	e.mu.Lock()

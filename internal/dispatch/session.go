@@ -220,7 +220,7 @@ func (d *Dispatcher) end(s *Session, reason error, c *calls) {
 		r.seen = now
 	}
 	s.out.close(reason)
-	c.gone = append(c.gone, s.ref.Session)
+	c.gone = append(c.gone, parting{s.ref.Session, s.draining && errors.Is(reason, ErrLeft)})
 	d.metrics.ended(reason)
 	d.cfg.Logger.Info("worker gone", "worker", s.ref.ID, "session", s.ref.Session, "reason", reason.Error(), "in_flight", s.worker.InFlight)
 }

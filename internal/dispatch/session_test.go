@@ -277,3 +277,36 @@ fenfa_dispatch_workers{state="suspect"} 0
 		t.Error(err)
 	}
 }
+
+func TestOnlyADrainedWorkerThatSaysGoodbyeHasFinished(t *testing.T) {
+	for name, c := range map[string]struct {
+		end      func(*Session)
+		finished bool
+	}{
+		"drained and left":  {func(s *Session) { s.Drain(); s.Leave() }, true},
+		"left":              {func(s *Session) { s.Leave() }, false},
+		"drained and lost":  {func(s *Session) { s.Drain(); s.Lost() }, false},
+		"drained, replaced": {func(s *Session) { s.Drain() }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			s := b.worker("w", 1)
+			b.assign(0, settings("q"), "")
+			b.engine.take()
+			c.end(s)
+			if name == "drained, replaced" {
+				b.worker("w", 1)
+			}
+			b.clock.Advance(2 * time.Second)
+			for _, told := range b.engine.take() {
+				if told.what == "gone" {
+					if told.session != s.Ref().Session || told.finished != c.finished {
+						t.Errorf("told %+v, want finished %v", told, c.finished)
+					}
+					return
+				}
+			}
+			t.Error("the engine heard of no end")
+		})
+	}
+}

@@ -91,7 +91,7 @@ func TestALostWorkerIsNotAFailure(t *testing.T) {
 	r := newRig(t, nil)
 	r.deliver(newTask("keyed", "k", "1"))
 	l := r.one()
-	r.c.workerGone(r.now, 1)
+	r.c.workerGone(r.now, 1, false)
 	r.step()
 	r.commit()
 	again := r.one()
@@ -123,7 +123,7 @@ func TestAPoisonTaskIsSetApartAndBuried(t *testing.T) {
 	var seen []string
 	for n := 1; n <= 5; n++ {
 		seen = append(seen, names([]*task.Lease{r.one()}))
-		r.c.workerGone(r.now, 1)
+		r.c.workerGone(r.now, 1, false)
 		r.step()
 		r.commit()
 	}

@@ -139,7 +139,7 @@ func TestAReturnTakesOneDeliveryBack(t *testing.T) {
 				if again := r.one(); again.Tasks[0].Delivery != want {
 					t.Fatalf("delivery %d after the return, want %d", again.Tasks[0].Delivery, want)
 				}
-				r.c.workerGone(r.now, r.worker.Session) // this one counts
+				r.c.workerGone(r.now, r.worker.Session, false) // this one counts
 				r.step()
 				r.commit()
 			}
@@ -186,7 +186,7 @@ func TestWhatIsSeenOfAWorkerIsReported(t *testing.T) {
 		}, []Use{{0, 1, 0, 5 * time.Second}, {1, 1, 1, 40 * time.Second}}},
 		"a lost worker": {"keyed", func(r *rig, _ *task.Lease) {
 			second(r, 1)
-			r.c.workerGone(r.now, r.worker.Session)
+			r.c.workerGone(r.now, r.worker.Session, false)
 		}, []Use{{1, 0, 0, 0}}},
 		"tasks without order": {"loose", func(r *rig, l *task.Lease) {
 			second(r, 1)
@@ -215,6 +215,35 @@ func TestWhatIsSeenOfAWorkerIsReported(t *testing.T) {
 			if got := fmt.Sprint(r.uses); got != fmt.Sprint(c.want) {
 				t.Errorf("reported %s, want %v", got, c.want)
 			}
+		})
+	}
+}
+
+func TestWhatADrainedWorkerStillHoldsWasNeverHandedOut(t *testing.T) {
+	for _, queue := range []string{"keyed", "loose"} {
+		t.Run(queue, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.deliver(newTask(queue, "k", "1"), newTask(queue, "k", "2"))
+			l := r.one()
+			if queue == "keyed" {
+				r.answer(l, 0, task.Outcome{})
+			}
+			r.c.workerGone(r.now, r.worker.Session, true)
+			r.step()
+			r.commit()
+			again := r.one()
+			for _, got := range again.Tasks {
+				if got.Delivery != 1 || got.Attempt != 1 {
+					t.Errorf("%v comes again as attempt %d, delivery %d", got.ID, got.Attempt, got.Delivery)
+				}
+			}
+			if want := map[string]int{"keyed": 1, "loose": 2}[queue]; len(again.Tasks) != want {
+				t.Errorf("%d tasks come again, want %d", len(again.Tasks), want)
+			}
+			if rows := r.table(store.TableAttempt); len(rows) != 0 {
+				t.Errorf("attempt rows %v", rows)
+			}
+			r.finish(again)
 		})
 	}
 }

@@ -87,7 +87,7 @@ func TestALeaseThatEndedDoesNotWakeWhenRecordsCome(t *testing.T) {
 	r.c.recordsLoaded(r.now, "k", "", nil, false)
 	r.step()
 	r.answer(r.one(), 0, task.Outcome{Writes: []task.Write{put(0)}})
-	r.c.workerGone(r.now, 1)
+	r.c.workerGone(r.now, 1, false)
 	r.c.recordsLoaded(r.now, "k", "a", nil, false)
 	r.step()
 	r.commit()

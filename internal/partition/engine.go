@@ -183,10 +183,12 @@ func (e *Engine) Capacity(part int, queue string, place task.Placement) {
 	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue, place) })
 }
 
-// WorkerGone says that a worker's session was lost: its leases end.
-func (e *Engine) WorkerGone(session uint64) {
+// WorkerGone says that a worker's session has ended, and its leases with it.
+// finished says that the worker had finished all that it began: what it still
+// holds was never begun, and its hand-out does not count.
+func (e *Engine) WorkerGone(session uint64, finished bool) {
 	for _, o := range e.owners {
-		o.post(func(c *core, now time.Time) { c.workerGone(now, session) })
+		o.post(func(c *core, now time.Time) { c.workerGone(now, session, finished) })
 	}
 }
 

@@ -434,7 +434,7 @@ func TestALostWorkerGivesItsTasksBack(t *testing.T) {
 		t := r.t
 		r.submit(many("keyed", 5)...)
 		r.w.take()
-		r.e.WorkerGone(1)
+		r.e.WorkerGone(1, false)
 		r.work(done)
 		if st := r.wantState("keyed 0", task.StateDone); st.Deliveries != 2 || st.Attempts != 0 {
 			t.Errorf("status %+v", st)

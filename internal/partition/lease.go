@@ -90,13 +90,19 @@ func (c *core) close(now time.Time, ls *lease) {
 	}
 }
 
-// workerGone ends the leases of a session that was lost. That is not a failure
+// workerGone ends the leases of a session that has ended. Of a worker that said
+// goodbye, having finished what it began, the rest is as if it was never handed
+// out. One that was lost may have begun. That is not a failure
 // of its tasks, but it is counted: a task that kills every worker must not take
 // them all.
-func (c *core) workerGone(now time.Time, session uint64) {
+func (c *core) workerGone(now time.Time, session uint64, finished bool) {
 	for _, ls := range c.leasesOf(session) {
 		for i, it := range ls.items {
 			if it == nil {
+				continue
+			}
+			if finished {
+				it.deliveries--
 				continue
 			}
 			if it.deliveries >= it.lane.q.MaxDeliveries && (i == ls.next || !ls.lane.ordered) {

@@ -328,7 +328,7 @@ func (p *simPool) lose(s *simSession) {
 	p.w.tally.lost++
 	s.gone = true
 	for _, o := range p.w.owners {
-		o.mail.post(func(c *core, now time.Time) { c.workerGone(now, s.id) })
+		o.mail.post(func(c *core, now time.Time) { c.workerGone(now, s.id, false) })
 	}
 }
 

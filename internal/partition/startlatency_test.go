@@ -217,7 +217,7 @@ func TestALostWorkerDoesNotCountAsWaiting(t *testing.T) {
 	r.deliver(newTask("loose", "", "1"))
 	r.one()
 	r.pass(15 * time.Second)
-	r.c.workerGone(r.now, r.worker.Session)
+	r.c.workerGone(r.now, r.worker.Session, false)
 	r.step()
 	r.one()
 	if _, p99 := r.c.counts.startLatency("loose").quantiles(r.now); p99 > time.Second {

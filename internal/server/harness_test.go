@@ -155,7 +155,7 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, first in
 
 func (e *fakeEngine) Capacity(int, string, task.Placement) {}
 
-func (e *fakeEngine) WorkerGone(session uint64) { e.gone <- session }
+func (e *fakeEngine) WorkerGone(session uint64, _ bool) { e.gone <- session }
 
 // harness is a server on loopback with a client.
 type harness struct {

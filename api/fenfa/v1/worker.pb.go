@@ -135,7 +135,9 @@ type WorkRequest struct {
 	Hello     *Hello           `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
 	Heartbeat bool             `protobuf:"varint,2,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
 	Outcomes  []*LeaseOutcomes `protobuf:"bytes,3,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
-	// The worker wants nothing new and leaves when it has finished.
+	// The worker wants nothing new and leaves when it has finished: it half-closes the
+	// stream when it has an answer to everything that it began. What it still holds
+	// then was not begun, and its hand-out does not count.
 	Drain bool `protobuf:"varint,4,opt,name=drain,proto3" json:"drain,omitempty"`
 	// How many leases more than its slots the worker wants to hold, so that a slot
 	// that comes free has its next task at once. Unset: as before; at the beginning 0.
