@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds what a test waits for.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // serverConfig says how the tests' server is reached.
 func serverConfig(tb testing.TB) broker.Config {
