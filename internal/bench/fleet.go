@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fenfa/fenfa"
 	"github.com/fenfa/fenfa/internal/child"
@@ -102,36 +104,64 @@ func (f *fleet) debrief() ([]*stationReport, error) {
 }
 
 // flood keeps about depth tasks waiting for a while, made by task, and returns
-// how many were done meanwhile.
+// how many were done meanwhile. Several goroutines submit, or the confirms of one
+// would be the limit.
 func (f *fleet) flood(ctx context.Context, depth int, over time.Duration, task func(n uint64) *fenfa.Task) (int64, error) {
-	before, err := f.client.DescribeQueue(ctx, queue)
+	before, err := f.done(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var next, done atomic.Int64
+	end := f.now() + over
+	group, running := errgroup.WithContext(ctx)
+	for range f.cfg.Producers {
+		group.Go(func() error {
+			batch := make([]*fenfa.Task, f.cfg.Batch)
+			for f.now() < end {
+				if next.Load()-done.Load() >= int64(depth) {
+					if err := pause(running, time.Millisecond); err != nil {
+						return err
+					}
+					continue
+				}
+				first := next.Add(int64(len(batch))) - int64(len(batch))
+				for i := range batch {
+					batch[i] = task(uint64(first) + uint64(i))
+				}
+				if _, err := f.client.SubmitBatch(running, batch); err != nil {
+					return fmt.Errorf("submit tasks: %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		for f.now() < end {
+			now, err := f.done(running)
+			if err != nil {
+				return err
+			}
+			done.Store(now - before)
+			if err := pause(running, 5*time.Millisecond); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return 0, err
+	}
+	now, err := f.done(ctx)
+	return now - before, err
+}
+
+// done is how many tasks the node has finished since its start.
+func (f *fleet) done(ctx context.Context) (int64, error) {
+	info, err := f.client.DescribeQueue(ctx, queue)
 	if err != nil {
 		return 0, fmt.Errorf("describe queue: %w", err)
 	}
-	var submitted uint64
-	done := before.Stats.DoneTotal
-	batch := make([]*fenfa.Task, 0, f.cfg.Batch)
-	for began := f.now(); f.now()-began < over; {
-		for int64(submitted)-(done-before.Stats.DoneTotal) < int64(depth) {
-			batch = batch[:0]
-			for range f.cfg.Batch {
-				batch = append(batch, task(submitted))
-				submitted++
-			}
-			if _, err := f.client.SubmitBatch(ctx, batch); err != nil {
-				return 0, fmt.Errorf("submit tasks: %w", err)
-			}
-		}
-		if err := pause(ctx, 5*time.Millisecond); err != nil {
-			return 0, err
-		}
-		info, err := f.client.DescribeQueue(ctx, queue)
-		if err != nil {
-			return 0, fmt.Errorf("describe queue: %w", err)
-		}
-		done = info.Stats.DoneTotal
-	}
-	return done - before.Stats.DoneTotal, nil
+	return info.Stats.DoneTotal, nil
 }
 
 // idle waits until the queue is empty.
