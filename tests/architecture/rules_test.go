@@ -6,7 +6,7 @@ package architecture
 var layers = [][]string{
 	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/child", "internal/chart", "internal/top", "api"},
 	{"internal/rabbitmqserver", "internal/task", "api/fenfa/v1"},
-	{"", "internal/broker", "internal/store", "internal/balance", "internal/history", "internal/config", "internal/taskfile"},
+	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile"},
 	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/orders", "internal/balance/simulate"},
 	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
 	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},

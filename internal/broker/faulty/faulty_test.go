@@ -12,12 +12,13 @@ import (
 	"github.com/fenfa/fenfa/internal/broker/brokertest"
 	"github.com/fenfa/fenfa/internal/broker/embedded"
 	"github.com/fenfa/fenfa/internal/broker/faulty"
+	"github.com/fenfa/fenfa/internal/fault"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/kv/kvtest"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-func healthy(faulty.Op) faulty.Fault { return faulty.Fault{} }
+func healthy(fault.Op) fault.Fault { return fault.Fault{} }
 
 func inner(t *testing.T) broker.Broker {
 	t.Helper()
@@ -42,7 +43,7 @@ func inner(t *testing.T) broker.Broker {
 	return b
 }
 
-func wrap(t *testing.T, plan faulty.Plan) faulty.Driver {
+func wrap(t *testing.T, plan fault.Plan) faulty.Driver {
 	t.Helper()
 	b, err := faulty.New(faulty.Config{Broker: inner(t), Plan: plan})
 	if err != nil {
@@ -59,7 +60,7 @@ func TestWithoutFaultsItIsTheBrokerBelow(t *testing.T) {
 }
 
 func TestSuiteHoldsThroughFaults(t *testing.T) {
-	for name, rates := range map[string]faulty.Rates{
+	for name, rates := range map[string]fault.Rates{
 		"failures": {Fail: 0.3},
 		"unknown":  {Unknown: 0.3},
 		"repeats":  {Repeat: 0.4},
@@ -71,10 +72,10 @@ func TestSuiteHoldsThroughFaults(t *testing.T) {
 				var b faulty.Driver
 				brokertest.RunUnreliable(t, func(t *testing.T) brokertest.Harness {
 					t.Helper()
-					b = wrap(t, faulty.Seeded(seed, rates))
+					b = wrap(t, fault.Seeded(seed, rates))
 					return brokertest.Harness{Broker: b}
 				})
-				if rates.Delay == 0 && b.Count(faulty.Fail)+b.Count(faulty.Unknown)+b.Count(faulty.Repeat) == 0 {
+				if rates.Delay == 0 && b.Count(fault.Fail)+b.Count(fault.Unknown)+b.Count(fault.Repeat) == 0 {
 					t.Error("nothing went wrong")
 				}
 			})
@@ -87,10 +88,10 @@ func message(n int) broker.Message {
 }
 
 // calls makes every call of the port once, and of an open reader.
-func calls(t *testing.T, b faulty.Driver, r broker.Reader) map[faulty.Op]error {
+func calls(t *testing.T, b faulty.Driver, r broker.Reader) map[fault.Op]error {
 	t.Helper()
 	ctx := t.Context()
-	errs := map[faulty.Op]error{}
+	errs := map[fault.Op]error{}
 	errs[faulty.OpDeclare] = b.Declare(ctx, broker.Declaration{Queue: "other", Partitions: 1})
 	errs[faulty.OpPublish] = b.Publish(ctx, []broker.Message{message(2)})
 	_, errs[faulty.OpNext] = r.Next(ctx, broker.Limit{Tasks: 1})
@@ -148,13 +149,13 @@ func next(t *testing.T, r broker.Reader, want ...string) []broker.Delivery {
 
 func TestFailedCallsChangeNothing(t *testing.T) {
 	b, r := prepared(t)
-	b.SetPlan(func(faulty.Op) faulty.Fault { return faulty.Fault{Kind: faulty.Fail} })
+	b.SetPlan(func(fault.Op) fault.Fault { return fault.Fault{Kind: fault.Fail} })
 	for op, err := range calls(t, b, r) {
-		if !errors.Is(err, faulty.ErrInjected) {
+		if !errors.Is(err, fault.ErrInjected) {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}
-	if n := b.Count(faulty.Fail); n != 8 {
+	if n := b.Count(fault.Fail); n != 8 {
 		t.Errorf("%d calls failed, want 8", n)
 	}
 	b.SetPlan(healthy)
@@ -172,9 +173,9 @@ func TestFailedCallsChangeNothing(t *testing.T) {
 
 func TestUnknownCallsHappen(t *testing.T) {
 	b, r := prepared(t)
-	b.SetPlan(func(faulty.Op) faulty.Fault { return faulty.Fault{Kind: faulty.Unknown} })
+	b.SetPlan(func(fault.Op) fault.Fault { return fault.Fault{Kind: fault.Unknown} })
 	for op, err := range calls(t, b, r) {
-		if !errors.Is(err, faulty.ErrUnknown) || errors.Is(err, faulty.ErrInjected) {
+		if !errors.Is(err, fault.ErrUnknown) || errors.Is(err, fault.ErrInjected) {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}
@@ -198,17 +199,17 @@ func TestUnknownCallsHappen(t *testing.T) {
 
 func TestRepeatedCallsHappenTwice(t *testing.T) {
 	b, r := prepared(t)
-	b.SetPlan(faulty.Script(faulty.OpPublish, faulty.Fault{Kind: faulty.Repeat}))
+	b.SetPlan(fault.Script(faulty.OpPublish, fault.Fault{Kind: fault.Repeat}))
 	var failed *broker.PublishError
 	if err := b.Publish(t.Context(), []broker.Message{message(2)}); !errors.As(err, &failed) || !errors.Is(failed.Failed[0], broker.ErrDuplicate) {
 		t.Errorf("the second publish was told %v", err)
 	}
-	b.SetPlan(faulty.Script(faulty.OpNext, faulty.Fault{Kind: faulty.Repeat}))
+	b.SetPlan(fault.Script(faulty.OpNext, fault.Fault{Kind: fault.Repeat}))
 	ds := next(t, r, "0")
 	if ds[0].Fresh {
 		t.Error("what was read again is called fresh")
 	}
-	b.SetPlan(faulty.Script(faulty.OpSettle, faulty.Fault{Kind: faulty.Repeat}))
+	b.SetPlan(fault.Script(faulty.OpSettle, fault.Fault{Kind: fault.Repeat}))
 	if err := r.Settle(t.Context(), ds[0].Position); err != nil {
 		t.Errorf("settle twice: %v", err)
 	}
@@ -220,8 +221,8 @@ func TestLostReadsAreGivenWithinTheNextLimit(t *testing.T) {
 	if err := b.Publish(t.Context(), []broker.Message{message(2), message(3)}); err != nil {
 		t.Fatal(err)
 	}
-	b.SetPlan(faulty.Script(faulty.OpNext, faulty.Fault{Kind: faulty.Unknown}))
-	if _, err := r.Next(t.Context(), broker.Limit{Tasks: 3}); !errors.Is(err, faulty.ErrUnknown) {
+	b.SetPlan(fault.Script(faulty.OpNext, fault.Fault{Kind: fault.Unknown}))
+	if _, err := r.Next(t.Context(), broker.Limit{Tasks: 3}); !errors.Is(err, fault.ErrUnknown) {
 		t.Fatalf("got %v", err)
 	}
 	next(t, r, "1")
@@ -230,50 +231,13 @@ func TestLostReadsAreGivenWithinTheNextLimit(t *testing.T) {
 
 func TestScriptHitsOneKindOfCallInOrder(t *testing.T) {
 	b, _ := prepared(t)
-	b.SetPlan(faulty.Script(faulty.OpBacklog, faulty.Fault{}, faulty.Fault{Kind: faulty.Fail}, faulty.Fault{Kind: faulty.Unknown}))
-	for i, want := range []error{nil, faulty.ErrInjected, faulty.ErrUnknown, nil, nil} {
+	b.SetPlan(fault.Script(faulty.OpBacklog, fault.Fault{}, fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Unknown}))
+	for i, want := range []error{nil, fault.ErrInjected, fault.ErrUnknown, nil, nil} {
 		if err := b.Publish(t.Context(), []broker.Message{message(10 + i)}); err != nil {
 			t.Errorf("publish %d: %v", i, err)
 		}
 		if _, err := b.Backlog(t.Context(), "q"); !errors.Is(err, want) {
 			t.Errorf("backlog %d: got %v, want %v", i, err, want)
-		}
-	}
-}
-
-func TestSeededPlansRepeatAndKeepTheirRates(t *testing.T) {
-	const n = 10_000
-	rates := faulty.Rates{Fail: 0.1, Unknown: 0.2, Repeat: 0.3, Delay: 0.5, MaxDelay: time.Second}
-	trace := func(seed uint64) (faults []faulty.Fault) {
-		plan := faulty.Seeded(seed, rates)
-		for range n {
-			faults = append(faults, plan(faulty.OpNext))
-		}
-		return faults
-	}
-	first := trace(1)
-	if fmt.Sprint(first) != fmt.Sprint(trace(1)) {
-		t.Error("the same seed gave other faults")
-	}
-	if fmt.Sprint(first) == fmt.Sprint(trace(2)) {
-		t.Error("another seed gave the same faults")
-	}
-	count := map[faulty.Kind]int{}
-	delayed := 0
-	for _, f := range first {
-		count[f.Kind]++
-		if f.Delay > 0 {
-			delayed++
-		}
-	}
-	for name, c := range map[string]struct{ got, want int }{
-		"fail":    {count[faulty.Fail], 1000},
-		"unknown": {count[faulty.Unknown], 2000},
-		"repeat":  {count[faulty.Repeat], 3000},
-		"delay":   {delayed, 5000},
-	} {
-		if c.got < c.want*9/10 || c.got > c.want*11/10 {
-			t.Errorf("%s: %d of %d, want about %d", name, c.got, n, c.want)
 		}
 	}
 }
@@ -285,7 +249,7 @@ func (idle) Backlog(context.Context, string) (broker.Backlog, error) { return br
 
 func TestDelayedCallsWaitFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := faulty.New(faulty.Config{Broker: idle{}, Plan: func(faulty.Op) faulty.Fault { return faulty.Fault{Delay: time.Minute} }})
+		b, err := faulty.New(faulty.Config{Broker: idle{}, Plan: func(fault.Op) fault.Fault { return fault.Fault{Delay: time.Minute} }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +265,7 @@ func TestDelayedCallsWaitFirst(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := b.Backlog(ctx, "q"); !errors.Is(err, faulty.ErrInjected) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := b.Backlog(ctx, "q"); !errors.Is(err, fault.ErrInjected) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/fault"
 )
 
 // reader is a broker.Reader that goes wrong by plan.
@@ -19,11 +20,11 @@ type reader struct {
 
 // Next implements broker.Reader.
 func (r *reader) Next(ctx context.Context, limit broker.Limit) ([]broker.Delivery, error) {
-	kind, err := r.broker.begin(ctx, OpNext)
+	kind, err := r.broker.Begin(ctx, OpNext)
 	if err != nil {
 		return nil, err
 	}
-	if kind == Repeat && len(r.given) > 0 && len(r.given) <= limit.Tasks {
+	if kind == fault.Repeat && len(r.given) > 0 && len(r.given) <= limit.Tasks {
 		again := make([]broker.Delivery, len(r.given))
 		for i, d := range r.given {
 			d.Fresh = false
@@ -37,8 +38,8 @@ func (r *reader) Next(ctx context.Context, limit broker.Limit) ([]broker.Deliver
 			return nil, err
 		}
 	}
-	if kind == Unknown {
-		return nil, fmt.Errorf("%s: %w", OpNext, ErrUnknown)
+	if kind == fault.Unknown {
+		return nil, fmt.Errorf("%s: %w", OpNext, fault.ErrUnknown)
 	}
 	n := min(len(r.kept), max(1, limit.Tasks))
 	r.given, r.kept = r.kept[:n:n], r.kept[n:]
@@ -47,7 +48,7 @@ func (r *reader) Next(ctx context.Context, limit broker.Limit) ([]broker.Deliver
 
 // Settle implements broker.Reader.
 func (r *reader) Settle(ctx context.Context, positions ...broker.Position) error {
-	return r.broker.do(ctx, OpSettle, func() error { return r.inner.Settle(ctx, positions...) })
+	return r.broker.Do(ctx, OpSettle, func() error { return r.inner.Settle(ctx, positions...) })
 }
 
 // Close implements broker.Reader.

@@ -9,6 +9,7 @@ import (
 	"github.com/fenfa/fenfa/internal/broker/brokertest"
 	"github.com/fenfa/fenfa/internal/broker/faulty"
 	"github.com/fenfa/fenfa/internal/broker/indexed"
+	"github.com/fenfa/fenfa/internal/fault"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/kv/kvtest"
 )
@@ -87,7 +88,7 @@ func TestConformanceOverAnUnreliableBroker(t *testing.T) {
 				}
 			})
 			inner, err := faulty.New(faulty.Config{
-				Broker: newForgetful(), Plan: faulty.Seeded(seed, faulty.Rates{Fail: 0.1, Unknown: 0.1, Repeat: 0.1, Delay: 0.05}),
+				Broker: newForgetful(), Plan: fault.Seeded(seed, fault.Rates{Fail: 0.1, Unknown: 0.1, Repeat: 0.1, Delay: 0.05}),
 			})
 			if err != nil {
 				t.Fatal(err)

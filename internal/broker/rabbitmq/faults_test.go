@@ -6,10 +6,11 @@ import (
 
 	"github.com/fenfa/fenfa/internal/broker/brokertest"
 	"github.com/fenfa/fenfa/internal/broker/faulty"
+	"github.com/fenfa/fenfa/internal/fault"
 )
 
 func TestSuiteHoldsThroughFaults(t *testing.T) {
-	for name, rates := range map[string]faulty.Rates{
+	for name, rates := range map[string]fault.Rates{
 		"failures": {Fail: 0.3},
 		"unknown":  {Unknown: 0.3},
 		"repeats":  {Repeat: 0.4},
@@ -20,13 +21,13 @@ func TestSuiteHoldsThroughFaults(t *testing.T) {
 			brokertest.RunUnreliable(t, func(t *testing.T) brokertest.Harness {
 				t.Helper()
 				var err error
-				b, err = faulty.New(faulty.Config{Broker: connect(t, config(t)), Plan: faulty.Seeded(1, rates)})
+				b, err = faulty.New(faulty.Config{Broker: connect(t, config(t)), Plan: fault.Seeded(1, rates)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return brokertest.Harness{Broker: b}
 			})
-			if b.Count(faulty.Fail)+b.Count(faulty.Unknown)+b.Count(faulty.Repeat) == 0 {
+			if b.Count(fault.Fail)+b.Count(fault.Unknown)+b.Count(fault.Repeat) == 0 {
 				t.Error("nothing went wrong")
 			}
 		})

@@ -3,18 +3,18 @@ package faulty_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/fault"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/store/faulty"
 	"github.com/fenfa/fenfa/internal/store/storefake"
 	"github.com/fenfa/fenfa/internal/store/storetest"
 )
 
-func open(t *testing.T, plan faulty.Plan) *faulty.Store {
+func open(t *testing.T, plan fault.Plan) *faulty.Store {
 	t.Helper()
 	s, err := faulty.New(faulty.Config{Store: storefake.New(storefake.Config{AutoSync: true}), Plan: plan})
 	if err != nil {
@@ -23,7 +23,7 @@ func open(t *testing.T, plan faulty.Plan) *faulty.Store {
 	return s
 }
 
-func healthy(faulty.Op) faulty.Fault { return faulty.Fault{} }
+func healthy(fault.Op) fault.Fault { return fault.Fault{} }
 
 func TestWithoutFaultsItIsTheStoreBelow(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Harness {
@@ -41,10 +41,10 @@ func TestWithoutFaultsItIsTheStoreBelow(t *testing.T) {
 }
 
 // calls makes every call of the port once; each changes or reads something.
-func calls(t *testing.T, s store.Store) map[faulty.Op]error {
+func calls(t *testing.T, s store.Store) map[fault.Op]error {
 	t.Helper()
 	ctx := t.Context()
-	errs := map[faulty.Op]error{}
+	errs := map[fault.Op]error{}
 	fence, err := s.Claim(ctx, 1, 7)
 	errs[faulty.OpClaim] = err
 	fence.Epoch = 7
@@ -60,13 +60,13 @@ func calls(t *testing.T, s store.Store) map[faulty.Op]error {
 }
 
 func TestFailedCallsChangeNothing(t *testing.T) {
-	s := open(t, func(faulty.Op) faulty.Fault { return faulty.Fault{Kind: faulty.Fail} })
+	s := open(t, func(fault.Op) fault.Fault { return fault.Fault{Kind: fault.Fail} })
 	for op, err := range calls(t, s) {
-		if !errors.Is(err, faulty.ErrInjected) {
+		if !errors.Is(err, fault.ErrInjected) {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}
-	if n := s.Count(faulty.Fail); n != 7 {
+	if n := s.Count(fault.Fail); n != 7 {
 		t.Errorf("%d calls failed, want 7", n)
 	}
 	s.SetPlan(healthy)
@@ -79,9 +79,9 @@ func TestFailedCallsChangeNothing(t *testing.T) {
 }
 
 func TestUnknownCallsHappen(t *testing.T) {
-	s := open(t, func(faulty.Op) faulty.Fault { return faulty.Fault{Kind: faulty.Unknown} })
+	s := open(t, func(fault.Op) fault.Fault { return fault.Fault{Kind: fault.Unknown} })
 	for op, err := range calls(t, s) {
-		if !errors.Is(err, faulty.ErrUnknown) || errors.Is(err, faulty.ErrInjected) {
+		if !errors.Is(err, fault.ErrUnknown) || errors.Is(err, fault.ErrInjected) {
 			t.Errorf("%s: got %v", op, err)
 		}
 	}
@@ -99,8 +99,8 @@ func TestUnknownCallsHappen(t *testing.T) {
 }
 
 func TestScriptHitsOneKindOfCallInOrder(t *testing.T) {
-	s := open(t, faulty.Script(faulty.OpMetaGet, faulty.Fault{}, faulty.Fault{Kind: faulty.Fail}, faulty.Fault{Kind: faulty.Unknown}))
-	want := []error{nil, faulty.ErrInjected, faulty.ErrUnknown, nil, nil}
+	s := open(t, fault.Script(faulty.OpMetaGet, fault.Fault{}, fault.Fault{Kind: fault.Fail}, fault.Fault{Kind: fault.Unknown}))
+	want := []error{nil, fault.ErrInjected, fault.ErrUnknown, nil, nil}
 	for i, want := range want {
 		if _, err := s.Meta().List(t.Context(), ""); err != nil {
 			t.Errorf("list %d: %v", i, err)
@@ -111,46 +111,9 @@ func TestScriptHitsOneKindOfCallInOrder(t *testing.T) {
 	}
 }
 
-func TestSeededPlansRepeatAndKeepTheirRates(t *testing.T) {
-	const n = 10_000
-	rates := faulty.Rates{Fail: 0.1, Unknown: 0.2, Delay: 0.5, MaxDelay: time.Second}
-	trace := func(seed uint64) (faults []faulty.Fault) {
-		plan := faulty.Seeded(seed, rates)
-		for range n {
-			faults = append(faults, plan(faulty.OpCommit))
-		}
-		return faults
-	}
-	first := trace(1)
-	if again := trace(1); fmt.Sprint(first) != fmt.Sprint(again) {
-		t.Error("the same seed gave other faults")
-	}
-	if fmt.Sprint(first) == fmt.Sprint(trace(2)) {
-		t.Error("another seed gave the same faults")
-	}
-	count := map[faulty.Kind]int{}
-	delayed := 0
-	for _, f := range first {
-		count[f.Kind]++
-		if f.Delay < 0 || f.Delay > time.Second {
-			t.Fatalf("a delay of %v", f.Delay)
-		}
-		if f.Delay > 0 {
-			delayed++
-		}
-	}
-	for name, c := range map[string]struct{ got, want int }{
-		"fail": {count[faulty.Fail], 1000}, "unknown": {count[faulty.Unknown], 2000}, "delay": {delayed, 5000},
-	} {
-		if c.got < c.want*9/10 || c.got > c.want*11/10 {
-			t.Errorf("%s: %d of %d, want about %d", name, c.got, n, c.want)
-		}
-	}
-}
-
 func TestDelayedCallsWaitFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, func(faulty.Op) faulty.Fault { return faulty.Fault{Delay: time.Minute} })
+		s := open(t, func(fault.Op) fault.Fault { return fault.Fault{Delay: time.Minute} })
 		before := time.Now()
 		if _, err := s.Claim(t.Context(), 1, 0); err != nil {
 			t.Fatal(err)
@@ -160,7 +123,7 @@ func TestDelayedCallsWaitFirst(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := s.Claim(ctx, 1, 0); !errors.Is(err, faulty.ErrInjected) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.Claim(ctx, 1, 0); !errors.Is(err, fault.ErrInjected) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -13,7 +13,7 @@ type meta struct{ s *Store }
 func (m meta) Get(ctx context.Context, name string) ([]byte, uint64, error) {
 	var value []byte
 	var version uint64
-	err := m.s.do(ctx, OpMetaGet, func() (err error) {
+	err := m.s.Do(ctx, OpMetaGet, func() (err error) {
 		value, version, err = m.s.inner.Meta().Get(ctx, name)
 		return err
 	})
@@ -26,7 +26,7 @@ func (m meta) Get(ctx context.Context, name string) ([]byte, uint64, error) {
 // Put implements store.Meta.
 func (m meta) Put(ctx context.Context, name string, value []byte, expected uint64) (uint64, error) {
 	var version uint64
-	err := m.s.do(ctx, OpMetaPut, func() (err error) {
+	err := m.s.Do(ctx, OpMetaPut, func() (err error) {
 		version, err = m.s.inner.Meta().Put(ctx, name, value, expected)
 		return err
 	})
@@ -39,7 +39,7 @@ func (m meta) Put(ctx context.Context, name string, value []byte, expected uint6
 // List implements store.Meta.
 func (m meta) List(ctx context.Context, prefix string) ([]store.Entry, error) {
 	var entries []store.Entry
-	err := m.s.do(ctx, OpMetaList, func() (err error) {
+	err := m.s.Do(ctx, OpMetaList, func() (err error) {
 		entries, err = m.s.inner.Meta().List(ctx, prefix)
 		return err
 	})

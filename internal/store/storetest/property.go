@@ -6,15 +6,16 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/fenfa/fenfa/internal/fault"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/store/faulty"
 )
 
 //nolint:gochecknoglobals // A list of tests.
 var propertyTests = []test{
-	{"a random workload equals the model", func(t *testing.T, h *Harness) { workload(t, h, faulty.Rates{}) }},
+	{"a random workload equals the model", func(t *testing.T, h *Harness) { workload(t, h, fault.Rates{}) }},
 	{"a random workload with faults equals the model", func(t *testing.T, h *Harness) {
-		workload(t, h, faulty.Rates{Fail: 0.1, Unknown: 0.1})
+		workload(t, h, fault.Rates{Fail: 0.1, Unknown: 0.1})
 	}},
 }
 
@@ -25,13 +26,13 @@ type run struct {
 	t      *testing.T
 	rng    *rand.Rand
 	h      *Harness
-	rates  faulty.Rates
+	rates  fault.Rates
 	s      store.Store // the harness's, with faults
 	owners [propertyParts]*owner
 	models [propertyParts]*model
 }
 
-func workload(t *testing.T, h *Harness, rates faulty.Rates) {
+func workload(t *testing.T, h *Harness, rates fault.Rates) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			r := &run{t: t, rng: rand.New(rand.NewPCG(26, seed)), h: h, rates: rates}
@@ -55,7 +56,7 @@ func workload(t *testing.T, h *Harness, rates faulty.Rates) {
 // wrap puts faults before the store and lets everybody claim anew.
 func (r *run) wrap() {
 	r.t.Helper()
-	s, err := faulty.New(faulty.Config{Store: r.h.Store, Plan: faulty.Seeded(r.rng.Uint64(), r.rates)})
+	s, err := faulty.New(faulty.Config{Store: r.h.Store, Plan: fault.Seeded(r.rng.Uint64(), r.rates)})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func (r *run) commit() {
 	}
 	err := r.s.Commit(r.t.Context(), batches)
 	var commitErr *store.CommitError
-	if err != nil && !errors.As(err, &commitErr) && !errors.Is(err, faulty.ErrInjected) && !errors.Is(err, faulty.ErrUnknown) {
+	if err != nil && !errors.As(err, &commitErr) && !errors.Is(err, fault.ErrInjected) && !errors.Is(err, fault.ErrUnknown) {
 		r.t.Fatalf("commit: %v", err)
 	}
 	known := err == nil || commitErr != nil

@@ -1,24 +1,12 @@
-package faulty
+package fault
 
 import (
 	"math/rand/v2"
 	"time"
 )
 
-// Op names the calls of the port that can go wrong.
+// Op names a call of a port that can go wrong.
 type Op string
-
-// The calls.
-const (
-	OpPublish Op = "publish"
-	OpOpen    Op = "open"
-	OpBacklog Op = "backlog"
-	OpDeclare Op = "declare"
-	OpRemove  Op = "remove"
-	OpNext    Op = "next"
-	OpSettle  Op = "settle"
-	OpLocate  Op = "locate"
-)
 
 // Kind says how a call goes wrong.
 type Kind uint8
@@ -28,7 +16,7 @@ const (
 	None    Kind = iota
 	Fail         // fails with ErrInjected before anything happens
 	Unknown      // is carried out and fails with ErrUnknown
-	Repeat       // is carried out twice
+	Repeat       // is carried out twice, where the port allows that
 )
 
 // Fault is what happens to one call: it waits, then goes wrong or not.
@@ -55,7 +43,7 @@ const defaultMaxDelay = 10 * time.Millisecond
 
 // Seeded returns a plan that draws faults of any call from the seed.
 func Seeded(seed uint64, rates Rates) Plan {
-	rng := rand.New(rand.NewPCG(seed, 0x62726f6b6572))
+	rng := rand.New(rand.NewPCG(seed, 0x6661756c74))
 	most := rates.MaxDelay
 	if most <= 0 {
 		most = defaultMaxDelay
