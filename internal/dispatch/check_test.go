@@ -196,8 +196,7 @@ func (b *bench) checkWaiters(p *pool, held map[*member]int) (lines int) {
 	return lines
 }
 
-// checkInLine asserts that nobody waits for what is free, or for a good part of
-// somebody's prefetch.
+// checkInLine asserts that nobody waits for what is free.
 func (b *bench) checkInLine(w *waiter) {
 	b.t.Helper()
 	if w.held != nil || !w.any && len(w.targets) == 0 {
@@ -205,7 +204,7 @@ func (b *bench) checkInLine(w *waiter) {
 	}
 	for i := range w.pool.tiers {
 		for _, s := range w.pool.tiers[i].seats {
-			if s.member.session.offers() && w.wants(s) {
+			if s.member.session.worker.Free > 0 && w.wants(s) {
 				b.t.Errorf("queue %s, %+v: partition %d waits while session %d has %d free slots", w.pool.queue.name, w.pool.place, w.part,
 					s.member.session.ref.Session, s.member.session.worker.Free)
 			}

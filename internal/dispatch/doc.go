@@ -17,8 +17,7 @@
 //
 // Slots and prefetch. A worker may hold leases beyond its slots, which wait there
 // until one is free. They are given out only when no worker of the pool has a real
-// slot, and those who wait get them a quarter of the prefetch at a time: so tasks
-// share leases and messages, and the worker has work all the while.
+// slot.
 //
 // Weights. A worker's own weight counts, or that which SetWeight gave its ID. It
 // begins at a tenth and rises evenly over the slow start. Weights are relative: a
@@ -42,9 +41,8 @@
 // Invariants, under Dispatcher.mu:
 //   - a session's in-flight and held slots together never exceed its slots and its
 //     prefetch, except just after it lowered that;
-//   - a partition stands in line only while every worker of the pool is full but for
-//     less than a quarter of its prefetch, or, where keys wait for workers of their
-//     own, each of those that it waits for;
+//   - a partition stands in line only while every worker of the pool is full, or,
+//     where keys wait for workers of their own, each of those that it waits for;
 //   - a session's members are in the pools of their queues exactly while it may get
 //     something new: while it is neither quiet nor draining nor ended. A worker that
 //     is suspect stays in them, with no free slots;

@@ -102,7 +102,7 @@ func (m *model) step() {
 	case n < 892:
 		s.Quiet(one(m, true, false))
 	case n < 900:
-		s.Prefetch(m.rng.IntN(14) - 1)
+		s.Prefetch(m.rng.IntN(6) - 1)
 	default:
 		s.Heard()
 	}
@@ -136,7 +136,7 @@ func (m *model) ask() {
 		return
 	}
 	m.out[w.Session][q.Name] += slots
-	if q.Balance.Policy != task.BalanceConsistentHash || q.Balance.Overflow != "wait" {
+	if q.Balance.Policy != task.BalanceConsistentHash {
 		delete(m.refused, a)
 	}
 }

@@ -1,12 +1,9 @@
 package dispatch
 
-// refillShare is the part of a worker's prefetch that is refilled at once.
-const refillShare = 4
-
 // offer holds the session's free slots for partitions that wait, one each. The
 // caller holds mu and delivers the calls.
 func (d *Dispatcher) offer(s *Session, c *calls) {
-	for d.lines > 0 && s.offers() {
+	for d.lines > 0 && s.worker.Free > 0 {
 		m, w := s.nextWaiter()
 		if w == nil {
 			return
@@ -16,15 +13,6 @@ func (d *Dispatcher) offer(s *Session, c *calls) {
 		w.hold(m)
 		c.wake(wake{w.part, w.pool})
 	}
-}
-
-// offers reports whether somebody who waits should have a slot of the session: a
-// real one at once, prefetch when a good part of it is free. Then whoever is woken
-// finds room for several tasks, and they share a lease and a message, while the
-// rest of the prefetch still keeps the worker busy.
-func (s *Session) offers() bool {
-	w := &s.worker
-	return w.Free > w.Ahead || w.Free > 0 && w.Free*refillShare >= s.prefetch
 }
 
 // nextWaiter returns who is to have the session's next slot, or nil: of the

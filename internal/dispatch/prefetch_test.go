@@ -44,42 +44,6 @@ func TestABatchTakesRealSlotsBeforePrefetch(t *testing.T) {
 	}
 }
 
-func TestPrefetchIsRefilledSeveralAtATimeAndRealSlotsAtOnce(t *testing.T) {
-	b := newBench(t)
-	s := b.worker("w", 16)
-	s.Prefetch(16)
-	q := settings("q")
-	if _, got, _ := b.Assign(0, q, task.Placement{}, "", 16); got != 16 {
-		t.Fatalf("%d real slots, want 16", got)
-	}
-	if _, got, _ := b.Assign(0, q, task.Placement{}, "", 16); got != 16 {
-		t.Fatalf("%d of the prefetch, want 16", got)
-	}
-	for part := range 3 {
-		b.assign(part, q, "")
-	}
-	release := func(n int) []int {
-		b.Release(s.Ref().Session, "q", partition.Use{Slots: n})
-		b.check()
-		return b.engine.woken()
-	}
-	for range 3 {
-		if got := release(1); len(got) != 0 {
-			t.Fatalf("woken %v for less than a quarter of the prefetch", got)
-		}
-	}
-	if got := release(1); len(got) != 1 {
-		t.Fatalf("woken %v for a quarter of the prefetch, want one", got)
-	}
-	if _, got, ok := b.Assign(0, q, task.Placement{}, "", 100); !ok || got != 4 {
-		t.Fatalf("the woken one gets %d slots, want 4", got)
-	}
-	// One real slot and a whole prefetch: the other two wait no more.
-	if got := release(17); len(got) != 2 {
-		t.Errorf("woken %v when a real slot came free, want the two that wait", got)
-	}
-}
-
 func TestARealSlotElsewhereIsBetterThanPrefetchOfAPreferredWorker(t *testing.T) {
 	b := newBench(t)
 	b.labelled("x", 1, "zone=x").Prefetch(1)
