@@ -195,3 +195,39 @@ func TestWeightsHoldInAClosedLoop(t *testing.T) {
 		}
 	}
 }
+
+// A slot that comes free, also one of the prefetch, belongs to who waits for it,
+// however often somebody else asks who never waited.
+func TestWhoWaitsComesBeforeWhoHasNotAskedYet(t *testing.T) {
+	b := newBench(t)
+	s := b.worker("w", 8, "flood", "steady")
+	s.Prefetch(8)
+	got := map[string]int{}
+	var running []string
+	take := func(part int, name string) bool {
+		if b.assign(part, settings(name), "") == 0 {
+			return false
+		}
+		running = append(running, name)
+		got[name]++
+		return true
+	}
+	for take(0, "flood") {
+	}
+	clear(got)
+	for n := range 1000 {
+		ended := running[0]
+		running = running[1:]
+		b.Release(s.Ref().Session, ended, partition.Use{Slots: 1})
+		for _, c := range b.engine.take() {
+			for take(c.part, c.queue) && c.queue == "flood" {
+			}
+		}
+		if n%20 != 0 { // The other queue nearly always has another task.
+			take(1+n%16, "steady")
+		}
+	}
+	if got["flood"] < 450 || got["steady"] < 450 {
+		t.Errorf("of 1000 slots the flood got %d and the other queue %d, want about half each", got["flood"], got["steady"])
+	}
+}
