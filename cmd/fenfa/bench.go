@@ -122,7 +122,7 @@ func benchFlags(cmd *cobra.Command, cfg *bench.Config) {
 	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
 	f.StringVar(&cfg.Policy, "policy", "", "busy, slow, skew, churn: balancing policy, or all, one after another (default: least_inflight; skew: consistent_hash)")
 	f.DurationVar(&cfg.Service, "service", 0, "busy, slow, skew, churn: how long a handler takes (default: by benchmark)")
-	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 8)")
+	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 32)")
 	f.StringVar(&cfg.Dir, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
 	f.BoolVar(&cfg.WithLimit, "with-limit", false, "drain, hot: measure limit too, on the same disk, and give the ratio")
 	f.BoolVar(&cfg.Compare, "compare", false, "backlog: drain a small backlog first, and give the ratio")

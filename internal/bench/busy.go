@@ -52,7 +52,8 @@ func busyShares(cfg Config, reports []*stationReport, from, to time.Duration, re
 		least = min(least, did.Busy.Seconds()/of.Seconds())
 	}
 	share := total.Seconds() / capacity.Seconds()
+	nominal := float64(done) * cfg.Service.Seconds() / capacity.Seconds()
 	mean := total.Seconds() * 1000 / float64(max(done, 1))
-	result.BusyShare, result.LeastBusy, result.HandlerMs = &share, &least, &mean
+	result.BusyShare, result.Nominal, result.LeastBusy, result.HandlerMs = &share, &nominal, &least, &mean
 	return nil
 }

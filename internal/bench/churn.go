@@ -19,8 +19,9 @@ const (
 )
 
 const (
-	leastChurn = 3                      // workers
-	churnSlot  = 250 * time.Millisecond // between two points of a curve
+	leastChurn     = 3                      // workers
+	leastChurnTime = 25 * time.Second       // for a freeze of more than 4 s
+	churnSlot      = 250 * time.Millisecond // between two points of a curve
 )
 
 // churn measures what each worker does while workers come, die and freeze, at a

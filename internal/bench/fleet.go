@@ -21,6 +21,8 @@ type fleet struct {
 	*rig
 	processes []*child.Process // by number, nil where it was ended
 	reports   []string
+
+	flooded atomic.Int64 // tasks that flood has submitted, in all its calls
 }
 
 // hire starts the worker processes and waits until all are connected. slow is how
@@ -103,28 +105,30 @@ func (f *fleet) debrief() ([]*stationReport, error) {
 	return reports, nil
 }
 
-// flood keeps about depth tasks waiting for a while, made by task, and returns
-// how many were done meanwhile. Several goroutines submit, or the confirms of one
-// would be the limit.
+// flood keeps about depth tasks outstanding for a while, made by task, and returns
+// how many were done meanwhile. What an earlier call left outstanding counts. The
+// node has had no other tasks before. Several goroutines submit, or the confirms of
+// one would be the limit.
 func (f *fleet) flood(ctx context.Context, depth int, over time.Duration, task func(n uint64) *fenfa.Task) (int64, error) {
 	before, err := f.done(ctx)
 	if err != nil {
 		return 0, err
 	}
-	var next, done atomic.Int64
+	var done atomic.Int64
+	done.Store(before)
 	end := f.now() + over
 	group, running := errgroup.WithContext(ctx)
 	for range f.cfg.Producers {
 		group.Go(func() error {
 			batch := make([]*fenfa.Task, f.cfg.Batch)
 			for f.now() < end {
-				if next.Load()-done.Load() >= int64(depth) {
+				if f.flooded.Load()-done.Load() >= int64(depth) {
 					if err := pause(running, time.Millisecond); err != nil {
 						return err
 					}
 					continue
 				}
-				first := next.Add(int64(len(batch))) - int64(len(batch))
+				first := f.flooded.Add(int64(len(batch))) - int64(len(batch))
 				for i := range batch {
 					batch[i] = task(uint64(first) + uint64(i))
 				}
@@ -141,7 +145,7 @@ func (f *fleet) flood(ctx context.Context, depth int, over time.Duration, task f
 			if err != nil {
 				return err
 			}
-			done.Store(now - before)
+			done.Store(now)
 			if err := pause(running, 5*time.Millisecond); err != nil {
 				return err
 			}

@@ -47,14 +47,16 @@ type Result struct {
 	FinishP999 *float64 `json:"finish_p999_ms,omitempty"`
 
 	BusyShare *float64 `json:"busy_share,omitempty"`       // busy: of all slots' time that was spent in handlers
+	Nominal   *float64 `json:"nominal_share,omitempty"`    // busy: what busy_share would be if handlers took no longer than they wait
 	LeastBusy *float64 `json:"least_busy_share,omitempty"` // busy: of the worker where it was least
 	HandlerMs *float64 `json:"handler_ms,omitempty"`       // busy: what a handler took, on average
 
-	FullPerS  *float64 `json:"full_per_s,omitempty"` // slow: with work always waiting
-	FastRatio *float64 `json:"fast_ratio,omitempty"` // slow: full_per_s over what the fast workers alone can do
-	SlowShare *float64 `json:"slow_share,omitempty"` // slow: of the paced tasks that the slow worker got
+	ClosedPerS *float64 `json:"closed_per_s,omitempty"` // slow: with as many tasks outstanding as one worker has slots
+	FastRatio  *float64 `json:"fast_ratio,omitempty"`   // slow: closed_per_s over what the fast workers alone can do
+	SlowShare  *float64 `json:"slow_share,omitempty"`   // slow: of the paced tasks that the slow worker got
 
-	PeakLoad       *float64 `json:"peak_load,omitempty"`           // skew: Zipf keys: most in flight at one worker over the mean
+	PeakLoad       *float64 `json:"peak_load,omitempty"`           // skew: Zipf keys: most in flight at one worker over the mean, averaged over the run
+	BoundP99       *float64 `json:"bound_p99,omitempty"`           // skew: Zipf keys: most in flight at one worker over what the load bound allows, p99 of the looks
 	ZipfStartP99   *float64 `json:"zipf_start_p99_ms,omitempty"`   // skew: Zipf keys
 	OthersStartP99 *float64 `json:"others_start_p99_ms,omitempty"` // skew: of the other keys, while one has nearly all of the load
 	OthersRatio    *float64 `json:"others_ratio,omitempty"`        // skew: that over start_p99_ms
@@ -137,15 +139,15 @@ func (r *Result) finish(s Spread) {
 func (r *Result) round() {
 	for _, f := range []*float64{
 		&r.Seconds, &r.CPUPer100k, r.ConfirmP50, r.ConfirmP99, r.ConfirmP999, r.StartP50, r.StartP99, r.StartP999,
-		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.LeastBusy, r.HandlerMs,
-		r.FastRatio, r.SlowShare, r.PeakLoad, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
+		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.Nominal, r.LeastBusy, r.HandlerMs,
+		r.FastRatio, r.SlowShare, r.PeakLoad, r.BoundP99, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
 		r.CPUNode, r.CPUClient, r.CPUBroker, r.BaselineRatio, r.BaselineCPUClient, r.BaselineCPUBroker,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
 		}
 	}
-	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.FullPerS, r.BaselinePerS} {
+	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.ClosedPerS, r.BaselinePerS} {
 		if f != nil {
 			*f = math.Round(*f*10) / 10
 		}
@@ -171,12 +173,14 @@ func (r *Result) numbers() []number {
 		{"submit to end, p99", "ms", "finish-p99-ms", r.FinishP99},
 		{"submit to end, p99.9", "ms", "finish-p999-ms", r.FinishP999},
 		{"slots busy", "of their time", "busy", r.BusyShare},
+		{"slots busy, by nominal times", "of their time", "nominal", r.Nominal},
 		{"least busy worker", "of its slots' time", "least-busy", r.LeastBusy},
 		{"mean handler", "ms", "handler-ms", r.HandlerMs},
-		{"rate with work always waiting", "tasks/s", "full/s", r.FullPerS},
+		{"rate of the closed loop", "tasks/s", "closed/s", r.ClosedPerS},
 		{"that over what the fast workers can do", "", "fast-ratio", r.FastRatio},
 		{"share of the slow worker", "", "slow-share", r.SlowShare},
 		{"Zipf keys: most in flight over the mean", "", "peak-load", r.PeakLoad},
+		{"Zipf keys: most in flight over the load bound, p99", "", "bound-p99", r.BoundP99},
 		{"Zipf keys: submit to start, p99", "ms", "zipf-start-p99-ms", r.ZipfStartP99},
 		{"beside a hot key: submit to start, p99", "ms", "others-start-p99-ms", r.OthersStartP99},
 		{"that over even keys", "", "others-ratio", r.OthersRatio},

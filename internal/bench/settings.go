@@ -81,8 +81,8 @@ func defaults(name string) Config {
 	case "busy":
 		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 50, time.Millisecond, task.BalanceLeastInflight
 	case "slow":
-		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 64, 5*time.Millisecond, task.BalanceLeastInflight
-		c.Lines, c.Batch = 8, 64
+		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 256, 20*time.Millisecond, task.BalanceLeastInflight
+		c.Lines, c.Batch = 32, 16
 	case "skew":
 		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 8*time.Second, 4, 50, time.Millisecond, task.BalanceConsistentHash
 		c.Rate, c.Batch = 5_000, 1
@@ -173,8 +173,14 @@ func (c Config) validate() error {
 		return configErrorf("%s ends after a duration, not after tasks", c.Name)
 	case c.Policy != "" && !fleets(c.Name):
 		return configErrorf("%s has no policy: busy, slow, skew and churn have", c.Name)
+	case c.Name == "slow" && c.Workers < 2:
+		return configErrorf("slow needs 2 workers or more: one of them is slow")
 	case c.Name == "churn" && c.Workers < leastChurn:
 		return configErrorf("churn needs %d workers or more: some of them end", leastChurn)
+	case c.Name == "churn" && c.Duration < leastChurnTime:
+		return configErrorf("churn needs %v or more: a frozen worker is dead only after 3s", leastChurnTime)
+	case c.Lines > 0 && c.Name != "slow":
+		return configErrorf("%s has no lines: slow has", c.Name)
 	case c.Policy != "" && !slices.Contains(task.BalancePolicies(), c.Policy):
 		return configErrorf("policy %q is not known: want one of %s", c.Policy, strings.Join(task.BalancePolicies(), ", "))
 	case c.Service < 0 || c.Service > time.Minute:

@@ -3,7 +3,9 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -50,7 +52,7 @@ func skew(ctx context.Context, cfg Config, result *Result) error {
 			return err
 		}
 		fmt.Fprintf(cfg.Log, "Zipf keys\n")
-		peak, err := f.peakWhile(ctx, func() error {
+		peak, bound, err := f.peakWhile(ctx, func() error {
 			return f.pace(ctx, phaseZipf, cfg.Rate, cfg.Duration, func(uint64) string { return "key-" + strconv.Itoa(zipf()) })
 		})
 		if err != nil {
@@ -74,6 +76,7 @@ func skew(ctx context.Context, cfg Config, result *Result) error {
 		result.start(start)
 		ratio := others.P99 / start.P99
 		result.ZipfStartP99, result.OthersStartP99, result.OthersRatio, result.PeakLoad = &zipfStart.P99, &others.P99, &ratio, &peak
+		result.BoundP99 = &bound
 		return nil
 	})
 }
@@ -94,28 +97,50 @@ func (f *fleet) paceHot(ctx context.Context, cfg Config, even func(uint64) strin
 	return pause(ctx, settle)
 }
 
+// loadBound is that of consistent_hash by default.
+const loadBound = 1.25
+
 // peakWhile returns the most that one worker had in flight over the mean of all,
-// both averaged over the time of load.
-func (f *fleet) peakWhile(ctx context.Context, load func() error) (float64, error) {
+// both averaged over the time of load; and, of all looks at the workers, the p99
+// of the most in flight at one over what the load bound allows for all in flight.
+// The bound holds when a task is handed out: tasks that end elsewhere afterwards
+// make the ratio larger than 1 for a moment.
+func (f *fleet) peakWhile(ctx context.Context, load func() error) (peak, bound float64, err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- load() }()
 	sums := map[string]float64{}
+	var looks []float64
 	for {
 		workers, err := f.client.Workers(ctx)
 		if err != nil {
-			return 0, fmt.Errorf("list workers: %w", err)
+			return 0, 0, fmt.Errorf("list workers: %w", err)
 		}
+		total, most := 0, 0
 		for _, w := range workers {
 			sums[w.ID] += float64(w.InFlight)
+			total, most = total+w.InFlight, max(most, w.InFlight)
+		}
+		if total > 0 {
+			looks = append(looks, float64(most)/math.Ceil(loadBound*float64(total)/float64(len(workers))))
 		}
 		select {
 		case err := <-failed:
-			total, most := 0.0, 0.0
-			for _, sum := range sums {
-				total, most = total+sum, max(most, sum)
-			}
-			return most * float64(len(sums)) / max(total, 1), err
+			peak, bound = peaks(sums, looks)
+			return peak, bound, err
 		case <-time.After(skewSlots):
 		}
 	}
+}
+
+// peaks puts together what the looks saw.
+func peaks(sums map[string]float64, looks []float64) (peak, bound float64) {
+	total, most := 0.0, 0.0
+	for _, sum := range sums {
+		total, most = total+sum, max(most, sum)
+	}
+	slices.Sort(looks)
+	if len(looks) > 0 {
+		bound = looks[len(looks)*99/100]
+	}
+	return most * float64(len(sums)) / max(total, 1), bound
 }

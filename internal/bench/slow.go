@@ -15,26 +15,28 @@ const (
 	slowLoad   = 0.9
 )
 
-// slow measures what one slow worker costs under a policy: first with work always
-// waiting, then at a pace that the fast ones alone can keep.
+// slow measures what one slow worker costs under a policy: first as a closed loop,
+// for the throughput, then at a pace that the fast workers alone can keep, for the
+// latency.
 func slow(ctx context.Context, cfg Config, result *Result) error {
 	return withFleet(ctx, cfg, fenfa.Queue{Order: fenfa.OrderNone, Balance: fenfa.Balance{Policy: cfg.Policy}}, slowFactor, func(ctx context.Context, f *fleet) error {
 		fast := float64((cfg.Workers-1)*cfg.Lines) / cfg.Service.Seconds()
 		fmt.Fprintf(cfg.Log, "%s: %d workers, one %d times slower; the others can do %.0f tasks/s\n", cfg.Policy, cfg.Workers, slowFactor, fast)
 		phase := 0
 		task := func(n uint64) *fenfa.Task { return f.task(f.now(), numbered(phase, n), "") }
-		depth := 4 * cfg.Workers * cfg.Concurrency
-		if _, err := f.flood(ctx, depth, settle, task); err != nil {
+		// As many tasks are outstanding as one worker has slots: the slow one could hold
+		// them all, and the fast ones have enough to do if it does not.
+		if _, err := f.flood(ctx, cfg.Concurrency, settle, task); err != nil {
 			return err
 		}
 		phase = 1
 		from := f.now()
-		done, err := f.flood(ctx, depth, cfg.Duration, task)
+		done, err := f.flood(ctx, cfg.Concurrency, cfg.Duration, task)
 		if err != nil {
 			return err
 		}
 		to := f.now()
-		full := float64(done) / (to - from).Seconds()
+		closed := float64(done) / (to - from).Seconds()
 		if err := f.idle(ctx); err != nil {
 			return err
 		}
@@ -59,14 +61,14 @@ func slow(ctx context.Context, cfg Config, result *Result) error {
 		tasks, start, finish := merged(reports, 3)
 		result.start(start)
 		result.finish(finish)
-		share, ratio := float64(reports[0].Phases[3].Tasks)/float64(max(tasks, 1)), full/fastCapacity(cfg, reports[1:], from, to)
-		result.FullPerS, result.FastRatio, result.SlowShare = &full, &ratio, &share
+		share, ratio := float64(reports[0].Phases[3].Tasks)/float64(max(tasks, 1)), closed/fastCapacity(cfg, reports[1:], from, to)
+		result.ClosedPerS, result.FastRatio, result.SlowShare = &closed, &ratio, &share
 		return nil
 	})
 }
 
 // fastCapacity is how many tasks a second some workers can do, by what a task took
-// there: a timer of 5 ms ends a little later than that.
+// there: a timer ends a little later than it should.
 func fastCapacity(cfg Config, fast []*stationReport, from, to time.Duration) (perS float64) {
 	for _, r := range fast {
 		if did := r.between(from, to); did.Served > 0 {

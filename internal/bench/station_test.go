@@ -33,8 +33,11 @@ func TestBusySharesAreThoseOfTheSlots(t *testing.T) {
 		{ID: "b", Samples: []sample{{At: time.Second}, {At: 3 * time.Second, Busy: 8 * time.Second, Done: 1000}}},
 	}
 	result := &Result{}
-	if err := busyShares(Config{Concurrency: 10}, reports, 0, 4*time.Second, result); err != nil {
+	if err := busyShares(Config{Concurrency: 10, Service: 4 * time.Millisecond}, reports, 0, 4*time.Second, result); err != nil {
 		t.Fatal(err)
+	}
+	if *result.Nominal != 0.2 {
+		t.Errorf("by nominal times %v, want 2000 tasks of 4 ms in 40 s", *result.Nominal)
 	}
 	if *result.BusyShare != 0.6 || *result.LeastBusy != 0.4 || *result.HandlerMs != 12 {
 		t.Errorf("busy %v, least %v, handler %v ms", *result.BusyShare, *result.LeastBusy, *result.HandlerMs)
@@ -130,7 +133,21 @@ func TestTheResultOfAFleetNamesItsPolicy(t *testing.T) {
 		Policy, Service string
 		Lines           int
 	}
-	if err := json.Unmarshal(b, &got); err != nil || got.Policy != "least_inflight" || got.Service != "5ms" || got.Lines != 8 {
+	if err := json.Unmarshal(b, &got); err != nil || got.Policy != "least_inflight" || got.Service != "20ms" || got.Lines != 32 {
 		t.Errorf("settings are %s, %v", b, err)
+	}
+}
+
+func TestPeaksAreOfTheBusiestWorker(t *testing.T) {
+	looks := make([]float64, 0, 200)
+	for i := range 200 {
+		looks = append(looks, float64(200-i)/200)
+	}
+	peak, bound := peaks(map[string]float64{"a": 10, "b": 20, "c": 30, "d": 20}, looks)
+	if peak != 1.5 || bound != 0.995 {
+		t.Errorf("peak %v, bound %v", peak, bound)
+	}
+	if peak, bound := peaks(nil, nil); peak != 0 || bound != 0 {
+		t.Errorf("of nothing: %v, %v", peak, bound)
 	}
 }
