@@ -9,7 +9,8 @@ import (
 // method (Walker, 1977; built after Vose, 1991).
 type draws struct {
 	rng     rand.PCG
-	version uint64 // of the pool of which columns are made
+	version uint64  // of the pool of which columns are made
+	mean    float64 // weight, of the same pool
 	columns []column
 	scratch []int32
 }
@@ -46,6 +47,7 @@ func (d *draws) build(weights []float64) {
 	for _, w := range weights {
 		sum += w
 	}
+	d.mean = sum / float64(n)
 	d.columns = slices.Grow(d.columns[:0], n)[:n]
 	d.scratch = slices.Grow(d.scratch[:0], n)[:n]
 	// Workers below the mean gather at the front, those above it at the back.

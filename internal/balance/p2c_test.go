@@ -47,7 +47,7 @@ func TestP2CTakesTheCheaperOfTwo(t *testing.T) {
 func TestP2CNeverTakesTheCostliest(t *testing.T) {
 	f, p := newFleet(1000, equal(10)...), picker(t, task.BalanceP2C)
 	for i := range f.Len() {
-		f.Observe(i, time.Duration(i+1)*time.Millisecond)
+		f.Observe(i, time.Millisecond<<i)
 	}
 	got := count(picks(f, p, 9000), 10)
 	// Two of ten: worker i wins against the 9-i that are slower, of 45 pairs.
@@ -91,6 +91,20 @@ func TestP2CDrawsByWeightAndSharesByIt(t *testing.T) {
 			if math.Abs(float64(w.InFlight)-want) > 0.1*want {
 				t.Errorf("%d workers: worker %d of weight %v has %d, want about %.0f", n, i, f.weights[i], w.InFlight, want)
 			}
+		}
+	}
+}
+
+func TestP2CKeepsTheFirstUnlessTheSecondIsClearlyBetter(t *testing.T) {
+	for _, c := range []struct {
+		slower time.Duration // the second worker's time, the first one's is 100 ms
+		share  float64       // of the first
+	}{{100, 0.5}, {140, 0.5}, {160, 1}, {60, 0}} {
+		f, p := newFleet(1000, 1, 1), picker(t, task.BalanceP2C)
+		f.Observe(0, 100*time.Millisecond)
+		f.Observe(1, c.slower*time.Millisecond)
+		if got := count(picks(f, p, 4000), 2); deviates(got[0], 4000, c.share) {
+			t.Errorf("against one that takes %d%% as long it has %d of 4000, want about %.0f", c.slower, got[0], 4000*c.share)
 		}
 	}
 }

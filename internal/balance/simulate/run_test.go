@@ -38,6 +38,16 @@ func TestP2CLosesLittleToOneSlowWorker(t *testing.T) {
 	}
 }
 
+func TestP2CLosesLittleToASlowWorkerAmongWeights(t *testing.T) {
+	for _, weights := range [][]float64{{10, 1, 1, 1}, {4, 3, 2, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}} {
+		cfg := slowOne(len(weights))
+		cfg.Weights = weights
+		if r := simulated(t, task.BalanceP2C, cfg); r.Ratio < 0.9 {
+			t.Errorf("%v: makes %.1f%% of what is possible, want 90%%", weights, 100*r.Ratio)
+		}
+	}
+}
+
 func TestRoundRobinShowsWhyItIsNotTheDefault(t *testing.T) {
 	round := simulated(t, task.BalanceRoundRobin, slowOne(4))
 	for _, policy := range []string{task.BalanceP2C, task.BalanceLeastInflight} {
