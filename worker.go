@@ -149,9 +149,9 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // Quiet makes the worker take nothing new, until Resume, or until a person ends it at
-// the node. It stays connected and
-// finishes what it has been handed. It returns at once; tasks that are on their way
-// already still come. It can be called at any time, and also before Run.
+// the node. It stays connected and finishes what it has been handed. It returns at
+// once; tasks that are on their way already still come. It can be called at any time,
+// and also before Run.
 func (w *Worker) Quiet() { w.setQuiet(true) }
 
 // Resume ends Quiet. A quiet that a person has asked for at the node goes on.
