@@ -29,6 +29,7 @@ type fleet struct {
 // many times longer the first one takes for a task.
 func (r *rig) hire(ctx context.Context, slow int) (*fleet, error) {
 	f := &fleet{rig: r}
+	r.spent = map[int]time.Duration{}
 	for n := range r.cfg.Workers {
 		service := r.cfg.Service
 		if n == 0 {
@@ -57,6 +58,9 @@ func (f *fleet) start(service time.Duration) error {
 		return err
 	}
 	f.processes, f.reports = append(f.processes, process), append(f.reports, report)
+	f.counting.Lock()
+	defer f.counting.Unlock()
+	f.spent[process.PID()] = 0
 	return nil
 }
 

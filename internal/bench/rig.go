@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,7 +33,10 @@ type rig struct {
 	stop    context.CancelFunc
 
 	started *latencies
-	handled atomic.Int64 // tasks that handlers returned from
+	handled atomic.Int64          // tasks that handlers returned from
+
+	counting sync.Mutex
+	spent    map[int]time.Duration // CPU time of worker processes, by process
 }
 
 // newRig starts the node and configures the queue.
@@ -150,15 +154,27 @@ func (r *rig) drained(ctx context.Context, tasks int64) error {
 	}
 }
 
-// usage is the CPU time of this process and the node together, and the node's
-// most memory.
+// usage is the CPU time of this process, the node and the worker processes
+// together, and the node's most memory. A worker process that has ended counts with
+// what it had used at the last look.
 func (r *rig) usage() (cpu time.Duration, node child.Usage, err error) {
 	own, err := child.UsageOf(os.Getpid())
 	if err != nil {
 		return 0, node, err
 	}
-	node, err = child.UsageOf(r.node.PID())
-	return own.CPU + node.CPU, node, err
+	if node, err = child.UsageOf(r.node.PID()); err != nil {
+		return 0, node, err
+	}
+	cpu = own.CPU + node.CPU
+	r.counting.Lock()
+	defer r.counting.Unlock()
+	for pid, before := range r.spent {
+		if u, err := child.UsageOf(pid); err == nil {
+			r.spent[pid] = max(before, u.CPU)
+		}
+		cpu += r.spent[pid]
+	}
+	return cpu, node, nil
 }
 
 // measured runs a part of a benchmark, and fills in what it took. tasks is known
