@@ -33,7 +33,7 @@ type rig struct {
 	stop    context.CancelFunc
 
 	started *latencies
-	handled atomic.Int64          // tasks that handlers returned from
+	handled atomic.Int64 // tasks that handlers returned from
 
 	counting sync.Mutex
 	spent    map[int]time.Duration // CPU time of worker processes, by process
