@@ -189,21 +189,24 @@ func TestNothingIsSaidAfterTheGoodbye(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.finishOrdered(l, 0, s.nothing, time.Now())
-	if err := s.send(s.collect()); err == nil || out.sent != 0 || !out.closed {
-		t.Errorf("%d messages were sent, error %v", out.sent, err)
+	if err := s.send(s.collect()); err == nil || len(out.sent) > 1 || !out.closed {
+		t.Errorf("%d messages were sent, error %v", len(out.sent), err)
+	}
+	if len(out.sent) != 1 || !out.sent[0].GetDrain() {
+		t.Errorf("the goodbye is %v, want one that says that the worker drains", out.sent)
 	}
 }
 
-// silentStream counts what is sent.
+// silentStream keeps what is sent.
 type silentStream struct {
 	workStream
-	sent   int
+	sent   []*fenfav1.WorkRequest
 	closed bool
 }
 
 // Send implements workStream.
-func (s *silentStream) Send(*fenfav1.WorkRequest) error {
-	s.sent++
+func (s *silentStream) Send(req *fenfav1.WorkRequest) error {
+	s.sent = append(s.sent, req)
 	return nil
 }
 

@@ -82,11 +82,16 @@ func (s *session) send(req *fenfav1.WorkRequest) error {
 	return s.stream.Send(req)
 }
 
-// sayGoodbye half-closes the stream: nothing is sent any more.
+// sayGoodbye half-closes the stream: nothing is sent any more. It says once more
+// that the worker drains, because the sender of a worker that has nothing to finish
+// may not have come to it; the node counts what it last sent as begun otherwise.
 func (s *session) sayGoodbye() error {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	s.said = true
+	if err := s.stream.Send(&fenfav1.WorkRequest{Drain: true}); err != nil {
+		return err
+	}
 	return s.stream.CloseSend()
 }
 
