@@ -79,6 +79,10 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		info.Stats.StartP50 != time.Second || info.Stats.StartP99 != time.Minute {
 		t.Errorf("described %+v, %v", info, err)
 	}
+	want := []WaitingClass{{Placement: Placement{Require: []string{"gpu"}, Prefer: []string{"zone=a"}}, Tasks: 2, Parked: true}, {Tasks: 1, Workers: 3}}
+	if !reflect.DeepEqual(info.Stats.Waiting, want) {
+		t.Errorf("waiting are %+v, want %+v", info.Stats.Waiting, want)
+	}
 	list, err := c.Queues(t.Context())
 	if err != nil || len(list) != 1 || !reflect.DeepEqual(list[0].Queue, q) {
 		t.Errorf("listed %+v, %v", list, err)

@@ -231,8 +231,12 @@ func (n *fakeNode) Get(_ context.Context, req *fenfav1.GetTaskRequest) (*fenfav1
 	if t == nil {
 		return nil, refusal(codes.NotFound, &fenfav1.Error{Code: fenfav1.Code_CODE_NOT_FOUND, Message: "no such task", Field: "id"})
 	}
+	waitsFor := ""
+	if require := t.wire.GetPlacement().GetRequire(); len(require) > 0 {
+		waitsFor = "a worker with " + require[0]
+	}
 	return &fenfav1.GetTaskResponse{Status: &fenfav1.TaskStatus{
-		Id: req.GetId(), State: t.state, Queue: t.wire.GetQueue(), Key: t.wire.GetKey(), Result: t.result, Task: t.wire,
+		WaitsFor: waitsFor, Id: req.GetId(), State: t.state, Queue: t.wire.GetQueue(), Key: t.wire.GetKey(), Result: t.result, Task: t.wire,
 		Attempts: uint32(t.attempts), Deliveries: uint32(t.deliveries),
 	}}, nil
 }

@@ -78,7 +78,9 @@ func (f fakeQueues) Describe(_ context.Context, req *fenfav1.DescribeQueueReques
 	if q == nil {
 		return nil, refusal(codes.NotFound, &fenfav1.Error{Code: fenfav1.Code_CODE_NOT_FOUND, Message: "no such queue", Field: "name", RetryAfter: durationpb.New(time.Second)})
 	}
-	return &fenfav1.DescribeQueueResponse{Queue: q, Stats: &fenfav1.QueueStats{BacklogTasks: 7, Oldest: timestamppb.New(time.Unix(5, 0)), StartP50: durationpb.New(time.Second), StartP99: durationpb.New(time.Minute)}}, nil
+	return &fenfav1.DescribeQueueResponse{Queue: q, Stats: &fenfav1.QueueStats{BacklogTasks: 7, Oldest: timestamppb.New(time.Unix(5, 0)), StartP50: durationpb.New(time.Second), StartP99: durationpb.New(time.Minute), Waiting: []*fenfav1.WaitingClass{
+		{Placement: &fenfav1.Placement{Require: []string{"gpu"}, Prefer: []string{"zone=a"}}, Tasks: 2, Parked: true}, {Tasks: 1, Workers: 3},
+	}}}, nil
 }
 
 // List implements QueueService.

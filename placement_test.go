@@ -24,7 +24,7 @@ func TestATaskSaysWhatItAsksOfWorkers(t *testing.T) {
 		t.Errorf("the task has %+v", got)
 	}
 	st, err := c.Task(t.Context(), placed.ID())
-	if err != nil || !reflect.DeepEqual(st.Task.Placement(), want) {
+	if err != nil || !reflect.DeepEqual(st.Task.Placement(), want) || st.WaitsFor != "a worker with gpu" {
 		t.Errorf("the node has %+v, %v", st, err)
 	}
 }

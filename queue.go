@@ -92,12 +92,23 @@ type QueueStats struct {
 	DoneTotal    int64     // since the node started
 	FailedTotal  int64     // since the node started
 	DeadTotal    int64     // since the node started
-	Workers      int64     // that serve the queue now
+	Workers      int64     // that may get tasks now which ask no more than the queue does
 	// StartP50 and StartP99 are what half of the tasks, and 99% of them, took at most
 	// over the last 10 to 20 s from when they could start, for all that stood before
 	// them, to their hand-out. Zero: nothing was handed out.
 	StartP50 time.Duration
 	StartP99 time.Duration
+	// Waiting is what ready tasks ask of workers, those first that no worker may get.
+	// At most 20; only from DescribeQueue.
+	Waiting []WaitingClass
+}
+
+// WaitingClass is the ready tasks of a queue that ask the same of workers.
+type WaitingClass struct {
+	Placement Placement // with what the queue asks
+	Tasks     int64     // ready ones; those that are parked are not among them
+	Parked    bool      // others of them are parked until a worker takes some
+	Workers   int64     // that may get them now
 }
 
 // QueueInfo is a queue's configuration and what it holds.
@@ -221,7 +232,19 @@ func queueInfoOf(w *fenfav1.DescribeQueueResponse) QueueInfo {
 		Workers:      s.GetWorkers(),
 		StartP50:     s.GetStartP50().AsDuration(),
 		StartP99:     s.GetStartP99().AsDuration(),
+		Waiting:      waitingOf(s.GetWaiting()),
 	}}
+}
+
+func waitingOf(w []*fenfav1.WaitingClass) []WaitingClass {
+	if len(w) == 0 {
+		return nil
+	}
+	all := make([]WaitingClass, len(w))
+	for i, c := range w {
+		all[i] = WaitingClass{Placement: placementOf(c.GetPlacement()), Tasks: c.GetTasks(), Parked: c.GetParked(), Workers: c.GetWorkers()}
+	}
+	return all
 }
 
 // durationToWire leaves a zero duration unset.

@@ -45,6 +45,9 @@ type TaskStatus struct {
 	Error      string // the last error, or why it is dead
 	History    []Attempt
 	Task       *Task // the task itself where it is still kept, else nil
+	// WaitsFor says, for a person, which worker is missing for a task that could start
+	// and that no connected worker may get; else it is empty.
+	WaitsFor string
 }
 
 // DecodeResult reads the result into v, by the rule of Task.Decode.
@@ -72,6 +75,7 @@ func (c *Client) Task(ctx context.Context, id ID) (*TaskStatus, error) {
 		Result:     w.GetResult(),
 		Error:      w.GetError(),
 		History:    attemptsOf(w.GetHistory()),
+		WaitsFor:   w.GetWaitsFor(),
 	}
 	if w.GetTask() != nil {
 		s.Task = &Task{wire: w.GetTask(), ownID: true}

@@ -58,7 +58,7 @@ func newQueueDescribe() *cobra.Command {
 			return out.write(cmd, viewQueueInfo(&q), func(w io.Writer) {
 				pairs(w, settingRows(&q.Queue))
 				fmt.Fprintln(w)
-				pairs(w, statRows(&q.Stats))
+				pairs(w, append(statRows(&q.Stats), waitingRows(q.Stats.Waiting)...))
 			})
 		})
 	}

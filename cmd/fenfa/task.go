@@ -46,6 +46,7 @@ func writeTask(w io.Writer, s *fenfa.TaskStatus) {
 		{"next", moment(s.NextAt)},
 		{"finished", moment(s.FinishedAt)},
 		{"attempts", fmt.Sprintf("%d failed, handed out %d times", s.Attempts, s.Deliveries)},
+		{"waits for", s.WaitsFor},
 		{"worker", s.Worker},
 		{"error", s.Error},
 		{"result", clip(s.Result, 2000)},

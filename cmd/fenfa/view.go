@@ -47,6 +47,7 @@ type taskView struct {
 	PayloadBase64 []byte            `json:"payload_base64,omitempty"`
 	Require       []string          `json:"require,omitempty"`
 	Prefer        []string          `json:"prefer,omitempty"`
+	WaitsFor      string            `json:"waits_for,omitempty"`
 }
 
 func viewTask(s *fenfa.TaskStatus) taskView {
@@ -54,6 +55,7 @@ func viewTask(s *fenfa.TaskStatus) taskView {
 		ID: s.ID.String(), State: s.State, Queue: s.Queue, Key: s.Key,
 		CreatedAt: timeView(s.CreatedAt), FinishedAt: timeView(s.FinishedAt), NextAt: timeView(s.NextAt),
 		Attempts: s.Attempts, Deliveries: s.Deliveries, Worker: s.Worker, Error: s.Error, History: attemptViews(s.History),
+		WaitsFor: s.WaitsFor,
 	}
 	v.Result, v.ResultBase64 = viewBytes(s.Result)
 	if s.Task != nil {
@@ -120,6 +122,28 @@ type statsView struct {
 	// How long tasks of the last 10 to 20 s could have started and were not handed out.
 	StartP50MS float64 `json:"start_p50_ms"`
 	StartP99MS float64 `json:"start_p99_ms"`
+	// What ready tasks ask of workers; queue describe only.
+	Waiting []waitingView `json:"waiting,omitempty"`
+}
+
+// waitingView is the ready tasks of a queue that ask the same of workers.
+type waitingView struct {
+	Require []string `json:"require"`
+	Prefer  []string `json:"prefer"`
+	Tasks   int64    `json:"tasks"`
+	Parked  bool     `json:"parked"`
+	Workers int64    `json:"workers"`
+}
+
+func viewWaiting(classes []fenfa.WaitingClass) []waitingView {
+	views := make([]waitingView, len(classes))
+	for i, c := range classes {
+		views[i] = waitingView{
+			Require: append([]string{}, c.Placement.Require...), Prefer: append([]string{}, c.Placement.Prefer...),
+			Tasks: c.Tasks, Parked: c.Parked, Workers: c.Workers,
+		}
+	}
+	return views
 }
 
 type queueView struct {
@@ -159,6 +183,7 @@ func viewQueueInfo(q *fenfa.QueueInfo) queueView {
 		Ready: s.Ready, Running: s.Running, BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
 		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: s.Workers,
 		StartP50MS: float64(s.StartP50) / float64(time.Millisecond), StartP99MS: float64(s.StartP99) / float64(time.Millisecond),
+		Waiting: viewWaiting(s.Waiting),
 	}
 	return v
 }

@@ -21,6 +21,7 @@ type QueueEngine interface {
 	Queue(name string) (task.Queue, bool)
 	Queues() []task.Queue
 	QueueStats(ctx context.Context, name string) (partition.QueueStats, error)
+	Waiting(ctx context.Context, name string) ([]partition.WaitingClass, error)
 	DeadLetters(ctx context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error)
 	DeadLetter(ctx context.Context, id task.ID) (partition.DeadLetter, error)
 }

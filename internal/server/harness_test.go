@@ -34,6 +34,7 @@ type fakeEngine struct {
 	err       error // of every other call
 	problems  []string
 	queues    []task.Queue
+	waiting   []partition.WaitingClass
 	gone      chan uint64
 
 	mu    sync.Mutex
@@ -99,6 +100,10 @@ func (e *fakeEngine) QueueStats(_ context.Context, name string) (partition.Queue
 		return partition.QueueStats{}, task.Errorf(task.CodeNotFound, "there is no queue %q", name).WithField("queue")
 	}
 	return partition.QueueStats{BacklogTasks: 7, Running: 2, Dead: 1}, e.err
+}
+
+func (e *fakeEngine) Waiting(context.Context, string) ([]partition.WaitingClass, error) {
+	return e.waiting, e.err
 }
 
 func (e *fakeEngine) DeadLetters(_ context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error) {

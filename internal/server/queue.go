@@ -31,17 +31,28 @@ func (s *queueService) Configure(ctx context.Context, req *fenfav1.ConfigureQueu
 	return &fenfav1.ConfigureQueueResponse{Queue: queueToWire(&now), Created: created}, nil
 }
 
-// Describe shows the settings of a queue and what is in it.
+// Describe shows the settings of a queue, what is in it, and what that waits for.
 func (s *queueService) Describe(ctx context.Context, req *fenfav1.DescribeQueueRequest) (*fenfav1.DescribeQueueResponse, error) {
-	stats, err := s.cfg.Engine.QueueStats(ctx, req.GetName())
+	resp, err := s.describe(ctx, req.GetName())
 	if err != nil {
 		return nil, err
 	}
-	q, ok := s.cfg.Engine.Queue(req.GetName())
-	if !ok {
-		return nil, task.Errorf(task.CodeNotFound, "there is no queue %q", req.GetName()).WithField("name")
+	resp.Stats.Waiting, err = s.waiting(ctx, req.GetName())
+	return resp, err
+}
+
+// describe shows all but what waits.
+func (s *queueService) describe(ctx context.Context, name string) (*fenfav1.DescribeQueueResponse, error) {
+	stats, err := s.cfg.Engine.QueueStats(ctx, name)
+	if err != nil {
+		return nil, err
 	}
-	return &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, s.cfg.Workers.Serving(q.Name))}, nil
+	q, ok := s.cfg.Engine.Queue(name)
+	if !ok {
+		return nil, task.Errorf(task.CodeNotFound, "there is no queue %q", name).WithField("name")
+	}
+	workers := s.cfg.Workers.Eligible(name, q.Placement.Require)
+	return &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, workers)}, nil
 }
 
 // List shows all queues, by name.
@@ -50,7 +61,7 @@ func (s *queueService) List(ctx context.Context, _ *fenfav1.ListQueuesRequest) (
 	slices.SortFunc(queues, func(a, b task.Queue) int { return strings.Compare(a.Name, b.Name) })
 	resp := &fenfav1.ListQueuesResponse{Queues: make([]*fenfav1.DescribeQueueResponse, 0, len(queues))}
 	for i := range queues {
-		q, err := s.Describe(ctx, &fenfav1.DescribeQueueRequest{Name: queues[i].Name})
+		q, err := s.describe(ctx, queues[i].Name)
 		if err != nil {
 			return nil, err
 		}

@@ -55,7 +55,9 @@ func (s *taskService) Get(ctx context.Context, req *fenfav1.GetTaskRequest) (*fe
 	if err != nil {
 		return nil, err
 	}
-	return &fenfav1.GetTaskResponse{Status: statusToWire(&st)}, nil
+	status := statusToWire(&st)
+	status.WaitsFor = s.waitsFor(&st)
+	return &fenfav1.GetTaskResponse{Status: status}, nil
 }
 
 // submit hands tasks to the engine and measures how long their confirm took.

@@ -542,13 +542,16 @@ type QueueStats struct {
 	DoneTotal   int64 `protobuf:"varint,11,opt,name=done_total,json=doneTotal,proto3" json:"done_total,omitempty"`
 	FailedTotal int64 `protobuf:"varint,12,opt,name=failed_total,json=failedTotal,proto3" json:"failed_total,omitempty"`
 	DeadTotal   int64 `protobuf:"varint,13,opt,name=dead_total,json=deadTotal,proto3" json:"dead_total,omitempty"`
-	// Workers that serve the queue now.
+	// Workers that may get tasks now which ask no more than the queue does.
 	Workers int64 `protobuf:"varint,14,opt,name=workers,proto3" json:"workers,omitempty"`
 	// From when a task could start, for all that stood before it, to its hand-out,
 	// over the last 10 to 20 s: half of the tasks took at most p50, 99% at most p99.
 	// Unset: nothing was handed out.
-	StartP50      *durationpb.Duration `protobuf:"bytes,15,opt,name=start_p50,json=startP50,proto3" json:"start_p50,omitempty"`
-	StartP99      *durationpb.Duration `protobuf:"bytes,16,opt,name=start_p99,json=startP99,proto3" json:"start_p99,omitempty"`
+	StartP50 *durationpb.Duration `protobuf:"bytes,15,opt,name=start_p50,json=startP50,proto3" json:"start_p50,omitempty"`
+	StartP99 *durationpb.Duration `protobuf:"bytes,16,opt,name=start_p99,json=startP99,proto3" json:"start_p99,omitempty"`
+	// What ready tasks ask of workers, those that no worker may get first.
+	// At most 20. Only in the answer to Describe.
+	Waiting       []*WaitingClass `protobuf:"bytes,17,rep,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -695,6 +698,86 @@ func (x *QueueStats) GetStartP99() *durationpb.Duration {
 	return nil
 }
 
+func (x *QueueStats) GetWaiting() []*WaitingClass {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+// WaitingClass is the ready tasks of a queue that ask the same of workers.
+type WaitingClass struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What they ask, together with their queue. Unset: nothing.
+	Placement *Placement `protobuf:"bytes,1,opt,name=placement,proto3" json:"placement,omitempty"`
+	// Ready ones. Those that are parked are not among them.
+	Tasks int64 `protobuf:"varint,2,opt,name=tasks,proto3" json:"tasks,omitempty"`
+	// Others of them are parked until a worker takes some.
+	Parked bool `protobuf:"varint,3,opt,name=parked,proto3" json:"parked,omitempty"`
+	// Workers that may get them now.
+	Workers       int64 `protobuf:"varint,4,opt,name=workers,proto3" json:"workers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitingClass) Reset() {
+	*x = WaitingClass{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitingClass) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitingClass) ProtoMessage() {}
+
+func (x *WaitingClass) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitingClass.ProtoReflect.Descriptor instead.
+func (*WaitingClass) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WaitingClass) GetPlacement() *Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return nil
+}
+
+func (x *WaitingClass) GetTasks() int64 {
+	if x != nil {
+		return x.Tasks
+	}
+	return 0
+}
+
+func (x *WaitingClass) GetParked() bool {
+	if x != nil {
+		return x.Parked
+	}
+	return false
+}
+
+func (x *WaitingClass) GetWorkers() int64 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The task, with payload where it was asked for.
@@ -710,7 +793,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +805,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +818,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeadLetter) GetTask() *Task {
@@ -792,7 +875,7 @@ type ListDeadRequest struct {
 
 func (x *ListDeadRequest) Reset() {
 	*x = ListDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +887,7 @@ func (x *ListDeadRequest) String() string {
 func (*ListDeadRequest) ProtoMessage() {}
 
 func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +900,7 @@ func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDeadRequest) GetQueue() string {
@@ -852,7 +935,7 @@ type ListDeadResponse struct {
 
 func (x *ListDeadResponse) Reset() {
 	*x = ListDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +947,7 @@ func (x *ListDeadResponse) String() string {
 func (*ListDeadResponse) ProtoMessage() {}
 
 func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +960,7 @@ func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDeadResponse) GetDead() []*DeadLetter {
@@ -903,7 +986,7 @@ type GetDeadRequest struct {
 
 func (x *GetDeadRequest) Reset() {
 	*x = GetDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +998,7 @@ func (x *GetDeadRequest) String() string {
 func (*GetDeadRequest) ProtoMessage() {}
 
 func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1011,7 @@ func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadRequest.ProtoReflect.Descriptor instead.
 func (*GetDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetDeadRequest) GetId() string {
@@ -947,7 +1030,7 @@ type GetDeadResponse struct {
 
 func (x *GetDeadResponse) Reset() {
 	*x = GetDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1042,7 @@ func (x *GetDeadResponse) String() string {
 func (*GetDeadResponse) ProtoMessage() {}
 
 func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1055,7 @@ func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadResponse.ProtoReflect.Descriptor instead.
 func (*GetDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetDeadResponse) GetDead() *DeadLetter {
@@ -1021,7 +1104,7 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x05stats\x18\x02 \x01(\v2\x14.fenfa.v1.QueueStatsR\x05stats\"\x13\n" +
 	"\x11ListQueuesRequest\"M\n" +
 	"\x12ListQueuesResponse\x127\n" +
-	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\xb7\x04\n" +
+	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\xe9\x04\n" +
 	"\n" +
 	"QueueStats\x12#\n" +
 	"\rbacklog_tasks\x18\x01 \x01(\x03R\fbacklogTasks\x12#\n" +
@@ -1042,7 +1125,13 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"dead_total\x18\r \x01(\x03R\tdeadTotal\x12\x18\n" +
 	"\aworkers\x18\x0e \x01(\x03R\aworkers\x126\n" +
 	"\tstart_p50\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\bstartP50\x126\n" +
-	"\tstart_p99\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bstartP99\"\xe6\x01\n" +
+	"\tstart_p99\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bstartP99\x120\n" +
+	"\awaiting\x18\x11 \x03(\v2\x16.fenfa.v1.WaitingClassR\awaiting\"\x89\x01\n" +
+	"\fWaitingClass\x121\n" +
+	"\tplacement\x18\x01 \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x14\n" +
+	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\x12\x16\n" +
+	"\x06parked\x18\x03 \x01(\bR\x06parked\x12\x18\n" +
+	"\aworkers\x18\x04 \x01(\x03R\aworkers\"\xe6\x01\n" +
 	"\n" +
 	"DeadLetter\x12\"\n" +
 	"\x04task\x18\x01 \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x12\x16\n" +
@@ -1084,7 +1173,7 @@ func file_fenfa_v1_queue_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_queue_proto_rawDescData
 }
 
-var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                  // 0: fenfa.v1.Queue
 	(*Balance)(nil),                // 1: fenfa.v1.Balance
@@ -1095,53 +1184,56 @@ var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*ListQueuesRequest)(nil),      // 6: fenfa.v1.ListQueuesRequest
 	(*ListQueuesResponse)(nil),     // 7: fenfa.v1.ListQueuesResponse
 	(*QueueStats)(nil),             // 8: fenfa.v1.QueueStats
-	(*DeadLetter)(nil),             // 9: fenfa.v1.DeadLetter
-	(*ListDeadRequest)(nil),        // 10: fenfa.v1.ListDeadRequest
-	(*ListDeadResponse)(nil),       // 11: fenfa.v1.ListDeadResponse
-	(*GetDeadRequest)(nil),         // 12: fenfa.v1.GetDeadRequest
-	(*GetDeadResponse)(nil),        // 13: fenfa.v1.GetDeadResponse
-	(*RetryPolicy)(nil),            // 14: fenfa.v1.RetryPolicy
-	(*durationpb.Duration)(nil),    // 15: google.protobuf.Duration
-	(*Placement)(nil),              // 16: fenfa.v1.Placement
-	(*timestamppb.Timestamp)(nil),  // 17: google.protobuf.Timestamp
-	(*Task)(nil),                   // 18: fenfa.v1.Task
-	(*Attempt)(nil),                // 19: fenfa.v1.Attempt
+	(*WaitingClass)(nil),           // 9: fenfa.v1.WaitingClass
+	(*DeadLetter)(nil),             // 10: fenfa.v1.DeadLetter
+	(*ListDeadRequest)(nil),        // 11: fenfa.v1.ListDeadRequest
+	(*ListDeadResponse)(nil),       // 12: fenfa.v1.ListDeadResponse
+	(*GetDeadRequest)(nil),         // 13: fenfa.v1.GetDeadRequest
+	(*GetDeadResponse)(nil),        // 14: fenfa.v1.GetDeadResponse
+	(*RetryPolicy)(nil),            // 15: fenfa.v1.RetryPolicy
+	(*durationpb.Duration)(nil),    // 16: google.protobuf.Duration
+	(*Placement)(nil),              // 17: fenfa.v1.Placement
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*Task)(nil),                   // 19: fenfa.v1.Task
+	(*Attempt)(nil),                // 20: fenfa.v1.Attempt
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	1,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
-	14, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
-	15, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
-	15, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
-	15, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
-	16, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
+	15, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
+	16, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
+	16, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
+	16, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
+	17, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
 	0,  // 6: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
 	0,  // 7: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
 	0,  // 8: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
 	8,  // 9: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
 	5,  // 10: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	17, // 11: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	15, // 12: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	15, // 13: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	18, // 14: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
-	17, // 15: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
-	19, // 16: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
-	9,  // 17: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	9,  // 18: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	2,  // 19: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	4,  // 20: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	6,  // 21: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	10, // 22: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
-	12, // 23: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
-	3,  // 24: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	5,  // 25: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	7,  // 26: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	11, // 27: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
-	13, // 28: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
-	24, // [24:29] is the sub-list for method output_type
-	19, // [19:24] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	18, // 11: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	16, // 12: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	16, // 13: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	9,  // 14: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	17, // 15: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	19, // 16: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
+	18, // 17: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
+	20, // 18: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
+	10, // 19: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	10, // 20: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	2,  // 21: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	4,  // 22: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	6,  // 23: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	11, // 24: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
+	13, // 25: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
+	3,  // 26: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	5,  // 27: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	7,  // 28: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	12, // 29: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
+	14, // 30: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
+	26, // [26:31] is the sub-list for method output_type
+	21, // [21:26] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1156,7 +1248,7 @@ func file_fenfa_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_queue_proto_rawDesc), len(file_fenfa_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -870,7 +870,9 @@ type TaskStatus struct {
 	Error   string     `protobuf:"bytes,12,opt,name=error,proto3" json:"error,omitempty"`
 	History []*Attempt `protobuf:"bytes,13,rep,name=history,proto3" json:"history,omitempty"`
 	// The task itself, where it is still kept.
-	Task          *Task `protobuf:"bytes,14,opt,name=task,proto3" json:"task,omitempty"`
+	Task *Task `protobuf:"bytes,14,opt,name=task,proto3" json:"task,omitempty"`
+	// What a ready task waits for, for a person, where no worker may get it now.
+	WaitsFor      string `protobuf:"bytes,15,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1003,6 +1005,13 @@ func (x *TaskStatus) GetTask() *Task {
 	return nil
 }
 
+func (x *TaskStatus) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
 // Attempt is one failed execution.
 type Attempt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1121,7 +1130,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0eGetTaskRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"?\n" +
 	"\x0fGetTaskResponse\x12,\n" +
-	"\x06status\x18\x01 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\"\xef\x03\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\"\x8c\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1142,7 +1151,8 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x06result\x18\v \x01(\fR\x06result\x12\x14\n" +
 	"\x05error\x18\f \x01(\tR\x05error\x12+\n" +
 	"\ahistory\x18\r \x03(\v2\x11.fenfa.v1.AttemptR\ahistory\x12\"\n" +
-	"\x04task\x18\x0e \x01(\v2\x0e.fenfa.v1.TaskR\x04task\"c\n" +
+	"\x04task\x18\x0e \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x12\x1b\n" +
+	"\twaits_for\x18\x0f \x01(\tR\bwaitsFor\"c\n" +
 	"\aAttempt\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x14\n" +
