@@ -17,7 +17,7 @@ func TestBalanceSimulateShowsWorkersAndWhatWasPossible(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, text := range []string{"WORKER", "w5 ", "of the possible", "imbalance", "keys moved", "of 100000, ideal 20000"} {
+	for _, text := range []string{"WORKER", "w5 ", "of the possible", "imbalance", "keys moved", "of 100000, least possible 20000"} {
 		if !strings.Contains(stdout, text) {
 			t.Errorf("%q is missing in:\n%s", text, stdout)
 		}
@@ -76,9 +76,16 @@ func TestBalanceSimulateExplainsWrongFlags(t *testing.T) {
 		{[]string{"--overflow", "nxt"}, "did you mean next?"},
 		{[]string{"--slow", "10"}, "as 1x10"},
 		{[]string{"--slow", "0x10"}, "as 1x10"},
-		{[]string{"--slow", "9x10"}, "--slow is 9: want 0 to 4"},
-		{[]string{"--workers", "0"}, "--workers is 0"},
-		{[]string{"--tasks", "-1"}, "--tasks is -1: want 1 to"},
+		{[]string{"--slow", "9x10"}, `--slow is "9x10": want 1 to 4 workers, all that there are, as 1x10`},
+		{[]string{"--workers", "0"}, "--workers is 0: want 1 to 10000\n"},
+		{[]string{"--keys", "0"}, "--keys is 0: want 1 to 10000000\n"},
+		{[]string{"--service", "0s"}, "--service is 0s: want 1us to 1h"},
+		{[]string{"--zipf", "0"}, "--zipf is 0: want more than 1 and at most 10"},
+		{[]string{"--tasks", "-1"}, "--tasks is -1: want 2 to"},
+		{[]string{"--lines", "-1"}, "--lines is -1: want 0 to"},
+		{[]string{"--outstanding", "100000", "--tasks", "10"}, "--outstanding is 100000: want 1 to 9, fewer than there are tasks"},
+		{[]string{"--weights", "1,x"}, `--weights is "1,x": want numbers from 0.000001 to 1000000, as 5,1,1`},
+		{[]string{"--weights", "1,0"}, "--weights has 0: want 0.000001 to 1000000"},
 		{[]string{"--zipf", "0.5"}, "--zipf is 0.5: want more than 1"},
 		{[]string{"--leave", "w9"}, "--leave is \"w9\": workers are called w1 to w4"},
 		{[]string{"--load-bound", "0.5"}, "--load-bound is 0.5"},
@@ -91,6 +98,34 @@ func TestBalanceSimulateExplainsWrongFlags(t *testing.T) {
 		if code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit code %d, %s, want %q", c.args, code, strings.TrimSpace(stderr), c.want)
 		}
+	}
+}
+
+func TestBalanceSimulateMeasuresAlsoAFewTasks(t *testing.T) {
+	code, stdout, stderr := process(t, "", "balance", "simulate", "--tasks", "10")
+	if code != exitOK || strings.Contains(stdout, " 0 tasks/s") {
+		t.Errorf("exit code %d, %s:\n%s", code, stderr, stdout)
+	}
+}
+
+func TestBalanceSimulateWithLinesShowsThePileAtTheSlowWorker(t *testing.T) {
+	code, stdout, stderr := process(t, "", "balance", "simulate", "--policy", "round_robin", "--slots", "64", "--lines", "8",
+		"--outstanding", "64", "--slow", "1x10", "--tasks", "20000", "--json")
+	var view struct {
+		Results []simulate.Result `json:"results"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &view); code != exitOK || err != nil {
+		t.Fatalf("exit code %d, %v: %s", code, err, stderr)
+	}
+	if r := view.Results[0]; r.Lines != 8 || r.Ratio > 0.2 || r.Workers[3].Most < 60 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestBalanceSimulateHelpNamesNoEmptyDefault(t *testing.T) {
+	_, stdout, _ := process(t, "", "balance", "simulate", "--help")
+	if strings.Contains(stdout, "[]") || !strings.Contains(stdout, "--lines") || !strings.Contains(stdout, "(default: 1)") {
+		t.Errorf("got:\n%s", stdout)
 	}
 }
 

@@ -15,15 +15,30 @@ const maxBars = 40
 // policies compare.
 func Charts(cfg Config, results []*Result) []chart.Chart {
 	cfg.setDefaults()
+	var charts []chart.Chart
 	switch {
 	case len(results) > 1:
-		return comparison(&cfg, results)
+		charts = comparison(&cfg, results)
 	case len(results) == 1 && len(results[0].Workers) > maxBars:
-		return []chart.Chart{loads(&cfg, results[0])}
+		charts = []chart.Chart{loads(&cfg, results[0])}
 	case len(results) == 1:
-		return byWorker(&cfg, results[0])
-	default:
-		return nil
+		charts = byWorker(&cfg, results[0])
+	}
+	for _, r := range results {
+		if r.Movement != nil {
+			charts = append(charts, moves(r))
+		}
+	}
+	return charts
+}
+
+// moves sets the keys that changed their worker beside those that had to.
+func moves(r *Result) chart.Chart {
+	ofAll := func(keys int) float64 { return 100 * float64(keys) / float64(r.Movement.Keys) }
+	return &chart.Bars{
+		Axes:   chart.Axes{Title: "Keys that got another worker under " + r.Policy, Y: "% of all keys"},
+		Groups: []string{"moved", "least possible"},
+		Series: []chart.Series{{Name: "keys", Values: []float64{ofAll(r.Movement.Moved), ofAll(r.Movement.Least)}}},
 	}
 }
 
@@ -36,6 +51,9 @@ func (c *Config) note() string {
 		text += fmt.Sprintf("; one is %v times slower", c.SlowFactor)
 	case c.Slow > 1:
 		text += fmt.Sprintf("; %d are %v times slower", c.Slow, c.SlowFactor)
+	}
+	if c.Lines > 0 {
+		text += fmt.Sprintf("; each serves %d at a time", c.Lines)
 	}
 	if c.Zipf > 0 {
 		text += fmt.Sprintf("; keys with zipf %v", c.Zipf)

@@ -19,12 +19,31 @@ func drawn(t *testing.T, cfg Config, results ...*Result) string {
 }
 
 func TestOneResultShowsItsWorkers(t *testing.T) {
-	cfg := Config{Workers: 3, Tasks: 1000, Slow: 1, SlowFactor: 10, Zipf: 1.1, Leave: "w2"}
+	cfg := Config{Workers: 3, Tasks: 1000, Lines: 7, Slow: 1, SlowFactor: 10, Zipf: 1.1, Leave: "w2"}
 	got := drawn(t, cfg, simulated(t, task.BalanceP2C, cfg))
-	for _, text := range []string{">w1<", ">w3<", "under p2c", "one is 10 times slower", "zipf 1.1", "w2 leaves", "milliseconds"} {
+	for _, text := range []string{">w1<", ">w3<", "under p2c", "one is 10 times slower", "zipf 1.1", "serves 7 at a time", "w2 leaves", "milliseconds"} {
 		if !strings.Contains(got, text) {
 			t.Errorf("%q is missing", text)
 		}
+	}
+}
+
+func TestKeysThatMovedHaveAPicture(t *testing.T) {
+	for _, cfg := range []Config{{Leave: "w2"}, {Join: "late"}, {Workers: 50, Leave: "w1"}} {
+		cfg.Tasks, cfg.Slots = 5000, 10
+		moved := simulated(t, task.BalanceConsistentHash, cfg)
+		for _, results := range [][]*Result{{moved}, {simulated(t, task.BalanceP2C, cfg), moved}} {
+			got := drawn(t, cfg, results...)
+			for _, text := range []string{"Keys that got another worker", ">moved<", ">least possible<"} {
+				if strings.Count(got, text) != 1 {
+					t.Errorf("%+v: %d of %q", cfg, strings.Count(got, text), text)
+				}
+			}
+		}
+	}
+	cfg := Config{Tasks: 1000}
+	if got := drawn(t, cfg, simulated(t, task.BalanceConsistentHash, cfg)); strings.Contains(got, "another worker") {
+		t.Error("nobody came or went, and yet keys moved")
 	}
 }
 

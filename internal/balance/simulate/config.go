@@ -28,10 +28,14 @@ type Config struct {
 	Weights []float64
 	// Slots is how many tasks each worker runs at a time. Default 50.
 	Slots int
-	// Outstanding is how many tasks wait or run at any moment. Default half of all
-	// slots, so that the policy has a choice.
+	// Lines is how many tasks each worker serves at a time, whatever its slots: the
+	// others wait in their slots, as handlers do that share a resource. Default 0:
+	// all of them.
+	Lines int
+	// Outstanding is how many tasks wait or run at any moment, fewer than Tasks.
+	// Default half of all slots, so that the policy has a choice.
 	Outstanding int
-	// Tasks is how many run in all. Default 100,000.
+	// Tasks is how many run in all, 2 or more. Default 100,000.
 	Tasks int
 	// Keys is how many different keys they have. Default 100,000.
 	Keys int
@@ -95,7 +99,7 @@ func (c *Config) setDefaults() {
 		}
 	}
 	if c.Outstanding == 0 {
-		c.Outstanding = max(1, c.Workers*c.Slots/2)
+		c.Outstanding = max(1, min(c.Workers*c.Slots/2, c.Tasks-1))
 	}
 }
 
@@ -107,14 +111,17 @@ func (c *Config) validate() error {
 	}{
 		{"workers", c.Workers, 1, MaxWorkers},
 		{"slots", c.Slots, 1, MaxSlots},
-		{"tasks", c.Tasks, 1, MaxTasks},
+		{"lines", c.Lines, 0, MaxSlots},
+		{"tasks", c.Tasks, 2, MaxTasks},
 		{"keys", c.Keys, 1, MaxKeys},
-		{"outstanding", c.Outstanding, 1, MaxTasks},
 		{"slow", c.Slow, 0, c.Workers},
 	} {
 		if r.got < r.least || r.got > r.most {
 			return wrong(r.setting, "is %d: want %d to %d", r.got, r.least, r.most)
 		}
+	}
+	if c.Outstanding < 1 || c.Outstanding >= c.Tasks {
+		return wrong("outstanding", "is %d: want 1 to %d, fewer than there are tasks", c.Outstanding, c.Tasks-1)
 	}
 	for _, w := range c.Weights {
 		if math.IsNaN(w) || w < 1e-6 || w > 1e6 {

@@ -7,7 +7,7 @@ type event struct {
 	at     time.Duration
 	seq    int // of the task; orders events of one moment
 	worker *worker
-	took   time.Duration
+	took   time.Duration // from the slot to the end
 	born   time.Duration // when the task came
 }
 

@@ -17,16 +17,18 @@ type Result struct {
 	Tasks       int     `json:"tasks"`
 	Outstanding int     `json:"outstanding"` // tasks that wait or run at any moment
 	Slots       int     `json:"slots"`       // of each worker
+	Lines       int     `json:"lines"`       // of each worker; 0: one for each slot
 	Seconds     float64 `json:"seconds"`     // until the last task came
 	PerS        float64 `json:"tasks_per_s"` // done in that time
-	// PossiblePerS is what the same tasks could make if they all ran in the fastest
-	// slots there are, and Ratio how much of it was made.
+	// PossiblePerS is what the same tasks could make on average if they all ran in
+	// the fastest slots or lines there are, and Ratio how much of it was made: a
+	// little more than 1 when chance made the tasks short.
 	PossiblePerS float64 `json:"possible_tasks_per_s"`
 	Ratio        float64 `json:"ratio"`
 	// Imbalance is the load of the worker with the most tasks for its weight: 1 is
 	// perfect.
 	Imbalance float64  `json:"imbalance"`
-	WaitP50   float64  `json:"wait_p50_ms"` // from coming to the start
+	WaitP50   float64  `json:"wait_p50_ms"` // from coming to the slot
 	WaitP99   float64  `json:"wait_p99_ms"`
 	TimeP50   float64  `json:"time_p50_ms"` // from coming to the end
 	TimeP99   float64  `json:"time_p99_ms"`
@@ -55,7 +57,8 @@ type Moved struct {
 	Keys  int `json:"keys"`
 	Moved int `json:"moved"`
 	// Least is how many must move on average, whatever the policy: the share of who
-	// left, or of who joined.
+	// left and of who joined, of all together. A policy knows nothing of who was
+	// there before, so the one who joins is no heir of the one who left.
 	Least int `json:"least"`
 }
 
@@ -78,12 +81,16 @@ func (r *run) endPhase() {
 	r.picked = 0
 }
 
-// possible is what can be made with all outstanding tasks in the fastest slots.
+// possible is what can be made with all outstanding tasks in the fastest slots or
+// lines.
 func (r *run) possible() float64 {
 	fast := slices.SortedFunc(slices.Values(r.members), func(a, b *worker) int { return cmp.Compare(a.factor, b.factor) })
-	left, rate := r.cfg.Outstanding, 0.0
+	left, rate, at := r.cfg.Outstanding, 0.0, r.cfg.Slots
+	if r.cfg.Lines > 0 {
+		at = min(at, r.cfg.Lines)
+	}
 	for _, m := range fast {
-		n := min(left, r.cfg.Slots)
+		n := min(left, at)
 		rate += float64(n) / (m.factor * r.cfg.Service.Seconds())
 		left -= n
 	}
@@ -95,7 +102,7 @@ func (r *run) result() (*Result, error) {
 	r.endPhase()
 	res := &Result{
 		Policy: r.cfg.Balance.Policy, Seed: r.cfg.Seed, Tasks: r.done, Outstanding: r.cfg.Outstanding, Slots: r.cfg.Slots,
-		Seconds: r.steady.Seconds(),
+		Lines: r.cfg.Lines, Seconds: r.steady.Seconds(),
 	}
 	ideal, picks := 0.0, 0
 	for _, p := range r.phases {
@@ -181,20 +188,15 @@ func (r *run) moved() (*Moved, error) {
 			m.Moved++
 		}
 	}
-	// Each key that moves raises the share of the worker that it moves to, so what
-	// shares rise by in all is the least that must move.
-	least := 0.0
+	// Were all of them there at once, these would be the keys of those who come or go.
+	all, change := 0.0, 0.0
 	for i, w := range r.workers {
-		had, has := 0.0, 0.0
-		if i < r.cfg.Workers {
-			had = w.weight / before.weight
+		all += w.weight
+		if i >= r.cfg.Workers || w.at < 0 {
+			change += w.weight
 		}
-		if w.at >= 0 {
-			has = w.weight / after.weight
-		}
-		least += max(0, has-had)
 	}
-	m.Least = int(math.Round(least * float64(r.cfg.Keys)))
+	m.Least = int(math.Round(change / all * float64(r.cfg.Keys)))
 	return m, nil
 }
 
@@ -202,11 +204,9 @@ func (r *run) moved() (*Moved, error) {
 type roster struct {
 	pool    balance.Pool
 	workers []*worker
-	weight  float64
 }
 
 func (o *roster) add(w *worker) {
 	o.pool.Add(&balance.Worker{Hash: w.Hash, Free: 1}, w.weight)
 	o.workers = append(o.workers, w)
-	o.weight += w.weight
 }

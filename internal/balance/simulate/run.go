@@ -45,6 +45,8 @@ type worker struct {
 	factor   float64
 	at       int // index in the pool, -1 after it left
 	waiting  []pending
+	serving  int    // tasks, at most as many as there are lines
+	line     []held // the others in its slots, the oldest first
 	usage    usage
 	most     int     // slots taken at once
 	expected float64 // tasks by weight
@@ -82,6 +84,12 @@ type pending struct {
 	key  string
 	born time.Duration
 	work float64 // as a multiple of the average
+}
+
+// held is a task in a slot.
+type held struct {
+	pending
+	since time.Duration
 }
 
 // run is a simulation under way.
@@ -176,8 +184,8 @@ func (r *run) assign(t pending) {
 	}
 }
 
+// start gives the task a slot.
 func (r *run) start(w *worker, t pending) {
-	took := max(1, time.Duration(t.work*w.factor*float64(r.cfg.Service)))
 	w.usage.count(r.now, w.InFlight)
 	w.InFlight++
 	w.Free--
@@ -185,7 +193,20 @@ func (r *run) start(w *worker, t pending) {
 	w.most = max(w.most, w.InFlight)
 	w.waits = append(w.waits, r.now-t.born)
 	r.picked++
-	r.events.push(event{at: r.now + took, seq: t.seq, worker: w, took: took, born: t.born})
+	w.line = append(w.line, held{pending: t, since: r.now})
+	r.advance(w)
+}
+
+// advance serves the next task of a worker's line, if there is one and it may.
+func (r *run) advance(w *worker) {
+	if len(w.line) == 0 || r.cfg.Lines > 0 && w.serving == r.cfg.Lines {
+		return
+	}
+	t := w.line[0]
+	w.line = w.line[1:]
+	w.serving++
+	end := r.now + max(1, time.Duration(t.work*w.factor*float64(r.cfg.Service)))
+	r.events.push(event{at: end, seq: t.seq, worker: w, took: end - t.since, born: t.born})
 }
 
 // step is what happens next: a task is done, and another comes.
@@ -200,6 +221,8 @@ func (r *run) step() {
 	w.usage.count(r.now, w.InFlight)
 	w.InFlight--
 	w.Free++
+	w.serving--
+	r.advance(w)
 	w.times = append(w.times, r.now-e.born)
 	r.done++
 	if w.at >= 0 {

@@ -59,6 +59,41 @@ func TestRoundRobinShowsWhyItIsNotTheDefault(t *testing.T) {
 	}
 }
 
+// Handlers that share a resource make a slow worker hold its slots for long.
+func TestWithFewLinesRoundRobinPilesUpAtTheSlowWorker(t *testing.T) {
+	cfg := Config{Workers: 4, Slots: 64, Lines: 8, Outstanding: 64, Slow: 1, SlowFactor: 10}
+	const fast = 3 * 8 * 1000 // tasks a second that the other three can do
+	for _, policy := range []string{task.BalanceP2C, task.BalanceLeastInflight} {
+		if r := simulated(t, policy, cfg); r.PerS < 0.9*fast {
+			t.Errorf("%s makes %.0f tasks/s, want 90%% of %d", policy, r.PerS, fast)
+		}
+	}
+	r := simulated(t, task.BalanceRoundRobin, cfg)
+	if r.PerS > 0.2*fast || r.Workers[3].Most != 64 {
+		t.Errorf("round_robin makes %.0f tasks/s, with up to %d at the slow worker", r.PerS, r.Workers[3].Most)
+	}
+	// Eight lines of the slow worker count as well: 24 and 0.8 in a millisecond.
+	if math.Abs(r.PossiblePerS-24_800) > 1 {
+		t.Errorf("possible are %v tasks/s", r.PossiblePerS)
+	}
+}
+
+func TestLinesBoundWhatAWorkerDoes(t *testing.T) {
+	for lines, want := range map[int]float64{1: 1000, 5: 5000, 10: 10_000, 20: 10_000} {
+		r := simulated(t, task.BalanceLeastInflight, Config{Workers: 1, Slots: 10, Lines: lines, Outstanding: 30, Tasks: 50_000})
+		if math.Abs(r.PerS-want) > 0.03*want || math.Abs(r.PossiblePerS-want) > 1 || r.Workers[0].Most != 10 {
+			t.Errorf("%d lines: %.0f tasks/s of %.0f, %d slots taken, want %.0f", lines, r.PerS, r.PossiblePerS, r.Workers[0].Most, want)
+		}
+	}
+	some := Config{Workers: 3, Slots: 10, Lines: 10, Tasks: 5000}
+	all := some
+	all.Lines = 0
+	a, b := simulated(t, task.BalanceP2C, some), simulated(t, task.BalanceP2C, all)
+	if !reflect.DeepEqual(a.Workers, b.Workers) {
+		t.Error("a line for each slot is not the same as no bound")
+	}
+}
+
 func TestNoPolicyLeavesASlotIdleWhileTasksWait(t *testing.T) {
 	for _, policy := range task.BalancePolicies() {
 		cfg := slowOne(4)
@@ -151,8 +186,8 @@ func TestMovementIsWhatItMustBe(t *testing.T) {
 		if least := 100_000 / (n + 1); math.Abs(float64(join.Moved-least)) > 0.1*float64(least) || join.Least != int(math.Round(100_000/float64(n+1))) {
 			t.Errorf("%d workers, one joins: %+v, want about %d", n, *join, least)
 		}
-		if both.Moved < both.Least*9/10 || both.Moved > both.Least*22/10 {
-			t.Errorf("%d workers, one leaves and one joins: %+v", n, *both)
+		if least := 200_000 / (n + 1); math.Abs(float64(both.Moved-least)) > 0.1*float64(least) || both.Least != int(math.Round(200_000/float64(n+1))) {
+			t.Errorf("%d workers, one leaves and one joins: %+v, want about %d", n, *both, least)
 		}
 	}
 }
@@ -193,7 +228,8 @@ func TestAWrongSettingIsNamed(t *testing.T) {
 		"slots":       {Slots: -1},
 		"tasks":       {Tasks: MaxTasks + 1},
 		"keys":        {Keys: -5},
-		"outstanding": {Outstanding: -1},
+		"lines":       {Lines: -1},
+		"outstanding": {Outstanding: 10, Tasks: 10},
 		"slow":        {Slow: 5},
 		"weights":     {Weights: []float64{1, math.NaN()}},
 		"zipf":        {Zipf: 0.9},
@@ -209,7 +245,7 @@ func TestAWrongSettingIsNamed(t *testing.T) {
 			t.Errorf("%s: got %v", setting, err)
 		}
 	}
-	for _, cfg := range []Config{{Workers: 1, Leave: "w1"}, {Workers: 2, Weights: []float64{1, 2, 3}}, {Slow: 1, SlowFactor: -1}} {
+	for _, cfg := range []Config{{Workers: 1, Leave: "w1"}, {Workers: 2, Weights: []float64{1, 2, 3}}, {Slow: 1, SlowFactor: -1}, {Outstanding: -1}, {Tasks: 1}} {
 		if _, err := Run(t.Context(), cfg); err == nil {
 			t.Errorf("%+v is allowed", cfg)
 		}
