@@ -21,6 +21,9 @@ type Bars struct {
 // labelled is how wide a bar must be, in pixels, to have its value above it.
 const labelled = 32
 
+// widest is how wide a bar is at most, in pixels: few groups stand as slim bars.
+const widest = 110
+
 func (b *Bars) check() error {
 	if len(b.Groups) == 0 || len(b.Series) == 0 {
 		return fmt.Errorf("%q has no bars", b.Title)
@@ -90,11 +93,11 @@ func (b *Bars) draw(c *canvas) {
 }
 
 // bar is the width that one bar has.
-func (b *Bars) bar() float64 { return 0.76 * b.group() / float64(len(b.Series)) }
+func (b *Bars) bar() float64 { return min(widest, 0.76*b.group()/float64(len(b.Series))) }
 
 // left is where a bar begins.
 func (b *Bars) left(group, series int) float64 {
-	return plotLeft + (float64(group)+0.12)*b.group() + float64(series)*b.bar()
+	return plotLeft + (float64(group)+0.5)*b.group() + (float64(series)-float64(len(b.Series))/2)*b.bar()
 }
 
 func (b *Bars) drawBars(c *canvas, f *frame, series int) {
@@ -109,12 +112,20 @@ func (b *Bars) drawBars(c *canvas, f *frame, series int) {
 func (b *Bars) drawValues(c *canvas, f *frame, series int) {
 	for i, v := range b.Series[series].Values {
 		x := b.left(i, series) + 0.46*b.bar()
-		if math.IsNaN(v) {
-			c.text("value", middle, x, f.bottom-5, number(v))
-		} else {
-			c.text("value", middle, x, f.y(v)-5, number(v))
+		y := f.bottom - 5
+		if !math.IsNaN(v) {
+			y = f.y(v) - 5
 		}
+		if b.crosses(f, y) {
+			c.plate(x, y, number(v))
+		}
+		c.text("value", middle, x, y, number(v))
 	}
+}
+
+// crosses reports whether the target's line would strike through a value at y.
+func (b *Bars) crosses(f *frame, y float64) bool {
+	return b.Target > 0 && math.Abs(f.y(b.Target)-(y-valueHeight/2)) < valueHeight/2+1
 }
 
 // drawNames names the groups, or as many of them as there is room for.

@@ -16,6 +16,8 @@ const (
 	plotLeft  = marginX + axisWidth
 	plotRight = width - marginX
 	charWidth = 6.4 // of the 12 px font, about
+
+	valueHeight = 9.0 // of a digit in the 11 px font
 )
 
 // colours are told apart by people who see few colours, on white and on black
@@ -93,6 +95,12 @@ const (
 
 func (c *canvas) text(class, anchor string, x, y float64, text string) {
 	fmt.Fprintf(c.out, `<text class="%s" text-anchor="%s" x="%.1f" y="%.1f">%s</text>`+"\n", class, anchor, x, c.top+y, escape(text))
+}
+
+// plate hides what is behind a value that stands at x and y.
+func (c *canvas) plate(x, y float64, value string) {
+	w := wide(value) + 2
+	fmt.Fprintf(c.out, `<rect class="back" x="%.1f" y="%.1f" width="%.1f" height="%.1f"/>`+"\n", x-w/2, c.top+y-valueHeight-1, w, valueHeight+3)
 }
 
 // turned is a text that is turned by some degrees around its anchor.

@@ -299,3 +299,40 @@ func TestNumbersAreBrief(t *testing.T) {
 		}
 	}
 }
+
+func TestTheTargetStrikesThroughNoValue(t *testing.T) {
+	plates := func(value, target float64) int {
+		d := draws(t, &Bars{
+			Axes:   Axes{Title: "Throughput", Target: target, TargetName: "possible"},
+			Groups: []string{"p2c"}, Series: []Series{{Name: "now", Values: []float64{value}}},
+		})
+		// The background of the whole picture is the first one.
+		n := -1
+		for _, r := range d.Rects {
+			if r.Class == "back" {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		value, target float64
+		want          int
+	}{{96, 100, 1}, {94, 100, 1}, {98, 100, 1}, {60, 100, 0}, {96, 0, 0}, {130, 100, 0}, {math.NaN(), 100, 0}} {
+		if got := plates(c.value, c.target); got != c.want {
+			t.Errorf("%v below the target %v has %d plates behind it, want %d", c.value, c.target, got, c.want)
+		}
+	}
+}
+
+func TestBarsOfFewGroupsAreSlimAndInTheMiddle(t *testing.T) {
+	d := draws(t, &Bars{Axes: Axes{Title: "Keys"}, Groups: []string{"moved"}, Series: []Series{{Name: "keys", Values: []float64{3}}}})
+	for _, r := range d.Rects {
+		if r.Title == "" {
+			continue
+		}
+		if r.Width > widest || math.Abs(r.X+r.Width/2-(plotLeft+plotRight)/2) > 0.1*widest {
+			t.Errorf("the bar is %.0f wide, at %.0f", r.Width, r.X)
+		}
+	}
+}
