@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -70,7 +72,11 @@ func newMetrics(d *Dispatcher) *metrics {
 
 func (m *metrics) ended(reason error) {
 	names := map[error]string{ErrLeft: "left", ErrReplaced: "replaced", ErrSilent: "silent", ErrAway: "away", ErrStopped: "stopped"}
-	m.ends.WithLabelValues(names[reason]).Inc()
+	for known, name := range names {
+		if errors.Is(reason, known) {
+			m.ends.WithLabelValues(name).Inc()
+		}
+	}
 }
 
 func (m *metrics) all() []prometheus.Collector {

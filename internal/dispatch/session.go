@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,7 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 	}
 	old := d.byWorker[h.WorkerID]
 	if old != nil {
-		d.end(old, ErrReplaced, &calls)
+		d.end(old, fmt.Errorf("%w, from %s", ErrReplaced, h.Address), &calls)
 	}
 	d.last++
 	s.ref = partition.WorkerRef{Session: d.last, ID: h.WorkerID}

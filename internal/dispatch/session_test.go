@@ -96,6 +96,9 @@ func TestANewSessionReplacesTheOldOneOfTheSameWorker(t *testing.T) {
 	if err := old.Next(t.Context(), &Batch{}); !errors.Is(err, ErrReplaced) {
 		t.Errorf("the old stream ends with %v", err)
 	}
+	if n := testutil.ToFloat64(b.metrics.ends.WithLabelValues("replaced")); n != 1 {
+		t.Errorf("%v sessions were counted as replaced", n)
+	}
 	b.Release(old.Ref().Session, "q", partition.Use{Slots: 1})
 	old.Lost()
 	old.Drain()

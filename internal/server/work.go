@@ -134,7 +134,7 @@ func (s *workerService) serve(ctx context.Context, stream workStream, session *d
 func sessionEnd(reason error) error {
 	switch {
 	case errors.Is(reason, dispatch.ErrReplaced):
-		return task.Errorf(task.CodeAlreadyExists, "another worker with the same worker_id has connected: give each its own").WithField("hello.worker_id")
+		return task.Errorf(task.CodeAlreadyExists, "%w: give each worker a worker_id of its own", reason).WithField("hello.worker_id")
 	case errors.Is(reason, dispatch.ErrStopped):
 		return errStopped()
 	default:

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -156,7 +157,10 @@ func TestAReplacedSessionIsToldSo(t *testing.T) {
 	old := h.worker(t)
 	h.worker(t)
 	_, err := old.Recv()
-	refused(t, err, codes.AlreadyExists, task.CodeAlreadyExists)
+	said := refused(t, err, codes.AlreadyExists, task.CodeAlreadyExists).message
+	if by := h.workers.Workers()[0].Address; by == "" || !strings.Contains(said, "replaced this one, from "+by+": give each worker") {
+		t.Errorf("it is told %q, and was replaced by %s", said, by)
+	}
 	if got := <-h.engine.gone; got != 1 {
 		t.Errorf("session %d ended", got)
 	}
