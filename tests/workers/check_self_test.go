@@ -61,6 +61,9 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 		"two jobs of a key overlap": {
 			func(e *evidence) { e.runs[1].End = e.runs[2].Start + int64(time.Millisecond) }, "overlap:", allowed{repeats: true, failures: true},
 		},
+		"a job is run twice at once": {
+			func(e *evidence) { e.runs = append(e.runs, again(e.runs[1])) }, "at once:", allowed{repeats: true, failures: true},
+		},
 		"a write without a task":  {func(e *evidence) { e.logs["sku"][1].TaskID = fenfa.ID{} }, "nowhere:", allowed{repeats: true, failures: true}},
 		"an update was lost":      {func(e *evidence) { e.logs["sku"][2].Value = []byte("2") }, "counts", allowed{repeats: true, failures: true}},
 		"a version went back":     {func(e *evidence) { e.logs["sku"][2].VersionAfter = 5 }, "goes from version", allowed{repeats: true, failures: true}},
@@ -85,6 +88,57 @@ func TestEveryBrokenPromiseIsFound(t *testing.T) {
 			tc.tamper(e)
 			if found := strings.Join(e.judge(tc.may), "\n"); !strings.Contains(found, tc.want) {
 				t.Errorf("found %q, want something with %q", found, tc.want)
+			}
+		})
+	}
+}
+
+// again is the same run by another worker in the middle of it, without effect.
+func again(run history.Delivery) history.Delivery {
+	run.Worker, run.Start, run.Delivery = "somebody", run.Start+(run.End-run.Start)/2, run.Delivery-1
+	return run
+}
+
+// TestARunHasItsKeyUntilItsWorkerLostIt looks at a run of 8 s beside another run
+// of its key, both without effect.
+func TestARunHasItsKeyUntilItsWorkerLostIt(t *testing.T) {
+	begin := time.Unix(1_700_000_000, 0)
+	after := func(seconds float64) time.Time { return begin.Add(time.Duration(seconds * float64(time.Second))) }
+	for name, tc := range map[string]struct {
+		other   float64 // when the other run begins
+		outages []outage
+		cut     bool // the first run has no end
+		may     allowed
+		found   bool
+	}{
+		"after its end":                   {other: 8},
+		"before its end":                  {other: 7.9, found: true},
+		"it never ended":                  {other: 100, cut: true, found: true},
+		"after its kill":                  {other: 5.1, cut: true, outages: []outage{{worker: "first", from: after(5)}}},
+		"before its kill":                 {other: 4.9, cut: true, outages: []outage{{worker: "first", from: after(5)}}, found: true},
+		"after another's kill":            {other: 5.1, cut: true, outages: []outage{{worker: "second", from: after(5)}}, found: true},
+		"after a kill before it":          {other: 5.1, cut: true, outages: []outage{{worker: "first", from: after(-1)}}, found: true},
+		"long after its worker froze":     {other: 5.1, outages: []outage{{worker: "first", from: after(2), to: after(7)}}},
+		"too soon after its worker froze": {other: 3, outages: []outage{{worker: "first", from: after(2), to: after(7)}}, found: true},
+		"its worker froze for a moment":   {other: 5.1, outages: []outage{{worker: "first", from: after(2), to: after(3)}}, found: true},
+		"its worker froze later":          {other: 5.1, outages: []outage{{worker: "first", from: after(5), to: after(9)}}, found: true},
+		"past its timeout":                {other: 2.5, may: allowed{timeout: 2 * time.Second}},
+		"before its timeout":              {other: 0.5, may: allowed{timeout: 2 * time.Second}, found: true},
+		"repeats do not excuse":           {other: 5.1, may: allowed{repeats: true, failures: true}, found: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := history.Delivery{Worker: "first", Queue: jobs, Key: "sku", Delivery: 1, Start: begin.UnixNano(), End: after(8).UnixNano()}
+			second := history.Delivery{Worker: "second", Queue: jobs, Key: "sku", Delivery: 2, Start: after(tc.other).UnixNano(), End: after(200).UnixNano()}
+			if tc.cut {
+				first.End = 0
+			}
+			e := &evidence{runs: []history.Delivery{second, first}, outages: tc.outages}
+			if found := e.judgeLanes(tc.may); len(found) > 0 != tc.found {
+				t.Errorf("found %q, want something: %v", found, tc.found)
+			}
+			e.unordered = []string{jobs}
+			if found := e.judgeLanes(tc.may); len(found) > 0 {
+				t.Errorf("found %q in a queue without order", found)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	fenfa "github.com/fenfa/fenfa"
 	"github.com/fenfa/fenfa/internal/history"
@@ -19,6 +20,8 @@ const maxFindings = 20
 type allowed struct {
 	repeats  bool // tasks may run again, as after a kill
 	failures bool // attempts may fail
+
+	timeout time.Duration // of an attempt whose handler does not listen; 0: there is none
 }
 
 // check waits until everything has come to rest and fails the test for every
@@ -50,6 +53,7 @@ func (e *evidence) judge(may allowed) []string {
 	if !report.OK() {
 		findings = append(findings, report.String())
 	}
+	findings = append(findings, e.judgeLanes(may)...)
 	for i := range e.submissions {
 		findings = append(findings, e.judgeJob(&e.submissions[i], runs, may)...)
 	}
@@ -134,7 +138,7 @@ func (e *evidence) judgeTally(key string, log []fenfa.Change) []string {
 
 // history tells the run to the history checker: what submitters know, the op log
 // as the ledger of effects, and where each task ended. Of the runs of handlers it
-// gets those that took effect. A handler does not see the token of its lease, so
+// gets those that took effect; judgeLanes sees them all. A handler does not see the token of its lease, so
 // each of these gets one by the order of their begins: effects that do not follow
 // that order, or runs of a key that overlap, are found all the same.
 func (e *evidence) history(runs runsByTask) history.History {

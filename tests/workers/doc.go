@@ -14,6 +14,7 @@
 // test binary is also the worker: started with an environment variable set, it is
 // a crew, one or several workers in one process.
 //
-// FENFA_KILLS sets how often workers are killed and restarted, and with it how
-// many processes are deployed; make robustness sets it.
+// FENFA_KILLS sets how often workers are killed and restarted, FENFA_PROCESSES by
+// how many processes the 100 workers of a deploy are run (default 20); make
+// robustness sets both.
 package workers

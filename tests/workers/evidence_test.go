@@ -19,6 +19,7 @@ type evidence struct {
 	submissions []submission
 	runs        []history.Delivery // of handlers, from the journals
 	unordered   []string           // queues without order
+	outages     []outage           // what happened to workers
 
 	mu     sync.Mutex
 	status map[fenfa.ID]*fenfa.TaskStatus // of every job; nil: the node does not know it
@@ -34,7 +35,7 @@ func (f *fleet) collect(submissions []submission) *evidence {
 		f.t.Fatal(err)
 	}
 	e := &evidence{
-		submissions: submissions, runs: f.runs(), unordered: f.loose,
+		submissions: submissions, runs: f.runs(), unordered: f.loose, outages: f.outages(),
 		status: map[fenfa.ID]*fenfa.TaskStatus{}, logs: map[string][]fenfa.Change{}, queues: map[string]string{},
 	}
 	group, ctx := errgroup.WithContext(f.t.Context())

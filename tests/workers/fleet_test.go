@@ -29,13 +29,6 @@ type fleet struct {
 	crews  []*process // all that ever were
 }
 
-// process is a crew at work.
-type process struct {
-	*harness.Process
-	crew    crew
-	journal journalReader
-}
-
 // newFleet starts a node with these queues, and no workers.
 func newFleet(t *testing.T, queues ...fenfa.Queue) *fleet {
 	t.Helper()
@@ -180,6 +173,15 @@ func (f *fleet) runs() []history.Delivery {
 	var all []history.Delivery
 	for _, p := range f.crews {
 		all = append(all, f.follow(p)...)
+	}
+	return all
+}
+
+// outages returns all that the test did to workers.
+func (f *fleet) outages() []outage {
+	var all []outage
+	for _, p := range f.crews {
+		all = append(all, p.outages...)
 	}
 	return all
 }

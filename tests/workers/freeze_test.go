@@ -45,6 +45,31 @@ func (f *fleet) awaitDone(all ...submission) {
 	}
 }
 
+// longestSilence is far beyond the 3 s after which a silent worker is dead: keys
+// that wait for so long hang.
+const longestSilence = 10 * time.Second
+
+// expectMoved checks that the keys of a worker that froze began elsewhere, neither
+// while it surely had its leases nor so late that something must have hung.
+func (f *fleet) expectMoved(held []submission, frozen *process, at time.Time) {
+	f.t.Helper()
+	first := map[string]time.Duration{}
+	for _, run := range f.runs() {
+		begun := time.Unix(0, run.Start).Sub(at)
+		if earliest, known := first[run.Key]; run.Worker != frozen.crew.Workers[0] && (!known || begun < earliest) {
+			first[run.Key] = begun
+		}
+	}
+	for i := range held {
+		begun, known := first[held[i].key]
+		if !known || begun < surelyHeld || begun > longestSilence {
+			f.t.Errorf("key %s began elsewhere %v after its worker froze (at all: %v), want between %v and %v",
+				held[i].key, begun, known, surelyHeld, longestSilence)
+		}
+	}
+	f.t.Logf("its keys began elsewhere after the worker froze: %v", first)
+}
+
 // expectRunTwice checks that each of these was run to its end by both processes,
 // and that only the second one's run counted.
 func (f *fleet) expectRunTwice(e *evidence, held []submission, first *process) {
@@ -79,10 +104,10 @@ func TestAFrozenWorkersKeysGoOnElsewhere(t *testing.T) {
 	stop := load.start()
 	f.awaitProgress(50, others...)
 
-	frozen.Freeze()
 	at := time.Now()
+	frozen.Freeze()
 	f.awaitDone(all...)
-	t.Logf("its keys were done %v after the worker froze", time.Since(at).Round(100*time.Millisecond))
+	f.expectMoved(held, frozen, at)
 	f.expectEnds(map[string]int{"silent": 1})
 	if w, listed := f.now()["frozen"]; listed {
 		t.Errorf("the frozen worker is still listed: %+v", w)
@@ -107,7 +132,8 @@ func TestAFrozenWorkersKeysGoOnElsewhere(t *testing.T) {
 // may take, and too short for its session to end: its outcome reaches the node,
 // which refuses it.
 func TestALateOutcomeOfALiveWorkerIsStale(t *testing.T) {
-	f := newFleet(t, fenfa.Queue{Name: jobs, Timeout: 500 * time.Millisecond, Retry: fenfa.RetryPolicy{Base: time.Millisecond}})
+	const timeout = 500 * time.Millisecond
+	f := newFleet(t, fenfa.Queue{Name: jobs, Timeout: timeout, Retry: fenfa.RetryPolicy{Base: time.Millisecond}})
 	frozen := f.hireEach("frozen")[0]
 	held, all, open := f.holdKeys(frozen, 1, 5)
 	other := f.hireEach("other")[0]
@@ -118,7 +144,7 @@ func TestALateOutcomeOfALiveWorkerIsStale(t *testing.T) {
 	})
 	frozen.Thaw()
 	open()
-	e := f.check(allowed{repeats: true, failures: true}, all...)
+	e := f.check(allowed{repeats: true, failures: true, timeout: timeout}, all...)
 	f.expectEnds(nil)
 	if stale := f.metric("fenfa_lease_stale_outcomes_total"); stale == 0 {
 		t.Error("no outcome was refused as stale")

@@ -19,13 +19,20 @@ func TestMain(m *testing.M) {
 // as given.
 func rounds(t *testing.T, otherwise int) int {
 	t.Helper()
-	s := os.Getenv("FENFA_KILLS")
+	return setting(t, "FENFA_KILLS", otherwise)
+}
+
+// setting reads a whole number from an environment variable; it is the given one
+// where that is not set.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	s := os.Getenv(name)
 	if s == "" {
 		return otherwise
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatalf("read FENFA_KILLS: %v", err)
+	if err != nil || n < 1 {
+		t.Fatalf("read %s: %q is not a whole number from 1 on", name, s)
 	}
 	return n
 }
