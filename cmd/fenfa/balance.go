@@ -55,8 +55,8 @@ pile up at a slow worker under a policy that does not look.
   possible   average throughput with all outstanding tasks in the fastest slots or lines
              there are; by chance, and with few --tasks, more than 100% of it may be made
   imbalance  the highest load of a worker
-  keys moved how many keys changed their worker; the least possible is the share of those
-             who left or joined
+  keys moved how many keys changed their worker; the least possible, on average, is the
+             share of those who left or joined
 
 --json writes {"results":[...]}, one for each policy, with policy, seed, tasks, outstanding,
 slots, lines, seconds, tasks_per_s, possible_tasks_per_s, ratio, imbalance, wait_p50_ms,
@@ -279,7 +279,7 @@ func movement(r *simulate.Result) string {
 	if r.Movement == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d, least possible %d", r.Movement.Moved, r.Movement.Keys, r.Movement.Least)
+	return fmt.Sprintf("%d of %d, least possible %d on average", r.Movement.Moved, r.Movement.Keys, r.Movement.Least)
 }
 
 func percent(fraction float64) string { return fmt.Sprintf("%.1f%%", 100*fraction) }

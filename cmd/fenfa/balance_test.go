@@ -17,7 +17,7 @@ func TestBalanceSimulateShowsWorkersAndWhatWasPossible(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	for _, text := range []string{"WORKER", "w5 ", "of the possible", "imbalance", "keys moved", "of 100000, least possible 20000"} {
+	for _, text := range []string{"WORKER", "w5 ", "of the possible", "imbalance", "keys moved", "of 100000, least possible 20000 on average"} {
 		if !strings.Contains(stdout, text) {
 			t.Errorf("%q is missing in:\n%s", text, stdout)
 		}

@@ -37,7 +37,7 @@ func moves(r *Result) chart.Chart {
 	ofAll := func(keys int) float64 { return 100 * float64(keys) / float64(r.Movement.Keys) }
 	return &chart.Bars{
 		Axes:   chart.Axes{Title: "Keys that got another worker under " + r.Policy, Y: "% of all keys"},
-		Groups: []string{"moved", "least possible"},
+		Groups: []string{"moved", "least possible on average"},
 		Series: []chart.Series{{Name: "keys", Values: []float64{ofAll(r.Movement.Moved), ofAll(r.Movement.Least)}}},
 	}
 }
