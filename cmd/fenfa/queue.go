@@ -70,7 +70,7 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"name", q.Name},
 		{"order", string(q.Order)},
 		{"on_dead", string(q.OnDead)},
-		{"balance", fmt.Sprintf("%s (load bound %v, overflow %s)", q.Balance.Policy, q.Balance.LoadBound, q.Balance.Overflow)},
+		{"balance", balanceText(q.Balance)},
 		{"share", fmt.Sprint(q.Share)},
 		{"placement", placementText(q.Placement)},
 		{"retry", fmt.Sprintf("%d attempts, delays from %s times %v up to %s", q.Retry.MaxAttempts, span(q.Retry.Base), q.Retry.Factor, span(q.Retry.Max))},
@@ -81,6 +81,14 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"result_ttl", span(q.ResultTTL)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
 	}
+}
+
+// balanceText is a policy with the parameters that it has.
+func balanceText(b fenfa.Balance) string {
+	if b.Policy != fenfa.BalanceConsistentHash {
+		return b.Policy
+	}
+	return fmt.Sprintf("%s (load bound %v, overflow %s)", b.Policy, b.LoadBound, b.Overflow)
 }
 
 // placementText is what is asked of workers; - for nothing.
@@ -184,42 +192,4 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f.DurationVar(&q.ResultTTL, "result-ttl", 0, "how long results are kept at least (default: 24h)")
 	f.Int64Var(&q.MaxBacklogTasks, "max-backlog-tasks", 0, "tasks from which on submits are refused (default: 100000000)")
 	f.Int64Var(&q.MaxBacklogBytes, "max-backlog-bytes", 0, "bytes from which on submits are refused (default: 68719476736)")
-}
-
-// checkSettings refuses what the node could not see: a zero that was given looks
-// like a setting that was not.
-func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
-	for _, name := range []string{
-		"order", "on-dead", "balance", "balance-load-bound", "balance-overflow", "share", "retry-base", "retry-factor", "retry-max", "retry-max-attempts",
-		"attempt-timeout", "batch", "max-deliveries", "dedupe-window", "result-ttl", "max-backlog-tasks", "max-backlog-bytes",
-	} {
-		f := cmd.Flags().Lookup(name)
-		if f.Changed && f.Value.String() == f.DefValue {
-			return usagef("--%s is %q: want more than that", name, f.Value.String()).withHint("leave the flag out to keep the setting")
-		}
-	}
-	for _, name := range []string{"require", "prefer"} {
-		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == f.DefValue {
-			return usagef("--%s is empty: want terms on worker labels", name).withHint("--%s '*' takes the terms back", name)
-		}
-	}
-	checks := []error{}
-	if q.Order != "" {
-		checks = append(checks, oneOf("order", string(q.Order), string(fenfa.OrderKey), string(fenfa.OrderNone)))
-	}
-	if q.OnDead != "" {
-		checks = append(checks, oneOf("on-dead", string(q.OnDead), string(fenfa.OnDeadSkip), string(fenfa.OnDeadHalt)))
-	}
-	if q.Balance.Policy != "" {
-		checks = append(checks, oneOf("balance", q.Balance.Policy, fenfa.BalancePolicies()...))
-	}
-	if q.Balance.Overflow != "" {
-		checks = append(checks, oneOf("balance-overflow", q.Balance.Overflow, fenfa.OverflowNext, fenfa.OverflowWait))
-	}
-	for _, err := range checks {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

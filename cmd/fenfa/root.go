@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,6 +74,9 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 
 // flagError explains a flag that is unknown, or whose value is wrong.
 func flagError(cmd *cobra.Command, cause error) error {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](cause); ok {
+		return usagef("--%s is %q: %s", wrong.GetFlag().Name, wrong.GetValue(), wrongValue(wrong)).withHint("see `%s --help`", cmd.CommandPath())
+	}
 	err := usagef("%s: %v", cmd.CommandPath(), cause)
 	name, unknown := strings.CutPrefix(cause.Error(), "unknown flag: --")
 	if !unknown {
@@ -89,6 +94,25 @@ func flagError(cmd *cobra.Command, cause error) error {
 		return err.withHint("did you mean --%s?", near)
 	}
 	return err.withHint("see `%s --help` for all of them", cmd.CommandPath())
+}
+
+// wrongValue says what a flag wants, in words of people and not of the parser.
+func wrongValue(wrong *pflag.InvalidValueError) string {
+	if errors.Is(wrong, strconv.ErrRange) {
+		return "the number is out of range"
+	}
+	switch wrong.GetFlag().Value.Type() {
+	case "float64":
+		return "want a number"
+	case "int", "int64", "uint64":
+		return "want a whole number"
+	case "duration":
+		return "want a duration like 300ms, 1.5s or 2h"
+	case "bool":
+		return "want true or false"
+	default:
+		return wrong.Unwrap().Error()
+	}
 }
 
 // exactly demands the named arguments and no others.

@@ -66,6 +66,11 @@ one, the others of its batch, also those after it, may have been submitted.`,
 		if err := s.check(args); err != nil {
 			return err
 		}
+		for _, name := range []string{"require", "prefer"} {
+			if err := checkTerms(cmd, name); err != nil {
+				return err.withHint("leave the flag out to ask for nothing")
+			}
+		}
 		if s.file != "" {
 			return s.submitFile(cmd, to, out)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"time"
 
@@ -19,7 +20,7 @@ func newWorker() *cobra.Command {
 		concurrency int
 		drain       time.Duration
 		weight      float64
-		labels      map[string]string
+		labels      = labelFlag{}
 		quiet       bool
 		prefetch    bool
 	)
@@ -44,7 +45,7 @@ SIGTERM or SIGINT lets running commands finish and gives all else back at once; 
 one ends the worker at once, and its tasks go to other workers. ` + "`fenfa cluster drain`" + ` does
 the same as SIGTERM from the node's side, and the worker ends with exit code 0.`,
 		Example: "  fenfa worker --queue mail --exec './send-mail.py' --concurrency 4\n" +
-			"  fenfa worker --queue render --exec ./render --label gpu=a100 --label zone=eu-1 --weight 2", Args: exactly(),
+			"  fenfa worker --queue render --exec ./render --label gpu --label zone=eu-1 --weight 2", Args: exactly(),
 	}
 	to := targetFlags(cmd)
 	f := cmd.Flags()
@@ -54,17 +55,12 @@ the same as SIGTERM from the node's side, and the worker ends with exit code 0.`
 	f.IntVar(&concurrency, "concurrency", 1, "commands that run at the same time")
 	f.DurationVar(&drain, "drain-timeout", 25*time.Second, "how long running commands may take after SIGTERM")
 	f.Float64Var(&weight, "weight", 1, "share of the load relative to other workers, more than 0")
-	f.StringToStringVar(&labels, "label", nil, "name=value that describes the worker, for tasks that ask for it; may be given several times")
+	f.Var(labels, "label", "name, or name=value, that describes the worker, for tasks that ask for it; may be given several times")
 	f.BoolVar(&quiet, "quiet", false, "take nothing until fenfa cluster resume")
 	f.BoolVar(&prefetch, "prefetch", true, "hold a few tasks more than run, where that keeps short commands from waiting for the next one")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		switch {
-		case len(queues) == 0:
-			return usagef("say the queue").withHint("--queue NAME")
-		case command == "":
-			return usagef("say the command").withHint("--exec CMD")
-		case concurrency < 1:
-			return usagef("--concurrency is %d: want 1 or more", concurrency)
+		if err := checkWorker(queues, command, concurrency, weight); err != nil {
+			return err
 		}
 		client, err := to.dial()
 		if err != nil {
@@ -92,6 +88,20 @@ the same as SIGTERM from the node's side, and the worker ends with exit code 0.`
 		return worker.Run(cmd.Context())
 	}
 	return cmd
+}
+
+func checkWorker(queues []string, command string, concurrency int, weight float64) error {
+	switch {
+	case len(queues) == 0:
+		return usagef("say the queue").withHint("--queue NAME")
+	case command == "":
+		return usagef("say the command").withHint("--exec CMD")
+	case concurrency < 1:
+		return usagef("--concurrency is %d: want 1 or more", concurrency)
+	case !(weight > 0) || math.IsInf(weight, 0):
+		return usagef("--weight is %v: want more than 0 and at most 1000000", weight)
+	}
+	return nil
 }
 
 // tell writes what happens to the worker to standard error.

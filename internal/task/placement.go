@@ -80,6 +80,8 @@ func checkTerm(term string) error {
 		return wrong("the name has a character of '!=*, '")
 	case isValue && value == "":
 		return wrong("the value is empty")
+	case strings.Contains(value, "*"):
+		return wrong("'*' is no wildcard, and the name alone asks for any value")
 	case strings.ContainsAny(value, "!=, "):
 		return wrong("the value has a character of '!=, '")
 	}

@@ -100,6 +100,15 @@ func TestAPlacementThatIsNotCanonicalIsRefused(t *testing.T) {
 	}
 }
 
+func TestAStarInAValueIsRefusedWithAWayOut(t *testing.T) {
+	for _, term := range []string{"gpu=*", "gpu!=*", "zone=eu-*"} {
+		_, err := task.NewSelector(term)
+		if task.CodeOf(err) != task.CodeInvalidArgument || !strings.Contains(err.Error(), "no wildcard, and the name alone asks for any value") {
+			t.Errorf("%s: %v", term, err)
+		}
+	}
+}
+
 func TestAnyWorkerTakesADemandBack(t *testing.T) {
 	q := task.DefaultQueue("q")
 	q.Merge(task.Queue{Placement: task.Placement{Require: "gpu", Prefer: "fast"}})
