@@ -24,9 +24,9 @@ func newClusterWorkers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "workers", Short: "List the workers that are connected to the node",
 		Long: "List the workers that are connected to the node. LOAD is slots in use, with prefetched\n" +
-			"leases, of all slots. WEIGHT is what counts for now, and in brackets what it will be after\n" +
-			"a slow start; * marks one that `fenfa cluster worker set` has set. LATENCY is the longest of\n" +
-			"the worker's queues, from hand-out to outcome. --json has all of it for each queue.",
+			"leases, of all slots. WEIGHT is what counts for now, and behind a slash what it will be\n" +
+			"after a slow start; * marks one that `fenfa cluster worker set` has set. TIME is from a hand-out to\n" +
+			"its outcome, the longest of the worker's queues. --json has all of it for each queue.",
 		Args: exactly(),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)

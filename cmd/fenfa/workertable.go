@@ -16,7 +16,7 @@ const loadBar = 10
 
 // workerRows is the table of workers. Bars are for terminals.
 func workerRows(workers []fenfa.WorkerInfo, bars bool) [][]string {
-	rows := [][]string{{"ID", "STATE", "LOAD", "WEIGHT", "LATENCY", "HEARTBEAT", "DONE", "FAILED", "LABELS", "QUEUES", "ADDRESS"}}
+	rows := [][]string{{"ID", "STATE", "LOAD", "WEIGHT", "TIME", "HEARTBEAT", "DONE", "FAILED", "LABELS", "QUEUES", "ADDRESS"}}
 	for i := range workers {
 		w := &workers[i]
 		load := fmt.Sprintf("%d/%d", w.InFlight, w.Slots)
@@ -60,7 +60,7 @@ func stateText(w *fenfa.WorkerInfo, now time.Time) string {
 func weightText(w *fenfa.WorkerInfo) string {
 	text := strconv.FormatFloat(w.EffectiveWeight, 'g', 3, 64)
 	if w.EffectiveWeight != w.Weight {
-		text += fmt.Sprintf(" (%s)", strconv.FormatFloat(w.Weight, 'g', 3, 64))
+		text += "/" + strconv.FormatFloat(w.Weight, 'g', 3, 64)
 	}
 	if w.WeightIsSet {
 		text += "*"

@@ -44,7 +44,7 @@ type QueueFigures struct {
 type WorkerFigures struct {
 	Worker
 	Rates
-	Latency time.Duration // mean over its queues by what it has in flight
+	Latency time.Duration // the longest of its queues
 	Ejected []Ejection
 }
 
@@ -183,23 +183,12 @@ func increase(was, now int64) int64 {
 	return now - was
 }
 
-// latencyOf is the mean latency of a worker's queues by what it has in flight of
-// each, or of all that are measured where it has nothing.
-func latencyOf(w *Worker) time.Duration {
-	var sum, weights float64
-	for _, floor := range []float64{0, 1} {
-		for _, s := range w.Serving {
-			if s.Latency > 0 {
-				weight := max(float64(s.InFlight), floor)
-				sum += weight * float64(s.Latency)
-				weights += weight
-			}
-		}
-		if weights > 0 {
-			return time.Duration(sum / weights)
-		}
+// latencyOf is the longest latency of a worker's queues.
+func latencyOf(w *Worker) (longest time.Duration) {
+	for _, s := range w.Serving {
+		longest = max(longest, s.Latency)
 	}
-	return 0
+	return longest
 }
 
 func ejections(w *Worker, now time.Time) (all []Ejection) {

@@ -125,7 +125,7 @@ func TestAWorkerIsEjectedWhenAllItsQueuesAre(t *testing.T) {
 	}
 }
 
-func TestLatencyIsTheMeanOfWhatIsInFlight(t *testing.T) {
+func TestLatencyIsTheLongestOfTheQueues(t *testing.T) {
 	for name, c := range map[string]struct {
 		serving []Serving
 		want    time.Duration
@@ -133,8 +133,8 @@ func TestLatencyIsTheMeanOfWhatIsInFlight(t *testing.T) {
 		"none":                    {nil, 0},
 		"not measured":            {[]Serving{{InFlight: 3}}, 0},
 		"one":                     {[]Serving{{InFlight: 3, Latency: 5}, {InFlight: 9}}, 5},
-		"by what is in flight":    {[]Serving{{InFlight: 3, Latency: 10}, {InFlight: 1, Latency: 30}, {Latency: 1000}}, 15},
-		"idle: all that is known": {[]Serving{{Latency: 10}, {Latency: 30}}, 20},
+		"of several":              {[]Serving{{InFlight: 3, Latency: 10}, {InFlight: 1, Latency: 1000}, {Latency: 30}}, 1000},
+		"idle: all that is known": {[]Serving{{Latency: 10}, {Latency: 30}}, 30},
 	} {
 		if got := latencyOf(&Worker{Serving: c.serving}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

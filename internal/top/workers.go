@@ -46,7 +46,7 @@ func workerColumns() []column[WorkerFigures] {
 		},
 		rate("RATE", 3, StyleText, "tasks that it finishes in a second", func(w *WorkerFigures) (bool, float64) { return w.Known, w.Out }),
 		rate("FAIL/S", 4, StyleWarn, "attempts that fail in a second", func(w *WorkerFigures) (bool, float64) { return w.Known, w.Failed }),
-		lasting("TIME", 6, "from a hand-out to its outcome; rises at once, falls slowly", func(w *WorkerFigures) time.Duration { return w.Latency }),
+		lasting("TIME", 6, "from hand-out to outcome, the longest of its queues; falls slowly", func(w *WorkerFigures) time.Duration { return w.Latency }),
 		{
 			title: "BEAT", min: 6, rank: 5, down: true, about: "time since its last message",
 			cell: beatCell, order: func(a, b *WorkerFigures) int { return cmp.Compare(a.HeartbeatAge, b.HeartbeatAge) },
