@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"slices"
+
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -33,7 +35,10 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, place task.Placement
 		slots = s.room(want)
 		s.member.take(slots)
 		w = s.member.session.ref
-	case !d.draining:
+	case s != nil:
+		w.Session = s.member.session.ref.Session
+	}
+	if !ok && !d.draining {
 		if who == nil {
 			who = p.waiterOf(part)
 		}
@@ -48,6 +53,22 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, place task.Placement
 	d.mu.Unlock()
 	d.deliver(&calls)
 	return w, slots, ok
+}
+
+// HasRoom implements partition.Dispatcher.
+func (d *Dispatcher) HasRoom(settings *task.Queue, place task.Placement) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q := d.byName[settings.Name]
+	if q == nil {
+		return false
+	}
+	if p := q.index[place]; p != nil {
+		return slices.ContainsFunc(p.seats, func(s *seat) bool { return s.at >= 0 && s.member.session.worker.Free > 0 })
+	}
+	return slices.ContainsFunc(q.members, func(m *member) bool {
+		return m.session.worker.Free > 0 && place.Require.Matches(m.session.hello.Labels)
+	})
 }
 
 // room is how many of the wanted slots the worker gives at once: real ones before

@@ -16,10 +16,12 @@ type parting struct {
 	finished bool
 }
 
-// wake is a partition for which a slot is held, and the pool in which it waited.
+// wake is a partition for which a slot is held, the pool in which it waited, and
+// the session whose slot it is, or 0 if all are to ask anew.
 type wake struct {
-	part int
-	pool *pool
+	part    int
+	pool    *pool
+	session uint64
 }
 
 func (c *calls) wake(w wake) {
@@ -50,4 +52,6 @@ func (d *Dispatcher) deliverAll(c *calls) {
 	}
 }
 
-func (d *Dispatcher) wake(w *wake) { d.engine.Capacity(w.part, w.pool.queue.name, w.pool.place) }
+func (d *Dispatcher) wake(w *wake) {
+	d.engine.Capacity(w.part, w.pool.queue.name, w.pool.place, w.session)
+}

@@ -183,7 +183,7 @@ func (b *bench) checkWaiters(p *pool, held map[*member]int) (lines int) {
 				b.t.Errorf("a slot of ended session %d is held", w.held.session.ref.Session)
 			}
 		case nil:
-			if w.any || len(w.targets) > 0 || w.held != nil {
+			if w.waits() || w.held != nil {
 				b.t.Errorf("pool %+v: partition %d waits, and stands in no line", p.place, part)
 			}
 		default:
@@ -199,7 +199,7 @@ func (b *bench) checkWaiters(p *pool, held map[*member]int) (lines int) {
 // checkInLine asserts that nobody waits for what is free.
 func (b *bench) checkInLine(w *waiter) {
 	b.t.Helper()
-	if w.held != nil || !w.any && len(w.targets) == 0 {
+	if w.held != nil || !w.waits() {
 		b.t.Errorf("partition %d stands in line and waits for nobody", w.part)
 	}
 	for i := range w.pool.tiers {

@@ -142,7 +142,7 @@ func (e *loopEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, _ int, o
 	e.d.Release(w.Session, queue, partition.Use{Slots: len(outcomes), Tasks: len(outcomes), Failed: ref.Partition % 2, Took: time.Millisecond})
 }
 
-func (e *loopEngine) Capacity(part int, _ string, _ task.Placement) {
+func (e *loopEngine) Capacity(part int, _ string, _ task.Placement, _ uint64) {
 	select {
 	case e.wakes[part] <- struct{}{}:
 	default:

@@ -22,9 +22,10 @@ import (
 type Engine interface {
 	// Outcomes takes outcomes of tasks [first, first+len(outcomes)) of a lease.
 	Outcomes(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome)
-	// Capacity says that a slot is held for the partition, which had no success with
-	// Assign before.
-	Capacity(part int, queue string, place task.Placement)
+	// Capacity says that a slot of the session is held for the partition, which had no
+	// success with Assign before; with session 0, that one of any is, and that keys
+	// may have other workers than before.
+	Capacity(part int, queue string, place task.Placement, session uint64)
 	// WorkerGone says that a session has ended, and its leases with it. finished: the
 	// worker had finished all that it began, so what it still holds was not begun.
 	WorkerGone(session uint64, finished bool)

@@ -15,6 +15,11 @@
 // fewest of the worker's slots for its share, of equal ones to that whose turn it
 // is by share, and within the queue to who came first, whatever its placement.
 //
+// Where keys wait for workers of their own, a partition waits for certain workers,
+// each of which wakes it by name: it asks again only for what that worker refused.
+// When keys may have other workers than before, because one came, went or has
+// another weight, who waits is woken once by any that has room, to ask for all.
+//
 // Slots and prefetch. A worker may hold leases beyond its slots, which wait there
 // until one is free. They are given out only when no worker of the pool has a real
 // slot.

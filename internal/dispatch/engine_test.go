@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // call is one call of the engine, as its fake remembers it.
 type call struct {
 	what    string // "outcomes", "capacity" or "gone"
-	session uint64
+	session uint64 // capacity: whose slot is held, 0: any
 	part    int
 	queue   string
 	place   task.Placement
@@ -41,8 +41,8 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, _ int, o
 	e.add(call{what: "outcomes", session: w.Session, ref: ref, n: len(outcomes)})
 }
 
-func (e *fakeEngine) Capacity(part int, queue string, place task.Placement) {
-	e.add(call{what: "capacity", part: part, queue: queue, place: place})
+func (e *fakeEngine) Capacity(part int, queue string, place task.Placement, session uint64) {
+	e.add(call{what: "capacity", part: part, queue: queue, place: place, session: session})
 	if e.capacity != nil {
 		e.capacity(part, queue)
 	}

@@ -36,9 +36,10 @@ type model struct {
 	rng      *rand.Rand
 	queues   []*task.Queue
 	sessions map[uint64]*Session
-	out      map[uint64]map[string]int // slots assigned and not released, by session and queue
-	most     map[uint64]int            // slots that the session ever allowed at a time
-	refused  map[ask]bool              // partitions that were refused and not woken since
+	out      map[uint64]map[string]int   // slots assigned and not released, by session and queue
+	most     map[uint64]int              // slots that the session ever allowed at a time
+	refused  map[ask]map[uint64][]string // keys that were refused, by the session that they wait for
+	wakes    []call                      // that partitions did not hear yet
 }
 
 // ask is who asked for slots.
@@ -56,7 +57,7 @@ func newModel(t *testing.T, seed uint64) *model {
 			c.SlowStart = []time.Duration{-1, 2 * time.Second, 0}[rng.IntN(3)]
 			c.NoEjection = rng.IntN(4) == 0
 		}),
-		rng: rng, sessions: map[uint64]*Session{}, out: map[uint64]map[string]int{}, most: map[uint64]int{}, refused: map[ask]bool{},
+		rng: rng, sessions: map[uint64]*Session{}, out: map[uint64]map[string]int{}, most: map[uint64]int{}, refused: map[ask]map[uint64][]string{},
 	}
 	for _, name := range []string{"a", "b", "c"} {
 		m.queues = append(m.queues, settings(name))
@@ -107,6 +108,10 @@ func (m *model) step() {
 		s.Heard()
 	}
 	m.listen()
+	for len(m.wakes) > 0 && m.rng.IntN(3) > 0 {
+		m.wakeNext()
+		m.listen()
+	}
 }
 
 func (m *model) register() {
@@ -125,20 +130,23 @@ func (m *model) ask() {
 	a := ask{part: m.rng.IntN(16), queue: q.Name, place: one(m, task.Placement{}, task.Placement{}, task.Placement{Require: "zone=x"},
 		task.Placement{Prefer: "zone=x"}, task.Placement{Require: "!gpu", Prefer: "zone=y"}, task.Placement{Require: "gpu"})}
 	want := 1 + m.rng.IntN(5)
-	w, slots, ok := m.Assign(a.part, q, a.place, one(m, "", fmt.Sprint(m.rng.IntN(20))), want)
+	m.askFor(a, q, one(m, "", fmt.Sprint(m.rng.IntN(20))), want)
+}
+
+// askFor asks for slots for a key. Where it is refused, by is whom it waits for.
+func (m *model) askFor(a ask, q *task.Queue, key string, want int) (by uint64, ok bool) {
+	w, slots, ok := m.Assign(a.part, q, a.place, key, want)
 	if !ok {
-		m.refused[a] = true
-		return
+		m.refuse(a, w.Session, key)
+		return w.Session, false
 	}
 	s := m.sessions[w.Session]
 	if slots < 1 || slots > want || s == nil || !a.place.Require.Matches(s.hello.Labels) || !slices.Contains(s.hello.Queues, q.Name) {
 		m.t.Errorf("%+v got %d slots of session %d", a, slots, w.Session)
-		return
+		return 0, true
 	}
 	m.out[w.Session][q.Name] += slots
-	if q.Balance.Policy != task.BalanceConsistentHash {
-		delete(m.refused, a)
-	}
+	return 0, true
 }
 
 func (m *model) release(s *Session) {
@@ -164,6 +172,11 @@ func (m *model) configure() {
 	m.queues[i] = &q
 	// What waits hears of the change when a partition next asks.
 	m.Assign(100, &q, task.Placement{Require: "nobody"}, "", 1)
+	for _, a := range m.asks() {
+		if a.queue == q.Name {
+			m.askAnew(a)
+		}
+	}
 }
 
 func (m *model) steer(s *Session) {
@@ -193,11 +206,7 @@ func (m *model) listen() {
 			delete(m.sessions, c.session)
 			delete(m.out, c.session)
 		case "capacity":
-			a := ask{c.part, c.queue, c.place}
-			if !m.refused[a] {
-				m.t.Errorf("%+v was woken and does not wait", a)
-			}
-			delete(m.refused, a)
+			m.wakes = append(m.wakes, c)
 		}
 	}
 }
@@ -225,18 +234,4 @@ func (m *model) compare() {
 		m.t.Errorf("%d sessions, the model says %d", len(live), len(m.sessions))
 	}
 	m.everybodyIsCaredFor()
-}
-
-// everybodyIsCaredFor asserts that whoever was refused stands in line, so that it
-// will be woken.
-func (m *model) everybodyIsCaredFor() {
-	for a := range m.refused {
-		var w *waiter
-		if q := m.byName[a.queue]; q != nil && q.index[a.place] != nil {
-			w = q.index[a.place].waiters[a.part]
-		}
-		if w == nil || w.list == nil {
-			m.t.Errorf("%+v was refused and forgotten", a)
-		}
-	}
 }

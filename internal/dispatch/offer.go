@@ -4,30 +4,28 @@ package dispatch
 // caller holds mu and delivers the calls.
 func (d *Dispatcher) offer(s *Session, c *calls) {
 	for d.lines > 0 && s.worker.Free > 0 {
-		m, w := s.nextWaiter()
+		seat, w := s.nextWaiter()
 		if w == nil {
 			return
 		}
+		m := seat.member
 		s.turn = max(s.turn, m.turn)
 		m.turn = s.turn + 1/m.queue.share
-		w.hold(m)
-		c.wake(wake{w.part, w.pool})
+		c.wake(wake{w.part, w.pool, w.hold(seat)})
 	}
 }
 
 // nextWaiter returns who is to have the session's next slot, or nil: of the
 // queues that wait for it, the one that has the fewest of its slots for its
 // share, and of equal ones that whose turn it is by share; within the queue, who
-// came first.
-func (s *Session) nextWaiter() (*member, *waiter) {
-	var due *member
-	var first *waiter
+// came first. The seat is the session's in that waiter's pool.
+func (s *Session) nextWaiter() (due *seat, first *waiter) {
 	for _, m := range s.members {
 		if m.queue.lines == 0 {
 			continue
 		}
-		if w := m.firstInLine(); w != nil && (due == nil || m.before(due)) {
-			due, first = m, w
+		if seat, w := m.firstInLine(); w != nil && (due == nil || m.before(due.member)) {
+			due, first = seat, w
 		}
 	}
 	return due, first
@@ -44,18 +42,18 @@ func (m *member) before(n *member) bool {
 	return max(m.turn, now) < max(n.turn, now)
 }
 
-// firstInLine returns the queue's first waiter who takes a slot of the worker.
-func (m *member) firstInLine() *waiter {
-	var first *waiter
+// firstInLine returns the queue's first waiter who takes a slot of the worker, and
+// the worker's seat in that pool.
+func (m *member) firstInLine() (at *seat, first *waiter) {
 	for _, s := range m.seats {
 		if s.at < 0 || s.pool.line.first == nil {
 			continue
 		}
 		if w := s.pool.firstFor(s); w != nil && (first == nil || w.turn < first.turn) {
-			first = w
+			at, first = s, w
 		}
 	}
-	return first
+	return at, first
 }
 
 // forgetWaiters drops everybody who waits, and every slot that is held. The

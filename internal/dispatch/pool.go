@@ -18,6 +18,7 @@ type pool struct {
 	aside int  // seats of ejected workers
 	spare bool // all are ejected, and serve all the same
 
+	version uint64          // of who is the worker of which key
 	waiters map[int]*waiter // by partition
 	line    line            // who stands in line
 	woken   line            // for whom a slot is held
@@ -107,19 +108,15 @@ func (p *pool) arrange(s *seat) {
 	}
 }
 
-// unsettle lets those who wait for certain workers wait for any, because the
-// ranking of workers has changed.
+// unsettle lets those in line ask anew as soon as anybody has room, because keys
+// may have other workers now. Those who are woken notice when they next wait.
 func (p *pool) unsettle() {
+	p.version++
 	for w := p.line.first; w != nil; w = w.next {
-		if !w.any {
-			w.any, w.targets = true, w.targets[:0]
+		if !w.any && !w.anew {
 			p.queue.unsettled = true
 		}
-	}
-	for w := p.woken.first; w != nil; w = w.next {
-		if len(w.targets) > 0 {
-			w.any, w.targets = true, w.targets[:0]
-		}
+		w.renew()
 	}
 }
 

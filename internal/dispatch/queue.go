@@ -93,7 +93,7 @@ func (q *queue) poolOf(place task.Placement) *pool {
 // many rounds of the detector.
 func (q *queue) tidy(rounds uint64) {
 	q.pools = slices.DeleteFunc(q.pools, func(p *pool) bool {
-		if !p.sweep() || q.d.round-p.used < rounds {
+		if !p.sweep(rounds) || q.d.round-p.used < rounds {
 			return false
 		}
 		p.dissolve()

@@ -1,5 +1,7 @@
 package dispatch
 
+import "slices"
+
 // maxUnused is how many waiters are kept to be used again.
 const maxUnused = 4096
 
@@ -12,23 +14,44 @@ type waiter struct {
 	turn uint64 // its place among the waiters of all pools
 
 	any     bool     // it waits for a slot of any worker
-	targets []uint64 // else for one of certain workers: a set of places in the home tier
+	targets []uint64 // and for those of certain workers: a set of places in the home tier
+	anew    bool     // it waits for any, to ask anew for all that was refused
+	version uint64   // of the pool, as of which it was refused what it waits for
 
 	held  *member // whose slot is held for it; nil: it stands in line
 	aimed bool    // that slot is one of a certain worker that it waited for
-	round uint64  // of the detector, when it was woken
+	round uint64  // of the detector, when it was woken or forgotten
 
 	list       *line // in which it stands
 	prev, next *waiter
 }
 
 // wants reports whether the waiter takes a slot of the one who sits there.
-func (w *waiter) wants(s *seat) bool {
-	return w.any || s.tier == w.pool.home() && s.at/64 < len(w.targets) && w.targets[s.at/64]>>(s.at%64)&1 == 1
+func (w *waiter) wants(s *seat) bool { return w.any || w.anew || w.awaits(s) }
+
+// awaits reports whether the waiter waits for the one who sits there, and not just
+// for any.
+func (w *waiter) awaits(s *seat) bool {
+	return s.tier == w.pool.home() && s.at/64 < len(w.targets) && w.targets[s.at/64]>>(s.at%64)&1 == 1
 }
 
-// await adds the worker that the waiter waits for, or any with nil.
+// waits reports whether the waiter waits for anything.
+func (w *waiter) waits() bool {
+	return w.any || w.anew || slices.ContainsFunc(w.targets, func(set uint64) bool { return set != 0 })
+}
+
+// renew lets the waiter ask anew for everything.
+func (w *waiter) renew() { w.anew, w.any, w.targets = true, false, w.targets[:0] }
+
+// await adds the worker that the waiter waits for, or any with nil. What it was
+// refused before, and perhaps still waits for, may have another worker by now.
 func (w *waiter) await(s *seat) {
+	if w.version != w.pool.version {
+		w.renew()
+	}
+	if w.anew {
+		return
+	}
 	if s == nil {
 		w.any = true
 		return
@@ -53,7 +76,7 @@ func (p *pool) waiterOf(part int) *waiter {
 	} else {
 		w = new(waiter)
 	}
-	w.pool, w.part = p, part
+	w.pool, w.part, w.version = p, part, p.version
 	p.waiters[part] = w
 	return w
 }
@@ -66,19 +89,25 @@ func (w *waiter) lineUp() {
 	w.pool.line.push(w)
 	w.pool.queue.lines++
 	d.lines++
+	if w.anew {
+		w.pool.queue.unsettled = true
+	}
 }
 
 // forget lets the waiter wait for nothing. It stays for a while, because it will
 // probably wait again.
 func (w *waiter) forget() {
 	w.stepOut()
-	w.held, w.any, w.targets = nil, false, w.targets[:0]
+	w.held, w.any, w.anew, w.targets = nil, false, false, w.targets[:0]
+	w.round = w.pool.queue.d.round
 }
 
-// sweep removes those who wait for nothing, and reports whether nobody is left.
-func (p *pool) sweep() (empty bool) {
+// sweep removes those who waited for nothing for that many rounds of the detector,
+// and reports whether nobody is left. Before, their partition may not have heard
+// yet of the slot that was held for it, and then waits with an old version.
+func (p *pool) sweep(rounds uint64) (empty bool) {
 	for part, w := range p.waiters {
-		if w.list == nil {
+		if w.list == nil && p.queue.d.round-w.round >= rounds {
 			delete(p.waiters, part)
 			w.pool = nil
 			if d := p.queue.d; len(d.unused) < maxUnused {
@@ -98,17 +127,22 @@ func (w *waiter) stepOut() {
 	w.unlink()
 }
 
-// hold keeps a slot of the member for the waiter, who waits for nothing else
-// from now on.
-func (w *waiter) hold(m *member) {
+// hold keeps a slot of the one who sits there for the waiter, who waits only for
+// other workers from now on. It returns the session, or 0 if all that was refused
+// is to be asked anew.
+func (w *waiter) hold(s *seat) (session uint64) {
 	w.stepOut()
-	w.aimed = !w.any
-	w.any, w.targets = false, w.targets[:0]
-	w.pool.woken.push(w)
-	w.held, w.round = m, w.pool.queue.d.round
-	m.held++
-	m.session.held++
-	m.session.refresh()
+	if w.aimed = w.awaits(s); w.aimed {
+		w.targets[s.at/64] &^= 1 << (s.at % 64)
+	}
+	session = s.member.session.ref.Session
+	if w.anew {
+		session, w.version = 0, w.pool.version
+	}
+	w.any, w.anew = false, false
+	w.round = w.pool.queue.d.round
+	w.rehold(s.member)
+	return session
 }
 
 // unhold gives the held slot back, and returns whose it was.
@@ -122,7 +156,7 @@ func (w *waiter) unhold() *member {
 	return m
 }
 
-// rehold takes an unheld slot back, which nobody has taken meanwhile.
+// rehold holds a slot of the member, as before if nobody has taken it meanwhile.
 func (w *waiter) rehold(m *member) {
 	w.pool.woken.push(w)
 	w.held = m
@@ -141,9 +175,12 @@ func (w *waiter) drop() *Session {
 
 // proceed puts a waiter who holds nothing where it belongs.
 func (w *waiter) proceed() {
-	if !w.any && len(w.targets) == 0 {
+	if !w.waits() {
 		w.forget()
 		return
+	}
+	if w.version != w.pool.version {
+		w.renew()
 	}
 	w.lineUp()
 	w.pool.queue.unsettled = true

@@ -17,10 +17,17 @@ type WorkerRef struct {
 type Dispatcher interface {
 	// Assign reserves between 1 and want slots of one worker that serves the queue
 	// and meets the placement, picked by the queue's policy; key is the lane's key,
-	// empty where there is no order. When no such worker has room ok is false, and
-	// the dispatcher calls Engine.Capacity(part, queue, place) once as soon as there
-	// is room again.
+	// empty where there is no order. When no such worker has room ok is false, and w
+	// has the session that the key waits for; 0: any will do. As soon as such a
+	// session has room the dispatcher calls Engine.Capacity(part, queue, place,
+	// session) once: for everybody whom that session refused, and all those for whom
+	// any will do, who ask one after another until they are refused again. When
+	// keys may have another worker than before, it calls it with session 0 instead, once
+	// any worker has room: everybody asks anew.
 	Assign(part int, queue *task.Queue, place task.Placement, key string, want int) (w WorkerRef, slots int, ok bool)
+	// HasRoom reports whether a worker that serves the queue and meets the placement
+	// has a free slot now. It reserves none, and nobody waits afterwards.
+	HasRoom(queue *task.Queue, place task.Placement) bool
 	// Release gives slots of a lease of the queue back: an outcome arrived, the lease
 	// ended, or the assignment was not used. Unknown sessions are ignored.
 	Release(session uint64, queue string, use Use)

@@ -99,25 +99,16 @@ func (q *queue) othersMove(now time.Time, but *class) bool {
 // window helps nobody, and the broker keeps tasks as well as the store and bounds
 // them.
 func (c *core) hasRoom(q *queue) bool {
-	if q.plain.starved {
-		return false
-	}
-	w, slots, ok := c.env.Assign(c.cfg.Part, &q.Queue, q.plain.place, "", 1)
-	if ok {
-		c.env.Release(w.Session, q.Name, Use{Slots: slots})
-	}
-	return ok
+	return !q.plain.starved && c.env.HasRoom(&q.Queue, q.plain.place)
 }
 
 // setAside moves the tasks of a class into parked rows, but for the first ones up
 // to a limit, and for lanes that were read back a short while ago: the worker that
 // they were read for may come.
 func (c *core) setAside(now time.Time, cl *class, keep broker.Limit) {
-	refused := cl.refused
-	cl.refused = nil
-	for _, l := range refused {
+	for _, l := range cl.takeRefused() {
 		if !c.leaveReady(now, cl, l, &keep) {
-			cl.refused = append(cl.refused, l)
+			cl.refusedBy(l.waitsFor, l, nil)
 		}
 	}
 	for n := cl.ready.len(); cl.starved && n > 0; n-- {

@@ -12,20 +12,22 @@ import (
 // for workers by themselves: a class whose workers are busy or missing does not
 // delay another one. A lane of a key belongs to the class of its first task.
 type class struct {
-	name    string         // in parked rows
-	own     task.Placement // what the tasks ask
-	place   task.Placement // together with what the queue asks
-	shared  *lane          // tasks without order
-	lanes   int            // of keys, that belong to it
-	ready   deque[*lane]
-	refused []*lane      // whose own worker is full; others may have room
-	aside   deque[*lane] // in the store, to be read when a worker has room
-	due     int          // of them, those that may be read though no worker has room
-	starved bool         // no worker has room; capacity follows
-	since   time.Time    // from when on lanes always waited; zero: none waits
-	granted time.Time    // when a worker took tasks the last time
-	serving bool         // in queue.turns, or served right now
-	reading bool         // in queue.readers
+	name     string         // in parked rows
+	own      task.Placement // what the tasks ask
+	place    task.Placement // together with what the queue asks
+	shared   *lane          // tasks without order
+	lanes    int            // of keys, that belong to it
+	ready    deque[*lane]
+	lines    map[uint64]*refusals // by session, of lanes whose own worker is full; others may have room
+	refused  int                  // lanes in all of them
+	refusals uint64               // number of the latest one
+	aside    deque[*lane]         // in the store, to be read when a worker has room
+	due      int                  // of them, those that may be read though no worker has room
+	starved  bool                 // no worker has room; capacity follows
+	since    time.Time            // from when on lanes always waited; zero: none waits
+	granted  time.Time            // when a worker took tasks the last time
+	serving  bool                 // in queue.turns, or served right now
+	reading  bool                 // in queue.readers
 }
 
 func (q *queue) newClass(own task.Placement) *class {
@@ -81,7 +83,7 @@ func (cl *class) used() bool {
 
 // behind reports whether the class has had more than its workers take for long.
 func (cl *class) behind(now time.Time) bool {
-	return (cl.starved || len(cl.refused) > 0) && now.Sub(cl.since) > parkAfter
+	return (cl.starved || cl.refused > 0) && now.Sub(cl.since) > parkAfter
 }
 
 // moves reports whether workers take tasks of the class.
@@ -99,14 +101,10 @@ func (q *queue) enlist(cl *class) {
 	}
 }
 
-// open offers the tasks of a class to workers again.
+// open offers all tasks of a class to workers again.
 func (q *queue) open(cl *class) {
 	cl.starved = false
-	for _, l := range slices.Backward(cl.refused) {
-		cl.ready.pushFront(l)
-	}
-	clear(cl.refused)
-	cl.refused = cl.refused[:0]
+	cl.reopen()
 	q.enlist(cl)
 	q.readBack(cl)
 }
@@ -128,16 +126,34 @@ func (q *queue) took(now time.Time, cl *class) {
 	}
 }
 
-// capacity says that a worker has room again for the queue's tasks with a
-// placement.
-func (c *core) capacity(name string, place task.Placement) {
+// capacity says that a session has room again for the queue's tasks with a
+// placement; 0: that all that was refused may find room elsewhere now.
+func (c *core) capacity(name string, place task.Placement, session uint64) {
 	q := c.queues[name]
 	if q == nil {
 		return
 	}
 	for _, cl := range q.classes {
-		if cl.place == place {
+		switch {
+		case cl.place != place:
+		case session == 0 || cl.starved:
 			q.open(cl)
+		default:
+			cl.probe(cl.lines[0])
+			cl.probe(cl.lines[session])
+			q.enlist(cl)
+			q.readBack(cl)
+		}
+	}
+}
+
+// desert offers the lanes of all classes again that wait for a session that has
+// ended.
+func (c *core) desert(session uint64) {
+	for _, q := range c.order {
+		for _, cl := range q.classes {
+			cl.desert(session)
+			q.enlist(cl)
 		}
 	}
 }

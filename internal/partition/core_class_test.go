@@ -22,7 +22,7 @@ func placed(queue, key, name string, require task.Selector) task.Task {
 
 // capacity says that there is room for tasks with this demand.
 func (r *rig) capacity(queue string, require task.Selector) {
-	r.c.capacity(queue, task.Placement{Require: require})
+	r.c.capacity(queue, task.Placement{Require: require}, 0)
 	r.step()
 }
 
@@ -122,8 +122,8 @@ func TestClassesAndQueuesTakeTurns(t *testing.T) {
 		}
 	}
 	r.join(8, gpuLabels())
-	r.c.capacity("flood", task.Placement{})
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("flood", task.Placement{}, 0)
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.capacity("keyed", gpu)
 	got := names(r.take())
 	if strings.Count(got, "f") != 4 || strings.Count(got, "p") != 2 || strings.Count(got, "g") != 2 {

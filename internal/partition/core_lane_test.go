@@ -18,7 +18,7 @@ func TestTasksOfAKeyGoOutInOneBatchInOrder(t *testing.T) {
 		t.Fatal("a lease without a worker")
 	}
 	r.slots = 2
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	sent := r.take()
 	if got := names(sent); got != "[[1 2 3] [a]]" {
@@ -47,7 +47,7 @@ func TestBatchIsBoundedBySettingsAndBytes(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"), newTask("keyed", "k", "3"), big("x"), big("y"))
 	r.slots = 2
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	for _, l := range r.take() {
 		if want := map[string]int{"k": 2, "big": 1}[l.Tasks[0].Key]; len(l.Tasks) != want {
@@ -93,7 +93,7 @@ func TestTasksWithoutOrderGoOutAtOnce(t *testing.T) {
 	if r.slots != 1 {
 		t.Error("a slot is free as soon as its outcome is there")
 	}
-	r.c.capacity("loose", task.Placement{})
+	r.c.capacity("loose", task.Placement{}, 0)
 	r.step()
 	third := r.one()
 	r.finish(third)
@@ -106,7 +106,7 @@ func TestOutcomesOfALeaseWithoutOrderStandForThemselves(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("loose", "", "1"), newTask("loose", "", "2"), newTask("loose", "", "3"))
 	r.slots = 3
-	r.c.capacity("loose", task.Placement{})
+	r.c.capacity("loose", task.Placement{}, 0)
 	r.step()
 	l := r.one()
 	r.answer(l, 2, task.Outcome{Result: []byte("three")})
@@ -165,7 +165,7 @@ func TestARepeatedOutcomeCountsOnce(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"))
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	l := r.one()
 	write := task.Outcome{Writes: []task.Write{put(0)}}
@@ -194,7 +194,7 @@ func TestAFailedTaskEndsItsLeaseAndHoldsItsKeyBack(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"), newTask("keyed", "k", "3"))
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	l := r.one()
 	r.answer(l, 0, task.Outcome{}, retry(time.Second), task.Outcome{})
@@ -239,8 +239,8 @@ func TestCorePutsEveryQueueFirstInTurn(t *testing.T) {
 		r.slots = 0
 		r.deliver(newTask("keyed", fmt.Sprint(i), fmt.Sprint("k", i)), newTask("loose", "", fmt.Sprint("l", i)))
 		r.slots = 1
-		r.c.capacity("keyed", task.Placement{})
-		r.c.capacity("loose", task.Placement{})
+		r.c.capacity("keyed", task.Placement{}, 0)
+		r.c.capacity("loose", task.Placement{}, 0)
 		r.step()
 		l := r.one()
 		first[l.Queue]++
@@ -249,8 +249,8 @@ func TestCorePutsEveryQueueFirstInTurn(t *testing.T) {
 			r.finish(rest)
 		}
 		r.slots = 10
-		r.c.capacity("keyed", task.Placement{})
-		r.c.capacity("loose", task.Placement{})
+		r.c.capacity("keyed", task.Placement{}, 0)
+		r.c.capacity("loose", task.Placement{}, 0)
 		r.step()
 		for _, rest := range r.take() {
 			r.finish(rest)

@@ -118,7 +118,7 @@ func TestAPoisonTaskIsSetApartAndBuried(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "poison"), newTask("keyed", "k", "good"), newTask("keyed", "k", "better"))
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	var seen []string
 	for n := 1; n <= 5; n++ {
@@ -152,7 +152,7 @@ func TestALeaseEndsAtItsDeadline(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"), slow)
 	r.slots = 2
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	var l *task.Lease
 	for _, x := range r.take() {
@@ -186,7 +186,7 @@ func TestTheDeadlineFailsEveryOpenTaskWithoutOrder(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("loose", "", "1"), newTask("loose", "", "2"), newTask("loose", "", "3"))
 	r.slots = 3
-	r.c.capacity("loose", task.Placement{})
+	r.c.capacity("loose", task.Placement{}, 0)
 	r.step()
 	r.answer(r.one(), 1, task.Outcome{})
 	r.settings("loose", func(q *task.Queue) { q.Retry.MaxAttempts = 1 })
@@ -216,7 +216,7 @@ func TestAHaltedKeyWaitsUntilTheSettingIsSkip(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"))
 	r.slots = 2
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	r.answer(r.one(), 0, reject())
 	r.commit()
@@ -272,7 +272,7 @@ func TestExpiredTasksEndWithoutStarting(t *testing.T) {
 	r.deliver(late("k", "head"), newTask("keyed", "k", "1"), late("k", "middle"), newTask("keyed", "k", "2"), late("j", "alone"))
 	r.now = r.now.Add(time.Second)
 	r.slots = 5
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	r.commit()
 	l := r.one()

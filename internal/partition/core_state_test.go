@@ -103,7 +103,7 @@ func TestAConflictAsksForAnotherExecution(t *testing.T) {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"), newTask("keyed", "k", "3"))
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	l := r.one()
 	var version uint64
@@ -144,7 +144,7 @@ func TestAWorkerNeverSeesWhatIsNotDurable(t *testing.T) {
 	r.deliver(newTask("keyed", "k", "1"))
 	r.c.putRecord(r.now, &task.Write{Key: "k", Name: "a", Value: []byte("x")}, true, func(uint64, error) {})
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	if len(r.sent) != 0 {
 		t.Fatalf("the lease carries %+v", r.sent[0].Records)
@@ -329,7 +329,7 @@ func TestStatusTellsWhereATaskIs(t *testing.T) {
 	}
 	want("1", task.StateReady, "")
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	want("1", task.StateRunning, "w1")
 	r.answer(r.one(), 0, retry(time.Second))
@@ -425,7 +425,7 @@ func TestATaskWhoseRetryIsDueIsReady(t *testing.T) {
 		t.Errorf("%v when the backoff is over and no worker is there", got)
 	}
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	r.finish(r.one())
 	r.wantEmpty()

@@ -144,7 +144,7 @@ func blocked(t *testing.T, change func(*coreConfig)) *rig {
 	r.slots = 0
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"), newTask("keyed", "k", "3"))
 	r.slots = 5
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	r.answer(r.one(), 0, retry(time.Minute))
 	r.commit()
@@ -312,7 +312,7 @@ func TestAQueueWithoutWorkersDoesNotHoldOthersBack(t *testing.T) {
 		r.rowsDue()
 	}
 	r.slots = 1
-	r.c.capacity("keyed", task.Placement{})
+	r.c.capacity("keyed", task.Placement{}, 0)
 	r.step()
 	l := r.one()
 	if string(l.Tasks[0].Payload) != "busy" {
@@ -320,7 +320,7 @@ func TestAQueueWithoutWorkersDoesNotHoldOthersBack(t *testing.T) {
 	}
 	r.finish(l)
 	r.slots = 10
-	r.c.capacity("loose", task.Placement{})
+	r.c.capacity("loose", task.Placement{}, 0)
 	r.step()
 	if got := r.goOn(10); len(got) != 5 {
 		t.Errorf("the idle queue's tasks: %v", got)

@@ -6,6 +6,10 @@
 // worker that is busy or missing holds nothing else up, and leaves the window for
 // parked rows when that fills.
 //
+// Where a key waits for a worker of its own, its lane stands in that worker's line:
+// a slot that comes free costs one question more than it is worth, however many
+// lanes wait.
+//
 // core is a deterministic state machine without goroutines, locks, clocks or
 // I/O: events are method calls that carry the time, effects are calls of the
 // small env interface and the batches that the ledger seals. runtime feeds one

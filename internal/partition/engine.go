@@ -178,9 +178,10 @@ func (e *Engine) Outcomes(w WorkerRef, ref task.LeaseRef, first int, outcomes []
 	}
 }
 
-// Capacity says that there is room again for tasks of a queue with a placement.
-func (e *Engine) Capacity(part int, queue string, place task.Placement) {
-	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue, place) })
+// Capacity says that a session has room again for tasks of a queue with a
+// placement, or with session 0 that all that was refused is to be asked anew.
+func (e *Engine) Capacity(part int, queue string, place task.Placement, session uint64) {
+	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue, place, session) })
 }
 
 // WorkerGone says that a worker's session has ended, and its leases with it.

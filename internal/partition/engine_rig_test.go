@@ -248,6 +248,12 @@ func (w *crew) Assign(_ int, _ *task.Queue, _ task.Placement, _ string, want int
 	return WorkerRef{Session: 1, ID: "w1"}, want, true
 }
 
+func (w *crew) HasRoom(*task.Queue, task.Placement) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.closed
+}
+
 func (w *crew) Release(_ uint64, _ string, use Use) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -390,7 +396,7 @@ func (r *engineRig) rest(d time.Duration) {
 	r.w.setClosed(false)
 	for part := range r.e.owners {
 		for _, q := range r.e.Queues() {
-			r.e.Capacity(part, q.Name, task.Placement{})
+			r.e.Capacity(part, q.Name, task.Placement{}, 1)
 		}
 	}
 	synctest.Wait()

@@ -23,19 +23,22 @@ const (
 // lane is a line of tasks of one queue: those of one key, run one batch after
 // another, or all that have no order.
 type lane struct {
-	q       *queue
-	key     string
-	ordered bool
-	class   *class // of its first task; nil: not known, it is in the store
-	items   deque[*item]
-	members int // tasks in memory, also those that are leased or wait beside it
-	bytes   int
-	status  laneStatus
-	lease   *lease    // ordered: while leased
-	until   time.Time // while blocked
-	freed   time.Time // ordered: when its latest lease, block or halt ended
-	halt    bool      // becomes halted when its outcomes are durable
-	waited  bool      // for its key's records to be durable, since the last lease
+	q        *queue
+	key      string
+	ordered  bool
+	class    *class // of its first task; nil: not known, it is in the store
+	items    deque[*item]
+	members  int // tasks in memory, also those that are leased or wait beside it
+	bytes    int
+	status   laneStatus
+	lease    *lease    // ordered: while leased
+	until    time.Time // while blocked
+	freed    time.Time // ordered: when its latest lease, block or halt ended
+	probes   *refusals // while it is ready again: the line out of which it comes
+	refusal  uint64    // when it was refused, among those of its class
+	waitsFor uint64    // session that it waited for when it left a line with all others
+	halt     bool      // becomes halted when its outcomes are durable
+	waited   bool      // for its key's records to be durable, since the last lease
 
 	// tail says that the store holds parked rows of this lane beyond lastRow, which
 	// come after what is in memory.

@@ -115,6 +115,7 @@ func (c *core) workerGone(now time.Time, session uint64, finished bool) {
 		}
 		c.close(now, ls)
 	}
+	c.desert(session)
 }
 
 func (c *core) leasesOf(session uint64) (found []*lease) {

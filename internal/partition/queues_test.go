@@ -30,7 +30,7 @@ func TestConfigureQueueTakesEffectAtRunTime(t *testing.T) {
 			t.Fatalf("%+v, %v, %v", q, created, err)
 		}
 		r.w.setClosed(false)
-		r.e.Capacity(task.PartitionOf("k", 4), "new", task.Placement{})
+		r.e.Capacity(task.PartitionOf("k", 4), "new", task.Placement{}, 1)
 		synctest.Wait()
 		leases := r.w.take()
 		if len(leases) != 1 || len(leases[0].Tasks) != 5 || leases[0].Timeout != time.Minute {

@@ -20,7 +20,7 @@ import (
 // rig is a core with a scripted world around it: it records what the core does
 // and lets a test say what happens.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	c     *core
 	now   time.Time
 	pos   broker.Position
@@ -29,8 +29,9 @@ type rig struct {
 	slots    int // that the first worker has free
 	worker   WorkerRef
 	others   []*rigWorker
-	asked    int             // calls of Assign
-	refuses  map[string]bool // keys that no worker takes
+	asked    int               // calls of Assign
+	refuses  map[string]bool   // keys that no worker takes
+	homes    map[string]uint64 // the only sessions that take these keys
 	uses     []Use
 	sent     []*task.Lease
 	verdicts []task.Verdict
@@ -59,10 +60,10 @@ type scheduleRead struct {
 var rigStart = time.Date(2024, 3, 1, 10, 0, 0, 0, time.UTC)
 
 // newRig returns a core with a queue of each order. change may alter its bounds.
-func newRig(t *testing.T, change func(*coreConfig)) *rig {
-	t.Helper()
+func newRig(tb testing.TB, change func(*coreConfig)) *rig {
+	tb.Helper()
 	r := &rig{
-		t: t, now: rigStart, slots: 100, worker: WorkerRef{Session: 1, ID: "w1"}, assigned: map[uint64]int{}, holder: map[task.LeaseRef]uint64{}, rows: map[string]store.Row{},
+		t: tb, now: rigStart, slots: 100, worker: WorkerRef{Session: 1, ID: "w1"}, assigned: map[uint64]int{}, holder: map[task.LeaseRef]uint64{}, rows: map[string]store.Row{},
 		fence: store.Fence{Epoch: 1},
 	}
 	r.claim(change)
@@ -103,19 +104,25 @@ func (r *rig) join(slots int, labels map[string]string) *rigWorker {
 
 func (r *rig) Assign(_ int, _ *task.Queue, place task.Placement, key string, want int) (WorkerRef, int, bool) {
 	r.asked++
-	if n := min(want, r.slots); n > 0 && place.Require.Matches(nil) && !r.refuses[key] {
+	home := r.homes[key]
+	if n := min(want, r.slots); n > 0 && home <= r.worker.Session && place.Require.Matches(nil) && !r.refuses[key] {
 		r.slots -= n
 		r.assigned[r.worker.Session] += n
 		return r.worker, n, true
 	}
 	for _, w := range r.others {
-		if n := min(want, w.slots); n > 0 && place.Require.Matches(w.labels) && !r.refuses[key] {
+		if n := min(want, w.slots); n > 0 && (home == 0 || home == w.ref.Session) && place.Require.Matches(w.labels) && !r.refuses[key] {
 			w.slots -= n
 			r.assigned[w.ref.Session] += n
 			return w.ref, n, true
 		}
 	}
-	return WorkerRef{}, 0, false
+	return WorkerRef{Session: home}, 0, false
+}
+
+func (r *rig) HasRoom(_ *task.Queue, place task.Placement) bool {
+	return r.slots > 0 && place.Require.Matches(nil) ||
+		slices.ContainsFunc(r.others, func(w *rigWorker) bool { return w.slots > 0 && place.Require.Matches(w.labels) })
 }
 
 func (r *rig) Release(session uint64, _ string, use Use) {
@@ -343,7 +350,7 @@ func (r *rig) wantEmpty() {
 func leftOf(q *queue) string {
 	busy := len(q.lanes)+q.fetches+q.hungry.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{})
 	for _, cl := range q.classes {
-		busy = busy || cl.lanes+cl.shared.members+cl.shared.items.len()+cl.ready.len()+len(cl.refused)+cl.aside.len() != 0 ||
+		busy = busy || cl.lanes+cl.shared.members+cl.shared.items.len()+cl.ready.len()+cl.refused+cl.aside.len() != 0 ||
 			cl.shared.tail || cl.shared.fetching
 	}
 	if !busy {
@@ -355,7 +362,7 @@ func leftOf(q *queue) string {
 	for _, cl := range q.classes {
 		l := cl.shared
 		fmt.Fprintf(&b, "\n    class %q asks %+v: %d lanes, %d ready, %d refused, %d aside, starved %v since %v, serving %v, reading %v; without order: %s",
-			cl.name, cl.place, cl.lanes, cl.ready.len(), len(cl.refused), cl.aside.len(), cl.starved, cl.since, cl.serving, cl.reading, l.describe())
+			cl.name, cl.place, cl.lanes, cl.ready.len(), cl.refused, cl.aside.len(), cl.starved, cl.since, cl.serving, cl.reading, l.describe())
 	}
 	for _, key := range sortedKeys(q.lanes) {
 		fmt.Fprintf(&b, "\n    lane %s: %s", key, q.lanes[key].describe())

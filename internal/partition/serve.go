@@ -24,42 +24,58 @@ func (c *core) serve(now time.Time) {
 func (c *core) serveNext(now time.Time, q *queue) {
 	cl := q.turns.popFront()
 	if !cl.starved && cl.ready.len() > 0 {
-		if l := cl.ready.popFront(); !c.offer(now, l) {
-			q.refuse(now, cl, l)
-		}
+		c.serveLane(now, q, cl, cl.ready.popFront())
 	}
 	cl.serving = false
 	q.enlist(cl)
-	if !cl.serving && !cl.starved && len(cl.refused)+cl.aside.len() == 0 {
+	if !cl.serving && !cl.starved && cl.refused+cl.aside.len() == 0 {
 		cl.since = time.Time{}
 	}
 }
 
-// refuse makes a lane wait that no worker has room for.
-func (q *queue) refuse(now time.Time, cl *class, l *lane) {
+// serveLane offers one lane. If it was refused before, and is not again by who
+// refused it then, those who wait behind it follow.
+func (c *core) serveLane(now time.Time, q *queue, cl *class, l *lane) {
+	from := l.probes
+	l.probes = nil
+	by, ok := c.offer(now, l)
+	if !ok {
+		q.refuse(now, cl, l, by, from)
+	}
+	if from == nil {
+		return
+	}
+	if from.probing = false; ok || by != from.session {
+		cl.probe(from)
+	}
+}
+
+// refuse makes a lane wait that a session has no room for, or, with 0, none. from
+// is the line out of which it comes, or nil.
+func (q *queue) refuse(now time.Time, cl *class, l *lane, by uint64, from *refusals) {
 	if cl.since.IsZero() {
 		cl.since = now
 	}
 	if q.Balance.Policy == task.BalanceConsistentHash && q.Balance.Overflow == "wait" {
-		cl.refused = append(cl.refused, l)
+		cl.refusedBy(by, l, from)
 		return
 	}
 	cl.ready.pushFront(l)
 	cl.starved = true
 }
 
-// offer leases the lane's next tasks to a worker, and reports false if none has
-// room.
-func (c *core) offer(now time.Time, l *lane) bool {
+// offer leases the lane's next tasks to a worker. If none has room that may have
+// them, ok is false, and by is the session that must have some; 0: any will do.
+func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	cl := l.class
 	c.dropExpired(now, l)
 	if l.items.len() == 0 || l.ordered && l.q.classOf(&l.items.at(0).Task) != cl {
 		l.status = laneIdle
 		c.wake(now, l)
-		return true
+		return 0, true
 	}
 	if l.ordered && c.untidy(l) {
-		return true
+		return 0, true
 	}
 	want := 1
 	if !l.ordered {
@@ -67,7 +83,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 	}
 	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, cl.place, l.key, want)
 	if !ok {
-		return false
+		return w.Session, false
 	}
 	l.q.took(now, cl)
 	n := slots
@@ -75,7 +91,7 @@ func (c *core) offer(now time.Time, l *lane) bool {
 		n = c.batchOf(now, l, l.q.Batch)
 	}
 	c.grant(now, l, w, n)
-	return true
+	return 0, true
 }
 
 // dropExpired finishes tasks at the head of the lane that must not start any more.

@@ -20,6 +20,7 @@ type simPool struct {
 	sessions map[uint64]*simSession
 	order    []uint64 // of all sessions ever
 	starved  []starving
+	refused  []starving     // who was refused by a certain session since all were asked anew
 	balance  map[uint64]int // assigned and not released, also of sessions that are gone
 }
 
@@ -29,6 +30,7 @@ type starving struct {
 	queue string
 	place task.Placement
 	own   uint64 // the only session that will do; 0: any
+	anew  bool   // keys have other workers than when they were refused
 }
 
 // simSession is one worker process, connected once.
@@ -91,7 +93,7 @@ func (p *simPool) joinWith(labels map[string]string) {
 	p.w.logf("session %d with %d slots and labels %v", s.id, s.slots, s.labels)
 	p.sessions[s.id] = s
 	p.order = append(p.order, s.id)
-	p.feed()
+	p.shift()
 }
 
 func (p *simPool) alive() (alive []*simSession) {
@@ -103,30 +105,53 @@ func (p *simPool) alive() (alive []*simSession) {
 	return alive
 }
 
+// shift follows a change of who is there: keys have other workers now, and all
+// that was refused is asked anew.
+func (p *simPool) shift() {
+	p.starved = slices.DeleteFunc(p.starved, func(x starving) bool { return x.own != 0 })
+	for _, x := range p.refused {
+		x.anew = true
+		if !slices.Contains(p.starved, x) {
+			p.starved = append(p.starved, x)
+		}
+	}
+	p.refused = nil
+	p.feed()
+}
+
 // feed tells those who wait that there is room.
 func (p *simPool) feed() {
 	waiting := p.starved
 	p.starved = nil
 	for _, x := range waiting {
-		if !p.room(x) {
+		found := p.room(x)
+		if found == nil {
 			p.starved = append(p.starved, x)
 			continue
 		}
 		if p.w.plan.mutant == mutantForgetsToWake && p.w.chance(20) {
 			continue
 		}
-		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue, x.place) })
+		session := found.id
+		if x.anew {
+			session = 0
+		}
+		x.o.mail.post(func(c *core, _ time.Time) { c.capacity(x.queue, x.place, session) })
 	}
 }
 
-// room reports whether there is what somebody waits for, or why it waits is over.
-func (p *simPool) room(x starving) bool {
-	if x.own != 0 && p.sessions[x.own].gone {
-		return true
+// room returns a session with what somebody waits for, or nil.
+func (p *simPool) room(x starving) *simSession {
+	for _, s := range p.alive() {
+		if s.used < s.slots && (x.own == 0 || x.own == s.id) && x.place.Require.Matches(s.labels) {
+			return s
+		}
 	}
-	return slices.ContainsFunc(p.alive(), func(s *simSession) bool {
-		return s.used < s.slots && (x.own == 0 || x.own == s.id) && x.place.Require.Matches(s.labels)
-	})
+	return nil
+}
+
+func (d *simDispatch) HasRoom(q *task.Queue, place task.Placement) bool {
+	return d.w.pool.room(starving{queue: q.Name, place: place}) != nil
 }
 
 // Assign draws a worker, or, where each key has its own, takes that one.
@@ -139,17 +164,20 @@ func (d *simDispatch) Assign(_ int, q *task.Queue, place task.Placement, key str
 		return !place.Require.Matches(s.labels) && d.w.plan.mutant != mutantIgnoresPlacement
 	})
 	own := uint64(0)
-	if q.Balance.Policy == task.BalanceConsistentHash && q.Balance.Overflow == "wait" && len(fit) > 0 {
+	if q.Balance.Policy == task.BalanceConsistentHash && q.Balance.Overflow == "wait" && len(fit) > 0 && key != "" {
 		i := xxhash.Sum64String(key) % uint64(len(fit))
 		fit = fit[i : i+1]
 		own = fit[0].id
 	}
 	free := slices.DeleteFunc(fit, func(s *simSession) bool { return s.used >= s.slots })
 	if len(free) == 0 {
-		if x := (starving{d.o, q.Name, place, own}); !slices.Contains(p.starved, x) {
+		if x := (starving{d.o, q.Name, place, own, false}); !slices.Contains(p.starved, x) {
 			p.starved = append(p.starved, x)
 		}
-		return WorkerRef{}, 0, false
+		if x := (starving{o: d.o, queue: q.Name, place: place}); own != 0 && !slices.Contains(p.refused, x) {
+			p.refused = append(p.refused, x)
+		}
+		return WorkerRef{Session: own}, 0, false
 	}
 	s := pick(d.w, free...)
 	n := 1 + d.w.rng.IntN(min(want, s.slots-s.used))
@@ -327,6 +355,7 @@ func (p *simPool) lose(s *simSession) {
 	p.w.logf("session %d is lost", s.id)
 	p.w.tally.lost++
 	s.gone = true
+	p.shift()
 	for _, o := range p.w.owners {
 		o.mail.post(func(c *core, now time.Time) { c.workerGone(now, s.id, false) })
 	}
@@ -347,7 +376,7 @@ func (p *simPool) crash() {
 			s.leases, s.inbox = nil, nil
 		}
 	}
-	p.starved = nil
+	p.starved, p.refused = nil, nil
 	p.balance = nil
 	p.join()
 }

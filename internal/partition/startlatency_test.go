@@ -144,7 +144,7 @@ func (r *rig) offer(queue string, after time.Duration) *task.Lease {
 		r.t.Fatal("a lease without a worker")
 	}
 	r.slots = 1
-	r.c.capacity(queue, task.Placement{})
+	r.c.capacity(queue, task.Placement{}, 0)
 	r.step()
 	return r.one()
 }

@@ -158,7 +158,7 @@ func (e *fakeEngine) Outcomes(w partition.WorkerRef, ref task.LeaseRef, first in
 	}
 }
 
-func (e *fakeEngine) Capacity(int, string, task.Placement) {}
+func (e *fakeEngine) Capacity(int, string, task.Placement, uint64) {}
 
 func (e *fakeEngine) WorkerGone(session uint64, _ bool) { e.gone <- session }
 

@@ -46,6 +46,8 @@ func (w *worker) Assign(part int, q *task.Queue, place task.Placement, _ string,
 	return partition.WorkerRef{Session: 1, ID: "w"}, want, true
 }
 
+func (w *worker) HasRoom(*task.Queue, task.Placement) bool { return w.free.Load() > 0 }
+
 func (w *worker) Release(_ uint64, _ string, use partition.Use) {
 	w.free.Add(int64(use.Slots))
 	w.mu.Lock()
@@ -55,7 +57,7 @@ func (w *worker) Release(_ uint64, _ string, use partition.Use) {
 	}
 	w.mu.Unlock()
 	for x := range found {
-		w.engine.Capacity(x.part, x.queue, x.place)
+		w.engine.Capacity(x.part, x.queue, x.place, 1)
 	}
 }
 
