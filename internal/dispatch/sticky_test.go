@@ -8,11 +8,11 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// stickyBench has two workers, a and b, whose keys wait for them.
-func stickyBench(t *testing.T, slots int) (b *bench, q *task.Queue, at map[string]uint64) {
+// stickyBench has two workers of one slot, a and b, whose keys wait for them.
+func stickyBench(t *testing.T) (b *bench, q *task.Queue, at map[string]uint64) {
 	t.Helper()
 	b = newBench(t, func(c *Config) { c.SlowStart = -1 })
-	at = map[string]uint64{"a": b.worker("a", slots).Ref().Session, "b": b.worker("b", slots).Ref().Session}
+	at = map[string]uint64{"a": b.worker("a", 1).Ref().Session, "b": b.worker("b", 1).Ref().Session}
 	return b, settings("q", func(q *task.Queue) {
 		q.Balance.Policy, q.Balance.Overflow = task.BalanceConsistentHash, "wait"
 	}), at
@@ -56,7 +56,7 @@ func (b *bench) heard() (woken []uint64) {
 }
 
 func TestARefusedKeyIsWokenByItsOwnWorkersSlot(t *testing.T) {
-	b, q, at := stickyBench(t, 1)
+	b, q, at := stickyBench(t)
 	for _, id := range []string{"a", "b"} {
 		key := b.keysOf(q, at[id], 1)[0]
 		if got := b.assign(0, q, key); got != at[id] {
@@ -86,7 +86,7 @@ func TestWhatWaitsForOneWorkerIsNotForgottenForAnother(t *testing.T) {
 		"nobody comes for it": func(b *bench, _ *task.Queue, _ string) { b.clock.Advance(3 * round) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, q, at := stickyBench(t, 1)
+			b, q, at := stickyBench(t)
 			keys := map[string]string{}
 			for _, id := range []string{"a", "b"} {
 				keys[id] = b.keysOf(q, at[id], 1)[0]
@@ -110,7 +110,7 @@ func TestWhatWaitsForOneWorkerIsNotForgottenForAnother(t *testing.T) {
 // TestAPartitionThatHeardLateAsksAnew changes who has which key after a partition
 // was woken, and before it asks.
 func TestAPartitionThatHeardLateAsksAnew(t *testing.T) {
-	b, q, at := stickyBench(t, 1)
+	b, q, at := stickyBench(t)
 	key := b.keysOf(q, at["a"], 1)[0]
 	b.assign(0, q, key)
 	b.refused(0, q, key)
@@ -128,6 +128,27 @@ func TestAPartitionThatHeardLateAsksAnew(t *testing.T) {
 	b.refused(0, q, key)
 	if got := b.heard(); len(got) != 1 || got[0] != 0 {
 		t.Errorf("woken for the slots of %v: other keys that wait have another worker now, which has room", got)
+	}
+	b.check()
+}
+
+// TestWhatAPartitionStillWaitsForIsAskedAnew changes who has which key while a slot
+// is held for a partition that waits for another worker too.
+func TestWhatAPartitionStillWaitsForIsAskedAnew(t *testing.T) {
+	b, q, at := stickyBench(t)
+	for _, id := range []string{"a", "b"} {
+		key := b.keysOf(q, at[id], 1)[0]
+		b.assign(0, q, key)
+		b.refused(0, q, key)
+	}
+	b.Release(at["a"], "q", partition.Use{Slots: 1})
+	b.worker("c", 1)
+	b.heard()
+	if got := b.assign(0, q, b.keysOf(q, at["a"], 1)[0]); got != at["a"] {
+		t.Fatalf("went to %d", got)
+	}
+	if got := b.heard(); len(got) != 1 || got[0] != 0 {
+		t.Errorf("woken for the slots of %v: the key of b may be that of c now, which has room", got)
 	}
 	b.check()
 }
