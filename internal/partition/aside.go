@@ -45,13 +45,24 @@ func (c *core) tight(q *queue) bool {
 	return q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 || q.wanting() && q.stored.Tasks > 0
 }
 
-// makeRoom moves what stands still out of memory, so that the window moves on.
+// makeRoom moves what stands still out of memory, so that the window moves on, and
+// of keys that have more tasks than one after another can be done what is beyond
+// their share.
 func (c *core) makeRoom(now time.Time) {
 	for _, q := range c.order {
-		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && l.stuck(now) }) {
-			c.evict(now, l, 0)
+		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && (l.stuck(now) || c.hogs(l)) }) {
+			stay := 0
+			if !l.stuck(now) {
+				stay = c.cfg.Page // it goes on with these, while others are read
+			}
+			c.evict(now, l, stay)
 		}
 	}
+}
+
+// hogs reports whether one key has more than a quarter of its queue's window.
+func (c *core) hogs(l *lane) bool {
+	return l.items.len() > max(c.cfg.Page, c.cfg.Window.Tasks/4) || l.bytes > c.cfg.Window.Bytes/4 && l.items.len() > c.cfg.Page
 }
 
 // relieve sets classes aside that have more tasks in memory than their workers

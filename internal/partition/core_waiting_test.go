@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -288,6 +289,60 @@ func TestAFullWindowEvictsWhatStandsStill(t *testing.T) {
 	if got := fmt.Sprint(r.goOn(10)); got != "[2 3 4]" {
 		t.Errorf("order %s", got)
 	}
+	r.wantEmpty()
+}
+
+// A key that has more tasks than one after another can be done stands in nobody's
+// way: what is beyond its share of the window waits in the store.
+func TestAKeyWithTooManyTasksLeavesTheWindowToOthers(t *testing.T) {
+	r := newRig(t, func(cfg *coreConfig) { cfg.Window, cfg.Page = broker.Limit{Tasks: 100, Bytes: 4 << 20}, 10 }).begin()
+	r.settings("keyed", func(q *task.Queue) { q.Batch = 5 })
+	var want []string
+	hot := func(n int) {
+		for range n {
+			name := fmt.Sprintf("hot%03d", len(want))
+			want = append(want, name)
+			r.deliver(newTask("keyed", "hot", name))
+		}
+	}
+	hot(80)
+	lease := r.one()
+	r.pass(time.Second)
+	if held := r.c.queues["keyed"].held.Tasks; held != 0 {
+		t.Fatalf("%d tasks of the key are still in the window", held)
+	}
+	hot(20)
+	if held := r.c.queues["keyed"].held.Tasks; held != 0 {
+		t.Errorf("%d of the tasks that come later stay in the window", held)
+	}
+	r.deliver(newTask("keyed", "other", "x"))
+	other := r.one()
+	if got := string(other.Tasks[0].Payload); got != "x" {
+		t.Fatalf("%s was handed out, want the other key's task", got)
+	}
+	r.finish(other)
+	order := make([]string, 0, len(want))
+	for i := range lease.Tasks {
+		order = append(order, string(lease.Tasks[i].Payload))
+	}
+	r.finish(lease)
+	order = append(order, r.goOn(10)...)
+	if !slices.Equal(order, want) {
+		t.Errorf("order %v", order)
+	}
+	r.wantEmpty()
+}
+
+func TestAKeyThatIsAloneInItsWindowIsNotParkedBeforeItIsNearlyFull(t *testing.T) {
+	r := newRig(t, func(cfg *coreConfig) { cfg.Window, cfg.Page = broker.Limit{Tasks: 100, Bytes: 4 << 20}, 10 }).begin()
+	for i := range 70 {
+		r.deliver(newTask("keyed", "hot", fmt.Sprintf("hot%03d", i)))
+	}
+	r.pass(time.Second)
+	if n := len(r.table(store.TableParked)); n != 0 {
+		t.Errorf("%d tasks were parked, though the window has room", n)
+	}
+	r.goOn(10)
 	r.wantEmpty()
 }
 
