@@ -7,8 +7,13 @@ import "time"
 // dead, or is about to: the process was frozen, and the end of the session has not
 // come through yet.
 func (s *session) begins(now time.Time) bool {
-	silent := s.silence > 0 && now.Sub(s.pool.base)-time.Duration(s.beaten.Load()) > s.silence
-	return !silent && !s.draining.Load()
+	return !s.silent(now) && !s.draining.Load()
+}
+
+// silent reports whether no heartbeat was sent for so long that the node has
+// declared the worker dead, or is about to.
+func (s *session) silent(now time.Time) bool {
+	return s.silence > 0 && now.Sub(s.pool.base)-time.Duration(s.beaten.Load()) > s.silence
 }
 
 // beat notes a heartbeat.

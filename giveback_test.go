@@ -128,6 +128,30 @@ func TestAWorkerThatWasFrozenBeginsNothing(t *testing.T) {
 	}
 }
 
+// The first heartbeat after a freeze must not make a dead session look alive.
+func TestAFrozenWorkerEndsItsSessionInsteadOfBeating(t *testing.T) {
+	s, ran, release := blocked(t, true)
+	s.mu.Lock()
+	s.silence = 3 * time.Second
+	s.beat(time.Now().Add(-4 * time.Second))
+	s.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.heart(time.Millisecond) // It has no stream: a heartbeat would panic.
+	}()
+	<-ended
+	<-s.broken
+	if CodeOf(s.err) != CodeUnavailable {
+		t.Errorf("the session ended with %v, want an error that is tried again", s.err)
+	}
+	release()
+	<-ran
+	if len(ran) != 0 {
+		t.Error("a handler began on a lease that is lost")
+	}
+}
+
 func TestPatienceIsAPartOfTheTimeout(t *testing.T) {
 	s := bareSession(t, 1, func(context.Context, *Task) error { return nil })
 	for timeout, want := range map[time.Duration]time.Duration{

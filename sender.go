@@ -123,6 +123,12 @@ func (s *session) heart(every time.Duration) {
 	for {
 		select {
 		case <-ticker.C:
+			if s.silent(time.Now()) {
+				// A heartbeat now would say that all is well, and what is still to be read
+				// would begin.
+				s.end(errorf(CodeUnavailable, "the worker's process stood still for longer than the node waits for it"))
+				return
+			}
 			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
 				return // The receiver knows why.
 			}

@@ -165,11 +165,8 @@ func (f *fleet) flood(ctx context.Context, depth int, over time.Duration, task f
 
 // done is how many tasks the node has finished since its start.
 func (f *fleet) done(ctx context.Context) (int64, error) {
-	info, err := f.client.DescribeQueue(ctx, queue)
-	if err != nil {
-		return 0, fmt.Errorf("describe queue: %w", err)
-	}
-	return info.Stats.DoneTotal, nil
+	stats, err := f.stats(ctx)
+	return stats.DoneTotal, err
 }
 
 // idle waits until the queue is empty.

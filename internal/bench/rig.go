@@ -138,11 +138,11 @@ func (r *rig) drained(ctx context.Context, tasks int64) error {
 	defer tick.Stop()
 	for {
 		if r.handled.Load() >= tasks {
-			info, err := r.client.DescribeQueue(ctx, queue)
+			s, err := r.stats(ctx)
 			if err != nil {
-				return fmt.Errorf("describe queue: %w", err)
+				return err
 			}
-			if s := info.Stats; s.BacklogTasks+s.Parked+s.Scheduled+s.Running == 0 {
+			if s.BacklogTasks+s.Parked+s.Scheduled+s.Running == 0 {
 				return nil
 			}
 		}
@@ -152,6 +152,21 @@ func (r *rig) drained(ctx context.Context, tasks int64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// stats are the queue's. The list of queues costs the node less than to describe
+// one, which also tells what its tasks wait for.
+func (r *rig) stats(ctx context.Context) (fenfa.QueueStats, error) {
+	queues, err := r.client.Queues(ctx)
+	if err != nil {
+		return fenfa.QueueStats{}, fmt.Errorf("list queues: %w", err)
+	}
+	for i := range queues {
+		if queues[i].Name == queue {
+			return queues[i].Stats, nil
+		}
+	}
+	return fenfa.QueueStats{}, fmt.Errorf("the node has no queue %q", queue)
 }
 
 // usage is the CPU time of this process, the node and the worker processes

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -62,7 +63,8 @@ func skew(ctx context.Context, cfg Config, result *Result) error {
 			return err
 		}
 		fmt.Fprintf(cfg.Log, "%.0f%% of the load on one key\n", hotShare*100)
-		if err := f.paceHot(ctx, cfg, even); err != nil {
+		submitted, err := f.paceHot(ctx, cfg, even)
+		if err != nil {
 			return err
 		}
 		// The hot key has more work than it can do one by one: the rest is left.
@@ -72,7 +74,10 @@ func skew(ctx context.Context, cfg Config, result *Result) error {
 		}
 		_, start, _ := merged(reports, phaseUniform)
 		_, zipfStart, _ := merged(reports, phaseZipf)
-		_, others, _ := merged(reports, phaseOthers)
+		begun, others, _ := merged(reports, phaseOthers)
+		if begun < submitted {
+			return fmt.Errorf("%d of %d tasks of the other keys had not ended %v after the last submit: their latencies are not known", submitted-begun, submitted, settle)
+		}
 		result.start(start)
 		ratio := others.P99 / start.P99
 		result.ZipfStartP99, result.OthersStartP99, result.OthersRatio, result.PeakLoad = &zipfStart.P99, &others.P99, &ratio, &peak
@@ -81,20 +86,21 @@ func skew(ctx context.Context, cfg Config, result *Result) error {
 	})
 }
 
-// paceHot submits with most of the load on one key, and waits until the tasks of
-// all others are done.
-func (f *fleet) paceHot(ctx context.Context, cfg Config, even func(uint64) string) error {
+// paceHot submits with most of the load on one key, waits until the tasks of all
+// others should be done, and returns how many those are.
+func (f *fleet) paceHot(ctx context.Context, cfg Config, even func(uint64) string) (others int64, err error) {
 	rng := rand.New(rand.NewPCG(3, 4)) // The same keys in every run.
 	loop := &openLoop{rig: f.rig, confirm: newLatencies(), task: func(due time.Duration, n uint64) *fenfa.Task {
 		if rng.Float64() < hotShare {
 			return f.task(due, numbered(phaseHot, n), "hot")
 		}
+		others++
 		return f.task(due, numbered(phaseOthers, n), even(n))
 	}}
 	if err := loop.run(ctx, int(float64(cfg.Rate)*cfg.Duration.Seconds()), cfg.Rate); err != nil {
-		return err
+		return 0, err
 	}
-	return pause(ctx, settle)
+	return others, pause(ctx, settle)
 }
 
 // loadBound is that of consistent_hash by default.
@@ -113,7 +119,8 @@ func (f *fleet) peakWhile(ctx context.Context, load func() error) (peak, bound f
 	for {
 		workers, err := f.client.Workers(ctx)
 		if err != nil {
-			return 0, 0, fmt.Errorf("list workers: %w", err)
+			// The load ends by itself, at the latest when its time is over.
+			return 0, 0, errors.Join(fmt.Errorf("list workers: %w", err), <-failed)
 		}
 		total, most := 0, 0
 		for _, w := range workers {

@@ -22,7 +22,7 @@
 //
 // Slots and prefetch. A worker may hold leases beyond its slots, which wait there
 // until one is free. They are given out only when no worker of the pool has a real
-// slot.
+// slot; a key that waits for a worker of its own takes that one's.
 //
 // Weights. A worker's own weight counts, or that which SetWeight gave its ID. It
 // begins at a tenth and rises evenly over the slow start. Weights are relative: a

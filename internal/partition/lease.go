@@ -103,6 +103,7 @@ func (c *core) workerGone(now time.Time, session uint64, finished bool) {
 			}
 			if finished {
 				it.deliveries--
+				it.returns++
 				continue
 			}
 			if it.deliveries >= it.lane.q.MaxDeliveries && (i == ls.next || !ls.lane.ordered) {

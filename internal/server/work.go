@@ -111,6 +111,10 @@ func (s *workerService) serve(ctx context.Context, stream workStream, session *d
 		if err == nil {
 			err = send(stream, &batch)
 			if err != nil {
+				if errors.Is(context.Cause(ctx), errGoodbye) {
+					session.Leave()
+					return nil
+				}
 				session.Lost()
 				return err
 			}
