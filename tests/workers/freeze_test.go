@@ -123,8 +123,9 @@ func TestAFrozenWorkersKeysGoOnElsewhere(t *testing.T) {
 	f.expectRunTwice(e, held, frozen)
 	f.expectEnds(map[string]int{"silent": 1})
 	f.dismiss(append(others, frozen)...)
-	if said := frozen.Output(); !strings.Contains(said, "silent for too long") {
-		t.Error("the worker was not told that its session had ended")
+	// Whichever comes first: it reads what the node said, or sees how late it is.
+	if said := frozen.Output(); !strings.Contains(said, "silent for too long") && !strings.Contains(said, "stood still for longer") {
+		t.Error("the worker does not know that its session has ended")
 	}
 }
 
