@@ -54,7 +54,7 @@ func TestATaskThatNoWorkerMayHaveCanBeRecognised(t *testing.T) {
 	if code != exitOK || !strings.Contains(stdout, "2 tasks require gpu=h100,nosuch: no connected worker may get such tasks\n") {
 		t.Errorf("exit code %d, output %q", code, stdout)
 	}
-	const missing = `a worker that takes tasks of queue "jobs" and meets gpu=h100,nosuch: none is connected`
+	const missing = `a worker that takes tasks of queue "jobs" and meets gpu=h100,nosuch: none is connected that takes new tasks`
 	var got taskView
 	n.ok(t, &got, "task", "get", submitted.Tasks[0].ID)
 	if got.State != fenfa.StateReady || got.WaitsFor != missing {

@@ -102,8 +102,8 @@ func TestAWorkerWhoseFailuresStandOutIsEjectedForAGrowingTime(t *testing.T) {
 		if got := b.spread(30, task.Placement{}); got["w2"] != 0 || len(got) != 3 {
 			t.Fatalf("spread %v", got)
 		}
-		if b.Serving("q") != 3 {
-			t.Errorf("%d serve", b.Serving("q"))
+		if b.Eligible("q", "") != 3 {
+			t.Errorf("%d serve", b.Eligible("q", ""))
 		}
 		b.pass(time.Duration(n)*5*time.Second - 1500*time.Millisecond)
 		b.wantEjected("before its time is over", "w2 failures")
@@ -249,7 +249,7 @@ func TestAnEjectionEndsWhileItsWorkerIsQuiet(t *testing.T) {
 	b.wantEjected("while it is quiet")
 	sessions["w1"].Quiet(false)
 	b.wantEjected("when it takes tasks again")
-	if got := b.Serving("q"); got != 4 {
+	if got := b.Eligible("q", ""); got != 4 {
 		t.Errorf("%d serve", got)
 	}
 }
@@ -380,8 +380,8 @@ func TestAFleetThatFlapsServesWithHalfOfItAtLeast(t *testing.T) {
 		if got := len(b.ejected()); got > n/2 {
 			t.Errorf("%d of %d are ejected", got, n)
 		}
-		if b.Serving("q") < n-n/2 || b.assign(0, settings("q"), "") == 0 {
-			t.Errorf("%d of %d serve", b.Serving("q"), n)
+		if b.Eligible("q", "") < n-n/2 || b.assign(0, settings("q"), "") == 0 {
+			t.Errorf("%d of %d serve", b.Eligible("q", ""), n)
 		}
 	}
 }

@@ -99,8 +99,8 @@ func TestOnePartitionWaitsForEachPlacementByItself(t *testing.T) {
 	if got := b.engine.take(); len(got) != 1 || got[0].place != require("zone=x") {
 		t.Fatalf("engine heard %+v", got)
 	}
-	if n := testing.AllocsPerRun(10, func() { b.Serving("q") }); n > 0 || b.Serving("q") != 2 {
-		t.Errorf("%d workers serve q", b.Serving("q"))
+	if n := testing.AllocsPerRun(10, func() { b.Eligible("q", "") }); n > 0 || b.Eligible("q", "") != 2 {
+		t.Errorf("%d workers serve q", b.Eligible("q", ""))
 	}
 }
 

@@ -52,7 +52,7 @@ func TestRegisterCountsARepeatedQueueOnce(t *testing.T) {
 	if got := b.Workers()[0].Queues; !slices.Equal(got, []string{"a", "q"}) {
 		t.Errorf("queues %v", got)
 	}
-	if n := b.Serving("q"); n != 1 {
+	if n := b.Eligible("q", ""); n != 1 {
 		t.Errorf("%d workers serve q", n)
 	}
 }

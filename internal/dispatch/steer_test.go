@@ -61,7 +61,7 @@ func TestAQuietWorkerGetsNothingNewAndKeepsWhatItHas(t *testing.T) {
 			s := b.worker("w", 2)
 			b.assign(0, settings("q"), "")
 			quiet(b, s, true)
-			if b.assign(1, settings("q"), "") != 0 || b.state() != StateQuiet || b.Serving("q") != 0 {
+			if b.assign(1, settings("q"), "") != 0 || b.state() != StateQuiet || b.Eligible("q", "") != 0 {
 				t.Fatal("a quiet worker got something new")
 			}
 			b.check()
@@ -77,7 +77,7 @@ func TestAQuietWorkerGetsNothingNewAndKeepsWhatItHas(t *testing.T) {
 			if got := b.engine.woken(); len(got) != 1 || got[0] != 1 {
 				t.Fatalf("woken %v when the worker takes tasks again", got)
 			}
-			if b.assign(1, settings("q"), "") == 0 || b.Serving("q") != 1 {
+			if b.assign(1, settings("q"), "") == 0 || b.Eligible("q", "") != 1 {
 				t.Error("no slot")
 			}
 			b.check()
@@ -123,7 +123,7 @@ func TestADrainedWorkerIsAskedToLeaveAndGetsNothingMore(t *testing.T) {
 		t.Fatalf("%+v, %v", batch, err)
 	}
 	s.Quiet(false)
-	if b.assign(0, settings("q"), "") != 0 || b.Serving("q") != 0 {
+	if b.assign(0, settings("q"), "") != 0 || b.Eligible("q", "") != 0 {
 		t.Error("a drained worker got something new")
 	}
 	b.check()

@@ -92,16 +92,6 @@ func (s *Session) describe() Worker {
 	return w
 }
 
-// Serving is how many workers may get tasks of the queue.
-func (d *Dispatcher) Serving(name string) int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if q := d.byName[name]; q != nil {
-		return len(q.members) - q.ejected
-	}
-	return 0
-}
-
 // state is under Dispatcher.mu.
 func (s *Session) state() State {
 	switch {

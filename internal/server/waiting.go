@@ -48,8 +48,8 @@ func (s *Server) waitsFor(st *partition.TaskStatus) string {
 	case s.cfg.Workers.Eligible(q.Name, require) > 0:
 		return ""
 	case require == "":
-		return fmt.Sprintf("a worker that takes tasks of queue %q: none is connected", q.Name)
+		return fmt.Sprintf("a worker that takes tasks of queue %q: none is connected that takes new tasks", q.Name)
 	default:
-		return fmt.Sprintf("a worker that takes tasks of queue %q and meets %s: none is connected", q.Name, require)
+		return fmt.Sprintf("a worker that takes tasks of queue %q and meets %s: none is connected that takes new tasks", q.Name, require)
 	}
 }

@@ -65,9 +65,9 @@ func TestATaskThatNoWorkerMayGetSaysWhichOneIsMissing(t *testing.T) {
 		task  *task.Task
 		want  string
 	}{
-		"it asks for what is not there": {task.StateReady, &task.Task{Queue: "orders", Placement: requiring("gpu")}, `a worker that takes tasks of queue "orders" and meets gpu: none is connected`},
-		"it is parked":                  {task.StateQueued, &task.Task{Queue: "orders", Placement: requiring("gpu")}, `a worker that takes tasks of queue "orders" and meets gpu: none is connected`},
-		"nobody serves its queue":       {task.StateReady, &task.Task{Queue: "mail"}, `a worker that takes tasks of queue "mail": none is connected`},
+		"it asks for what is not there": {task.StateReady, &task.Task{Queue: "orders", Placement: requiring("gpu")}, `a worker that takes tasks of queue "orders" and meets gpu: none is connected that takes new tasks`},
+		"it is parked":                  {task.StateQueued, &task.Task{Queue: "orders", Placement: requiring("gpu")}, `a worker that takes tasks of queue "orders" and meets gpu: none is connected that takes new tasks`},
+		"nobody serves its queue":       {task.StateReady, &task.Task{Queue: "mail"}, `a worker that takes tasks of queue "mail": none is connected that takes new tasks`},
 		"a worker may get it":           {task.StateReady, &task.Task{Queue: "orders"}, ""},
 		"it waits for its time":         {task.StateScheduled, &task.Task{Queue: "mail"}, ""},
 		"it is done":                    {task.StateDone, nil, ""},

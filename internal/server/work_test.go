@@ -186,7 +186,7 @@ func TestADrainingWorkerGetsNothingNew(t *testing.T) {
 	h.assign(t, 1, 1)
 	say(t, stream, &fenfav1.WorkRequest{Heartbeat: true, Drain: true})
 	hear(t, stream)
-	for h.workers.Serving("orders") != 0 { // The stream has no answer to wait for.
+	for h.workers.Eligible("orders", "") != 0 { // The stream has no answer to wait for.
 		if t.Context().Err() != nil {
 			t.Fatal("the worker was not taken out")
 		}
