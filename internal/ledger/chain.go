@@ -25,5 +25,8 @@ func Chain(before [32]byte, row *store.OpLog, scratch []byte) (hash [32]byte, gr
 	b = binary.BigEndian.AppendUint64(b, uint64(row.Attempt))
 	b = task.AppendBytes(b, row.Node)
 	b = task.AppendBytes(b, row.Worker)
+	if !row.Tx.IsZero() {
+		b = append(b, row.Tx[:]...)
+	}
 	return sha256.Sum256(b), b
 }

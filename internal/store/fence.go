@@ -11,9 +11,9 @@ func (f Fence) Admit(b *Batch) error {
 	case prev.Epoch != f.Epoch || prev.Seq != f.Seq || prev.HLC != f.HLC:
 		return fmt.Errorf("%w: partition %d is at epoch %d, seq %d, hlc %d; the batch follows epoch %d, seq %d, hlc %d",
 			ErrFenced, b.Part, f.Epoch, f.Seq, f.HLC, prev.Epoch, prev.Seq, prev.HLC)
-	case next.Epoch != prev.Epoch || next.Seq < prev.Seq || next.HLC <= prev.HLC:
-		return fmt.Errorf("the batch does not move the fence of partition %d forward: epoch %d to %d, seq %d to %d, hlc %d to %d",
-			b.Part, prev.Epoch, next.Epoch, prev.Seq, next.Seq, prev.HLC, next.HLC)
+	case next.Epoch != prev.Epoch || next.Seq < prev.Seq || next.HLC <= prev.HLC || next.GC < prev.GC:
+		return fmt.Errorf("the batch does not move the fence of partition %d forward: epoch %d to %d, seq %d to %d, hlc %d to %d, gc %d to %d",
+			b.Part, prev.Epoch, next.Epoch, prev.Seq, next.Seq, prev.HLC, next.HLC, prev.GC, next.GC)
 	}
 	return nil
 }

@@ -20,11 +20,14 @@ const (
 	TableParked   Table = 6
 	TableAttempt  Table = 7
 	TableDead     Table = 8
+	TableBranch   Table = 9
+	TableIntent   Table = 10
+	TableTxn      Table = 11
 )
 
 // String returns the table's name.
 func (t Table) String() string {
-	names := [...]string{"?", "record", "dedup", "oplog", "outbox", "schedule", "parked", "attempt", "dead"}
+	names := [...]string{"?", "record", "dedup", "oplog", "outbox", "schedule", "parked", "attempt", "dead", "branch", "intent", "txn"}
 	if int(t) < len(names) {
 		return names[t]
 	}
@@ -32,7 +35,7 @@ func (t Table) String() string {
 }
 
 // Row is a row of one of the tables: *Record, *Dedup, *OpLog, *Outbox,
-// *Schedule, *Parked, *Attempt or *Dead. Its partition comes from the batch or
+// *Schedule, *Parked, *Attempt, *Dead, *Branch, *Intent or *Txn. Its partition comes from the batch or
 // scan that carries it. The key fields stand first in each type, in key order.
 type Row interface {
 	Table() Table
@@ -46,7 +49,8 @@ type Record struct {
 	Value     []byte
 	UpdatedAt task.Timestamp
 	TaskID    task.ID
-	Tx        task.ID // the transaction whose intent pins the record; zero: none
+	Tx        task.ID // the undecided transaction that is to change the record; zero: none
+	Escrow    bool    // the value is a bounded counter, which only escrow operations change
 }
 
 // Dedup is the mark of a task that left the broker's log: it ended, or it waits
@@ -76,6 +80,7 @@ type Op uint8
 const (
 	OpPut    Op = 1
 	OpDelete Op = 2
+	OpEscrow Op = 3 // puts the new state of a bounded counter
 )
 
 // String returns the kind in lower case.
@@ -85,6 +90,8 @@ func (o Op) String() string {
 		return "put"
 	case OpDelete:
 		return "delete"
+	case OpEscrow:
+		return "escrow"
 	default:
 		return "?"
 	}
@@ -105,6 +112,7 @@ type OpLog struct {
 	Attempt int
 	Node    string
 	Worker  string
+	Tx      task.ID  // the transaction across partitions that made it; zero: none
 	Hash    [32]byte // SHA-256 over the hash of the row before and this row's content
 }
 

@@ -31,6 +31,7 @@ type Fence struct {
 	Seq   uint64         // number of the last op-log row, or of anything else numbered by it
 	HLC   task.Timestamp // grows with every commit
 	Chain [32]byte       // hash of the last op-log row
+	GC    task.Timestamp // what is left of transactions that began until then may be gone; never goes back
 }
 
 // Batch is what one partition commits: its fence moves from Prev to Next and

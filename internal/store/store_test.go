@@ -25,14 +25,27 @@ func TestACommitErrorIsEachOfItsReasons(t *testing.T) {
 // TestNumbersOfTablesAndOpsAreThoseOnDisk holds what the stored format depends
 // on: a number that was used never means anything else.
 func TestNumbersOfTablesAndOpsAreThoseOnDisk(t *testing.T) {
-	for number, want := range []string{"?", "record", "dedup", "oplog", "outbox", "schedule", "parked", "attempt", "dead", "?"} {
+	for number, want := range []string{"?", "record", "dedup", "oplog", "outbox", "schedule", "parked", "attempt", "dead", "branch", "intent", "txn", "?"} {
 		if got := store.Table(number).String(); got != want {
 			t.Errorf("table %d is %q, want %q", number, got, want)
 		}
 	}
-	for number, want := range []string{"?", "put", "delete", "?"} {
+	for number, want := range []string{"?", "put", "delete", "escrow", "?"} {
 		if got := store.Op(number).String(); got != want {
 			t.Errorf("op %d is %q, want %q", number, got, want)
+		}
+	}
+}
+
+func TestNumbersOfStatesAndIntentsAreThoseOnDisk(t *testing.T) {
+	for number, want := range []string{"?", "prepared", "committed", "aborted", "?"} {
+		if got := store.TxState(number).String(); got != want {
+			t.Errorf("state %d is %q, want %q", number, got, want)
+		}
+	}
+	for number, want := range []string{"?", "put", "delete", "read", "add", "?"} {
+		if got := store.IntentOp(number).String(); got != want {
+			t.Errorf("intent %d is %q, want %q", number, got, want)
 		}
 	}
 }
@@ -41,6 +54,7 @@ func TestEachRowKnowsItsTable(t *testing.T) {
 	for table, row := range map[store.Table]store.Row{
 		store.TableRecord: &store.Record{}, store.TableDedup: &store.Dedup{}, store.TableOpLog: &store.OpLog{}, store.TableOutbox: &store.Outbox{},
 		store.TableSchedule: &store.Schedule{}, store.TableParked: &store.Parked{}, store.TableAttempt: &store.Attempt{}, store.TableDead: &store.Dead{},
+		store.TableBranch: &store.Branch{}, store.TableIntent: &store.Intent{}, store.TableTxn: &store.Txn{},
 	} {
 		if row.Table() != table {
 			t.Errorf("%T is of table %s, want %s", row, row.Table(), table)

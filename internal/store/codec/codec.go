@@ -30,6 +30,12 @@ func AppendKey(b []byte, r store.Row) ([]byte, error) {
 		return append(b, r.ID[:]...), nil
 	case *store.Dead:
 		return appendUint64(appendString(b, r.Queue), r.Seq), nil
+	case *store.Branch:
+		return append(b, r.Tx[:]...), nil
+	case *store.Intent:
+		return appendString(appendString(append(b, r.Tx[:]...), r.Key), r.Name), nil
+	case *store.Txn:
+		return append(b, r.Tx[:]...), nil
 	default:
 		return b, unknownRow(r)
 	}
@@ -55,6 +61,12 @@ func AppendValue(b []byte, r store.Row) ([]byte, error) {
 		return appendAttempt(b, r), nil
 	case *store.Dead:
 		return appendDead(b, r), nil
+	case *store.Branch:
+		return appendBranch(b, r), nil
+	case *store.Intent:
+		return appendIntent(b, r), nil
+	case *store.Txn:
+		return appendTxn(b, r), nil
 	default:
 		return b, unknownRow(r)
 	}
@@ -117,6 +129,12 @@ func (d *decoder) row(table store.Table) store.Row {
 		return d.attempt()
 	case store.TableDead:
 		return d.dead()
+	case store.TableBranch:
+		return d.branch()
+	case store.TableIntent:
+		return d.intent()
+	case store.TableTxn:
+		return d.txn()
 	default:
 		return nil
 	}

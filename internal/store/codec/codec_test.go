@@ -128,7 +128,7 @@ func TestUnknownTableAndFlagsAreCorrupt(t *testing.T) {
 	if r, err := codec.Decode(99, nil, []byte{1}); !errors.Is(err, task.ErrCorrupt) {
 		t.Errorf("table 99: got %v, %v", r, err)
 	}
-	for table, at := range map[store.Table]int{store.TableRecord: 1, store.TableDedup: 3, store.TableOpLog: 1, store.TableAttempt: 1} {
+	for table, at := range map[store.Table]int{store.TableRecord: 1, store.TableDedup: 3, store.TableOpLog: 1, store.TableAttempt: 1, store.TableBranch: 1, store.TableTxn: 1} {
 		key, value := encode(t, storetest.RandomRow(rand.New(rand.NewPCG(7, 8)), table))
 		value[at] |= 0x80
 		wantCorrupt(t, table, key, value)
@@ -210,6 +210,7 @@ func TestFenceAndMetaComeBackEqual(t *testing.T) {
 	for range 200 {
 		want := store.Fence{Epoch: rng.Uint64() >> rng.IntN(64), Seq: rng.Uint64() >> rng.IntN(64), HLC: task.Timestamp(rng.Uint64())}
 		want.Chain[rng.IntN(32)] = byte(rng.Uint32())
+		want.GC = task.Timestamp(rng.Uint64())
 		b := codec.AppendFence(nil, want)
 		if got, err := codec.DecodeFence(b); err != nil || got != want {
 			t.Fatalf("fence: got %+v, %v; want %+v", got, err, want)

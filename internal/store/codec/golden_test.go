@@ -48,6 +48,14 @@ func goldenRows() map[string]store.Row {
 		"attempt-empty":  &store.Attempt{},
 		"dead":           &store.Dead{Queue: "orders", Seq: 12, Body: []byte("task"), Reason: "attempts exhausted", DiedAt: at, Attempts: 10, Deliveries: 12, Tries: tries},
 		"dead-empty":     &store.Dead{},
+		"record-escrow":  &store.Record{Key: "sku-1", Name: "stock", Version: 300, Value: []byte(`{"value":5,"min":0}`), UpdatedAt: at, Escrow: true},
+		"oplog-tx":       &store.OpLog{Seq: 302, HLC: at, Op: store.OpEscrow, Key: "sku-1", Name: "stock", Before: 301, After: 302, Value: []byte("4"), TaskID: id, Attempt: 1, Node: "node-a", Worker: "worker-1", Tx: tx, Hash: hash},
+		"branch":         &store.Branch{Tx: tx, State: store.TxPrepared, Home: 7, Began: at, At: at + 4096, Deadline: due, TaskID: id, Attempt: 2, Worker: "worker-1"},
+		"branch-empty":   &store.Branch{},
+		"intent":         &store.Intent{Tx: tx, Key: "sku-1", Name: "stock", Op: store.IntentPut, Expected: 300, Value: []byte("4"), Delta: -3},
+		"intent-empty":   &store.Intent{},
+		"txn":            &store.Txn{Tx: tx, State: store.TxCommitted, Began: at, At: at + 4096, TaskID: id, Parts: []int{3, 300}},
+		"txn-empty":      &store.Txn{},
 	}
 }
 
@@ -68,7 +76,12 @@ func TestStoredFormOfRowsDoesNotChange(t *testing.T) {
 func TestStoredFormOfFenceAndMetaDoesNotChange(t *testing.T) {
 	fence := store.Fence{Epoch: 3, Seq: 301, HLC: 0x1122334455667788}
 	fence.Chain[0], fence.Chain[31] = 0xaa, 0xbb
-	golden(t, "fence", nil, codec.AppendFence(nil, fence))
+	_, old := readGolden(t, "fence")
+	if got, err := codec.DecodeFence(old); err != nil || got != fence {
+		t.Errorf("the fixture of version 1 reads as %+v, %v\nwant %+v", got, err, fence)
+	}
+	fence.GC = 0x0102030405060708
+	golden(t, "fence-v2", nil, codec.AppendFence(nil, fence))
 	golden(t, "meta", nil, codec.AppendMeta(nil, 200, []byte("value")))
 }
 

@@ -10,6 +10,7 @@ import (
 const (
 	opLogHasTask = 1 << iota
 	opLogHasAfter
+	opLogHasTx
 	opLogFlags = 1<<iota - 1
 )
 
@@ -20,6 +21,9 @@ func appendOpLog(b []byte, r *store.OpLog) []byte {
 	}
 	if r.After != r.Seq {
 		flags |= opLogHasAfter
+	}
+	if !r.Tx.IsZero() {
+		flags |= opLogHasTx
 	}
 	b = append(b, flags, byte(r.Op))
 	b = binary.LittleEndian.AppendUint64(b, uint64(r.HLC))
@@ -36,6 +40,9 @@ func appendOpLog(b []byte, r *store.OpLog) []byte {
 	b = binary.AppendUvarint(b, uint64(r.Attempt))
 	b = task.AppendBytes(b, r.Node)
 	b = task.AppendBytes(b, r.Worker)
+	if flags&opLogHasTx != 0 {
+		b = append(b, r.Tx[:]...)
+	}
 	return append(b, r.Hash[:]...)
 }
 
@@ -59,6 +66,9 @@ func (d *decoder) opLog() *store.OpLog {
 	r.Attempt = int(v.Uvarint())
 	r.Node = v.String()
 	r.Worker = v.String()
+	if flags&opLogHasTx != 0 {
+		r.Tx = v.ID()
+	}
 	r.Hash = hash(v)
 	return r
 }

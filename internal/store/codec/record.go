@@ -10,6 +10,7 @@ import (
 const (
 	recordHasTask = 1 << iota
 	recordHasTx
+	recordEscrow
 	recordFlags = 1<<iota - 1
 )
 
@@ -20,6 +21,9 @@ func appendRecord(b []byte, r *store.Record) []byte {
 	}
 	if !r.Tx.IsZero() {
 		flags |= recordHasTx
+	}
+	if r.Escrow {
+		flags |= recordEscrow
 	}
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, r.Version)
@@ -44,6 +48,7 @@ func (d *decoder) record() *store.Record {
 	if flags&recordHasTx != 0 {
 		r.Tx = d.value.ID()
 	}
+	r.Escrow = flags&recordEscrow != 0
 	r.Value = d.value.Bytes()
 	return r
 }

@@ -14,7 +14,7 @@ type partition struct {
 	head    store.Fence // includes what is not durable
 	owned   bool        // was claimed since the last crash
 	durable store.Fence
-	tables  [store.TableDead + 1][]entry // sorted by key; durable
+	tables  [store.TableTxn + 1][]entry // sorted by key; durable
 }
 
 // entry is a row in its stored form, so that nobody shares its memory.

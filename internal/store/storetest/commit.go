@@ -166,7 +166,7 @@ func cancelledCommit(t *testing.T, h *Harness) {
 	} else if err == nil {
 		t.Error("the commit was confirmed and did not happen")
 	}
-	wantFence(t, h.Store, 1, store.Fence{Epoch: fence.Epoch + 1, Seq: fence.Seq, HLC: fence.HLC, Chain: fence.Chain})
+	wantFence(t, h.Store, 1, store.Fence{Epoch: fence.Epoch + 1, Seq: fence.Seq, HLC: fence.HLC, Chain: fence.Chain, GC: fence.GC})
 	wantRows(t, all(t, h.Store, 1, store.TableOutbox), want)
 }
 

@@ -26,6 +26,9 @@ func commitMovesFence(t *testing.T, h *Harness) {
 		o.put(t, probe(i))
 		o = wantFence(t, h.Store, 4, o.fence)
 	}
+	if o.fence.GC == 0 {
+		t.Error("no commit moved the time until which transactions are forgotten")
+	}
 	if o.fence.Seq != 5 || o.fence.Chain[0] != 5 {
 		t.Errorf("after five commits the fence is %+v", o.fence)
 	}
@@ -91,6 +94,7 @@ func backwardFence(t *testing.T, h *Harness) {
 		"a lower seq":   func(b *store.Batch) { b.Next.Seq = b.Prev.Seq - 1 },
 		"the same hlc":  func(b *store.Batch) { b.Next.HLC = b.Prev.HLC },
 		"a lower hlc":   func(b *store.Batch) { b.Next.HLC = b.Prev.HLC - 1 },
+		"a lower gc":    func(b *store.Batch) { b.Next.GC = b.Prev.GC - 1 },
 	} {
 		b := o.batch([]store.Row{probe(3)}, nil)
 		wrong(&b)

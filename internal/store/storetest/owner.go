@@ -32,6 +32,7 @@ func (o *owner) batch(puts, deletes []store.Row) store.Batch {
 	next.Seq += uint64(len(puts))
 	next.HLC += 1 + 4096
 	next.Chain[0]++
+	next.GC += 3
 	return store.Batch{Part: o.part, Prev: o.fence, Next: next, Puts: puts, Deletes: deletes}
 }
 

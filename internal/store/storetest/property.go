@@ -134,7 +134,7 @@ func (r *run) commit() {
 		if happened {
 			r.models[b.Part].apply(b.Puts, b.Deletes)
 			r.owners[b.Part].fence.Seq, r.owners[b.Part].fence.HLC = b.Next.Seq, b.Next.HLC
-			r.owners[b.Part].fence.Chain = b.Next.Chain
+			r.owners[b.Part].fence.Chain, r.owners[b.Part].fence.GC = b.Next.Chain, b.Next.GC
 		}
 	}
 }

@@ -17,6 +17,7 @@ func Tables() []store.Table {
 	return []store.Table{
 		store.TableRecord, store.TableDedup, store.TableOpLog, store.TableOutbox,
 		store.TableSchedule, store.TableParked, store.TableAttempt, store.TableDead,
+		store.TableBranch, store.TableIntent, store.TableTxn,
 	}
 }
 
@@ -104,6 +105,22 @@ func NastyRows(rng *rand.Rand, table store.Table) []store.Row {
 				add(withValues(rng, &store.Dead{Queue: queue, Seq: seq}))
 			}
 		}
+	case store.TableBranch:
+		for _, id := range nastyIDs() {
+			add(withValues(rng, &store.Branch{Tx: id}))
+		}
+	case store.TableIntent:
+		for _, id := range nastyIDs() {
+			for _, key := range nastyStrings() {
+				for _, name := range []string{"", "\x00", "stock", "\xff"} {
+					add(withValues(rng, &store.Intent{Tx: id, Key: key, Name: name}))
+				}
+			}
+		}
+	case store.TableTxn:
+		for _, id := range nastyIDs() {
+			add(withValues(rng, &store.Txn{Tx: id}))
+		}
 	}
 	rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 	return rows
@@ -135,6 +152,12 @@ func randomKey(rng *rand.Rand, table store.Table) store.Row {
 		return &store.Parked{Queue: word(), Key: word(), Class: strings.Repeat(word(), rng.IntN(2)), Seq: seq % 4}
 	case store.TableAttempt:
 		return &store.Attempt{ID: id}
+	case store.TableBranch:
+		return &store.Branch{Tx: id}
+	case store.TableIntent:
+		return &store.Intent{Tx: task.ID{0: id[0] % 2}, Key: word(), Name: word()}
+	case store.TableTxn:
+		return &store.Txn{Tx: id}
 	default:
 		return &store.Dead{Queue: word(), Seq: seq % 20}
 	}
@@ -147,6 +170,7 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 	switch r := r.(type) {
 	case *store.Record:
 		r.Version, r.Value, r.UpdatedAt, r.TaskID, r.Tx = v.number(), v.bytes(), v.stamp(), v.id(), v.id()
+		r.Escrow = rng.IntN(3) == 0
 	case *store.Dedup:
 		r.State = task.State(rng.IntN(9))
 		r.Fingerprint, r.Queue, r.Key, r.Ref = v.number(), v.string(), v.string(), v.number()
@@ -154,9 +178,9 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 		r.Attempts, r.Deliveries, r.Worker = v.count(), v.count(), v.string()
 		r.Result, r.Error = v.bytes(), v.string()
 	case *store.OpLog:
-		r.HLC, r.Op, r.Key, r.Name = v.stamp(), store.Op(1+rng.IntN(2)), v.string(), v.string()
+		r.HLC, r.Op, r.Key, r.Name = v.stamp(), store.Op(1+rng.IntN(3)), v.string(), v.string()
 		r.Before, r.After, r.Value, r.TaskID = v.number(), v.number(), v.bytes(), v.id()
-		r.Attempt, r.Node, r.Worker = v.count(), v.string(), v.string()
+		r.Attempt, r.Node, r.Worker, r.Tx = v.count(), v.string(), v.string(), v.id()
 		if rng.IntN(2) == 0 {
 			r.After = r.Seq
 		}
@@ -173,6 +197,16 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 		r.Attempts, r.Deliveries, r.NextAt, r.Tries = v.count(), v.count(), v.time(), v.tries()
 	case *store.Dead:
 		r.Body, r.Reason, r.DiedAt, r.Attempts, r.Deliveries, r.Tries = v.bytes(), v.string(), v.stamp(), v.count(), v.count(), v.tries()
+	case *store.Branch:
+		r.State, r.Home, r.Began, r.At, r.Deadline = v.txState(), v.count(), v.stamp(), v.stamp(), v.time()
+		r.TaskID, r.Attempt, r.Worker = v.id(), v.count(), v.string()
+	case *store.Intent:
+		r.Op, r.Expected, r.Value, r.Delta = store.IntentOp(1+rng.IntN(4)), v.number(), v.bytes(), int64(v.number()-v.number())
+	case *store.Txn:
+		r.State, r.Began, r.At, r.TaskID = v.txState(), v.stamp(), v.stamp(), v.id()
+		for range rng.IntN(4) {
+			r.Parts = append(r.Parts, v.count())
+		}
 	}
 	return r
 }
@@ -222,6 +256,8 @@ func (v values) time() time.Time {
 
 func (v values) stamp() task.Timestamp { return task.Timestamp(v.number()) }
 
+func (v values) txState() store.TxState { return store.TxState(1 + v.rng.IntN(3)) }
+
 func (v values) tries() []store.Try {
 	var tries []store.Try
 	for range v.rng.IntN(4) {
@@ -254,6 +290,13 @@ func Compare(a, b store.Row) int {
 	case *store.Dead:
 		b := b.(*store.Dead)
 		return cmp.Or(strings.Compare(a.Queue, b.Queue), cmp.Compare(a.Seq, b.Seq))
+	case *store.Branch:
+		return a.Tx.Compare(b.(*store.Branch).Tx)
+	case *store.Intent:
+		b := b.(*store.Intent)
+		return cmp.Or(a.Tx.Compare(b.Tx), strings.Compare(a.Key, b.Key), strings.Compare(a.Name, b.Name))
+	case *store.Txn:
+		return a.Tx.Compare(b.(*store.Txn).Tx)
 	default:
 		panic("storetest: a row type that the suite does not know")
 	}
