@@ -62,8 +62,14 @@ func (t *Task) Validate() error {
 	if err := ValidateQueueName(t.Queue); err != nil {
 		return err
 	}
+	if Reserved(t.Queue) {
+		return RefuseReserved("queue", t.Queue)
+	}
 	headers := 0
 	for _, h := range t.Headers {
+		if Reserved(h.Name) {
+			return RefuseReserved("header", h.Name)
+		}
 		headers += len(h.Name) + len(h.Value)
 	}
 	for _, c := range []struct {
