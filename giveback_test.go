@@ -98,6 +98,22 @@ func TestALeaseWhoseTimeIsHalfOverWhenItsTurnComesGoesBack(t *testing.T) {
 	}
 }
 
+// A task that has begun is not given back as if it had not: its handler may have done
+// something outside, and what is left of its time is its own.
+func TestATaskThatIsRunOverAgainIsNeverTooLate(t *testing.T) {
+	s := bareSession(t, 1, func(context.Context, *Task) error { return nil })
+	arrived := time.Now()
+	l := newLease(s, wireLease(1, true, 2), arrived)
+	l.first[0].begin(l, 0, nil, arrived.Add(l.timeout))
+	late := arrived.Add(deadlineSlack + l.timeout/2 + time.Second)
+	if l.tooLate(0, late) {
+		t.Error("a task that has begun is too late to begin")
+	}
+	if !l.tooLate(1, late) {
+		t.Error("a task that has not begun and has less than half of its time may begin")
+	}
+}
+
 func TestAWorkerThatWasFrozenBeginsNothing(t *testing.T) {
 	for _, ordered := range []bool{true, false} {
 		s, ran, release := blocked(t, ordered)

@@ -166,9 +166,9 @@ func (l *lease) timeoutOf(i int) time.Duration {
 }
 
 // tooLate reports whether the i-th task has waited here for so long that not even
-// half of its time would be left.
+// half of its time would be left. A task that is run over again has begun.
 func (l *lease) tooLate(i int, now time.Time) bool {
-	return now.Sub(l.arrived) > deadlineSlack+l.timeoutOf(i)/2
+	return l.first[i].lease == nil && now.Sub(l.arrived) > deadlineSlack+l.timeoutOf(i)/2
 }
 
 // patience is how long the lease may wait here before it is better off elsewhere.

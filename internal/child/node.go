@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/fenfa/fenfa/internal/loopback"
 )
 
 // readyPoll is how often a node that starts is asked whether it is ready.
@@ -23,25 +24,26 @@ type NodeConfig struct {
 	Env  []string // in addition to the parent's
 }
 
-// Node is a node on two loopback ports, which it keeps over restarts.
+// Node is a node on two loopback ports, which are its own as long as it is referred
+// to, also while no process runs.
 type Node struct {
-	cfg        NodeConfig
-	grpc, http string
-	process    *Process
-	log        *os.File
+	cfg     NodeConfig
+	ports   *loopback.Reservation // gRPC, HTTP
+	process *Process
+	log     *os.File
 }
 
 // NewNode picks ports for a node. Start starts it.
 func NewNode(cfg NodeConfig) (*Node, error) {
-	ports, err := freePorts(2)
+	ports, err := loopback.Reserve(2)
 	if err != nil {
 		return nil, err
 	}
-	return &Node{cfg: cfg, grpc: ports[0], http: ports[1]}, nil
+	return &Node{cfg: cfg, ports: ports}, nil
 }
 
 // Addr returns the address of its gRPC port.
-func (n *Node) Addr() string { return n.grpc }
+func (n *Node) Addr() string { return n.ports.Addr(0) }
 
 // LogPath returns the file that its log is appended to.
 func (n *Node) LogPath() string { return filepath.Join(n.cfg.Dir, "node.log") }
@@ -58,7 +60,7 @@ func (n *Node) Start() error {
 	if err != nil {
 		return fmt.Errorf("open log of node: %w", err)
 	}
-	args := append([]string{"serve", "--data-dir", n.DataDir(), "--grpc-listen", n.grpc, "--http-listen", n.http}, n.cfg.Args...)
+	args := append([]string{"serve", "--data-dir", n.DataDir(), "--grpc-listen", n.ports.Addr(0), "--http-listen", n.ports.Addr(1)}, n.cfg.Args...)
 	process, err := Start(Config{Path: n.cfg.Path, Args: args, Env: n.cfg.Env, Stderr: log})
 	if err != nil {
 		return errors.Join(err, log.Close())
@@ -88,7 +90,7 @@ func (n *Node) Ready(ctx context.Context) error {
 
 // answers reports whether the node says that it is ready.
 func (n *Node) answers(ctx context.Context, client *http.Client) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.http+"/readyz", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.ports.Addr(1)+"/readyz", http.NoBody)
 	if err != nil {
 		return false
 	}
@@ -125,17 +127,4 @@ func (n *Node) logTail() string {
 		return err.Error()
 	}
 	return string(text[max(0, len(text)-2048):])
-}
-
-// freePorts returns loopback addresses that nobody listens on at this moment.
-func freePorts(count int) (addrs []string, err error) {
-	for range count {
-		l, cause := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // Binding a loopback port does not block.
-		if cause != nil {
-			return nil, fmt.Errorf("find a free port: %w", cause)
-		}
-		defer func() { err = errors.Join(err, l.Close()) }()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

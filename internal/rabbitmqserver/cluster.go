@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fenfa/fenfa/internal/child"
+	"github.com/fenfa/fenfa/internal/loopback"
 )
 
 // Credentials of the servers that Start starts.
@@ -41,10 +41,11 @@ type Config struct {
 type Cluster struct {
 	Nodes []*Node
 
-	cfg    Config
-	sbin   string
-	daemon *child.Process // by which the servers find each other
-	port   int            // of the daemon
+	cfg      Config
+	sbin     string
+	daemon   *child.Process // by which the servers find each other
+	port     int            // of the daemon
+	reserved *loopback.Reservation
 }
 
 // Start finds the server's scripts and starts the servers. It returns when all
@@ -56,7 +57,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	cfg.Nodes = max(1, cfg.Nodes)
 	c := &Cluster{cfg: cfg, sbin: sbin}
-	if err := c.prepare(ctx); err != nil {
+	if err := c.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare servers: %w", err)
 	}
 	if err := c.start(ctx); err != nil {
@@ -65,12 +66,14 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) prepare(ctx context.Context) error {
+func (c *Cluster) prepare() error {
 	const portsOfNode = 3
-	ports, err := freePorts(ctx, 1+portsOfNode*c.cfg.Nodes)
+	reserved, err := loopback.Reserve(1 + portsOfNode*c.cfg.Nodes)
 	if err != nil {
 		return err
 	}
+	c.reserved = reserved
+	ports := reserved.Ports()
 	c.port = ports[0]
 	cookie := filepath.Join(c.cfg.Dir, ".erlang.cookie")
 	if err := os.WriteFile(cookie, []byte(rand.Text()), 0o400); err != nil {
@@ -135,22 +138,4 @@ func (c *Cluster) Endpoints() []string {
 		all[i] = n.Addr()
 	}
 	return all
-}
-
-// freePorts returns ports that nobody listens on now.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = l.Close() }()
-		addr, ok := l.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, errors.New("no TCP address")
-		}
-		ports[i] = addr.Port
-	}
-	return ports, nil
 }

@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
-	"net"
 	"net/http"
-	"strconv"
 	"testing"
 
 	fenfa "github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/loopback"
 )
 
 // Node is a place for a node: a data directory and addresses. Processes come and
@@ -27,31 +25,20 @@ type Node struct {
 	flags []string
 }
 
-// NewNode makes a place on free ports of loopback, with data in the directory.
+// NewNode makes a place on reserved ports of loopback, with data in the directory.
 // Processes get the flags in addition.
 func NewNode(t *testing.T, data string, flags ...string) *Node {
 	t.Helper()
-	return &Node{t: t, Data: data, GRPC: freeAddr(t), HTTP: freeAddr(t), flags: flags}
-}
-
-// freeAddr returns a loopback address that nobody listens on. It lies below the
-// range that the system gives to outgoing connections, so that nobody takes it
-// while the node is down.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20_000+rand.IntN(12_000)))
-		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", addr)
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return addr
+	ports, err := loopback.Reserve(2)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port found")
-	return ""
+	t.Cleanup(func() {
+		if err := ports.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Node{t: t, Data: data, GRPC: ports.Addr(0), HTTP: ports.Addr(1), flags: flags}
 }
 
 // Launch starts a process and does not wait for it.

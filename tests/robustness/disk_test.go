@@ -52,7 +52,7 @@ func fill(t *testing.T, client *fenfa.Client) (confirmed []submission, refusal e
 }
 
 func TestAFullDiskRefusesNewTasksAndFinishesOldOnes(t *testing.T) {
-	n := harness.NewNode(t, filepath.Join(smallDisk(t, "1g"), "data"))
+	n := harness.NewNode(t, filepath.Join(smallDisk(t, "750m"), "data"))
 	n.Start()
 	client := n.Dial()
 	configure(t, client)

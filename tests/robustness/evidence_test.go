@@ -33,17 +33,7 @@ func noteKey(of string) string { return "note-" + of }
 // collect waits until nothing is left to do and gathers the evidence.
 func collect(t *testing.T, client *fenfa.Client, submissions []submission) *evidence {
 	t.Helper()
-	// A broker on a server of its own does not count what is on its way to the node at
-	// that moment.
-	const idleLooks = 10
-	looks := 0
-	rest := func(ctx context.Context) bool {
-		if looks++; !idle(ctx, client) {
-			looks = 0
-		}
-		return looks == idleLooks
-	}
-	if err := harness.Eventually(t.Context(), "nothing is left to do", rest); err != nil {
+	if err := harness.AwaitIdle(t.Context(), client, orders, notes); err != nil {
 		describe(t, client)
 		t.Fatal(err)
 	}
@@ -63,18 +53,6 @@ func collect(t *testing.T, client *fenfa.Client, submissions []submission) *evid
 		t.Fatal(err)
 	}
 	return e
-}
-
-// idle reports whether both queues have nothing left to do.
-func idle(ctx context.Context, client *fenfa.Client) bool {
-	for _, name := range []string{orders, notes} {
-		info, err := client.DescribeQueue(ctx, name)
-		s := info.Stats
-		if err != nil || s.BacklogTasks+s.Scheduled+s.Parked+s.Ready+s.Running > 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (e *evidence) addStatus(ctx context.Context, client *fenfa.Client, id fenfa.ID) error {

@@ -30,7 +30,7 @@ type evidence struct {
 // collect waits until nothing is left to do and gathers the evidence.
 func (f *fleet) collect(submissions []submission) *evidence {
 	f.t.Helper()
-	if err := harness.Eventually(f.t.Context(), "nothing is left to do", f.idle); err != nil {
+	if err := harness.AwaitIdle(f.t.Context(), f.client, f.queues...); err != nil {
 		f.describe()
 		f.t.Fatal(err)
 	}
@@ -52,18 +52,6 @@ func (f *fleet) collect(submissions []submission) *evidence {
 		f.t.Fatal(err)
 	}
 	return e
-}
-
-// idle reports whether no queue has anything left to do.
-func (f *fleet) idle(ctx context.Context) bool {
-	for _, name := range f.queues {
-		info, err := f.client.DescribeQueue(ctx, name)
-		s := info.Stats
-		if err != nil || s.BacklogTasks+s.Scheduled+s.Parked+s.Ready+s.Running > 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // describe logs what the queues hold and what the workers do.
