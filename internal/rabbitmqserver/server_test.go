@@ -11,7 +11,7 @@ func cluster(t *testing.T, cfg Config) *Cluster {
 	t.Helper()
 	cfg.Dir = t.TempDir()
 	c := &Cluster{cfg: cfg}
-	if err := c.prepare(t.Context()); err != nil {
+	if err := c.prepare(); err != nil {
 		t.Fatal(err)
 	}
 	return c
