@@ -20,6 +20,7 @@ type Client struct {
 
 	tasks   fenfav1.TaskServiceClient
 	records fenfav1.StateServiceClient
+	locks   fenfav1.LockServiceClient
 	queues  fenfav1.QueueServiceClient
 	cluster fenfav1.ClusterServiceClient
 
@@ -47,6 +48,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		conn:    conn,
 		tasks:   fenfav1.NewTaskServiceClient(conn),
 		records: fenfav1.NewStateServiceClient(conn),
+		locks:   fenfav1.NewLockServiceClient(conn),
 		queues:  fenfav1.NewQueueServiceClient(conn),
 		cluster: fenfav1.NewClusterServiceClient(conn),
 	}

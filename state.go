@@ -9,10 +9,23 @@ import (
 
 // State reads and changes the records that tasks keep, from outside of a task. A
 // handler uses Task.State instead, whose writes take effect with its outcome.
-type State struct{ client *Client }
+type State struct {
+	client *Client
+	fence  *fenfav1.Fence // of writes; nil: none
+}
 
 // State returns access to the records.
 func (c *Client) State() *State { return &State{client: c} }
+
+// Fenced returns access whose writes depend on the token of a lock: they fail with
+// CodeStale where it is not the current one. That is checked where the lock is of the
+// partition of the record's key, which it is for sure where the lock's name is the
+// key. Elsewhere the key keeps the highest token that a fenced write has shown of
+// this lock, and writes with a lower one fail. Writes without a token are not held
+// up: every writer must show its own.
+func (s *State) Fenced(lock string, token uint64) *State {
+	return &State{client: s.client, fence: &fenfav1.Fence{Lock: lock, Token: token}}
+}
 
 // Record is a named value of an entity.
 type Record struct {
@@ -88,6 +101,7 @@ func (s *State) Delete(ctx context.Context, key, name string, expected uint64) e
 }
 
 func (s *State) write(ctx context.Context, req *fenfav1.PutRecordRequest) (uint64, error) {
+	req.Fence = s.fence
 	resp, err := call(ctx, s.client, "put record", s.client.records.Put, req)
 	if err != nil {
 		return 0, err

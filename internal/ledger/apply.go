@@ -68,6 +68,9 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		if err := task.ValidateRecord(l.keyOf(t, w.Key), w.Name, len(w.Value)); err != nil {
 			return err
 		}
+		if err := task.CheckReserved(w.Name); err != nil {
+			return err
+		}
 		if l.writtenBefore(t, o.Writes[:i], w) {
 			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)
 		}
@@ -163,11 +166,18 @@ func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, e
 	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
 		return 0, err
 	}
+	if err := task.CheckReserved(w.Name); err != nil {
+		return 0, err
+	}
 	if have := l.Record(w.Key, w.Name).Version; !anyVersion && have != w.Expected {
 		return 0, task.Errorf(task.CodeConflict, "record %q of key %q has version %d, not %d: read it again and decide anew", w.Name, w.Key, have, w.Expected)
 	}
 	return l.write(now, Author{}, w.Key, w), nil
 }
+
+// Keep changes a record of the system's own and returns its version, 0 after a
+// delete. The record must be known.
+func (l *Ledger) Keep(now time.Time, w *task.Write) uint64 { return l.write(now, Author{}, w.Key, w) }
 
 func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint64 {
 	e := l.entity(key)

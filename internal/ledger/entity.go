@@ -133,7 +133,7 @@ func (l *Ledger) Travel(key string) (records []task.Record, complete bool) {
 	}
 	size := 0
 	for _, r := range e.records {
-		if r.version != 0 {
+		if r.travels() {
 			size += 48 + len(r.name) + len(r.value)
 		}
 	}
@@ -142,19 +142,22 @@ func (l *Ledger) Travel(key string) (records []task.Record, complete bool) {
 	}
 	if len(e.records) == 1 {
 		for _, r := range e.records {
-			if r.version != 0 {
+			if r.travels() {
 				return []task.Record{r.export()}, true
 			}
 		}
 		return nil, true
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.records)) {
-		if r := e.records[name]; r.version != 0 {
+		if r := e.records[name]; r.travels() {
 			records = append(records, r.export())
 		}
 	}
 	return records, true
 }
+
+// travels reports whether the record exists and is for handlers.
+func (r *record) travels() bool { return r.version != 0 && !task.Reserved(r.name) }
 
 func (r *record) export() task.Record {
 	return task.Record{

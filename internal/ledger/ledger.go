@@ -31,6 +31,7 @@ type Ledger struct {
 	done     uint64 // highest number that is durable
 	inFlight bool
 	touched  []*record
+	proof    bool // the gathering batch is committed even if it is empty
 	scratch  []byte
 
 	entities map[string]*entity
@@ -117,8 +118,12 @@ func (l *Ledger) Durable(number uint64) bool { return number <= l.done }
 // Bytes is roughly what the gathering batch holds.
 func (l *Ledger) Bytes() int { return l.bytes }
 
+// Prove makes the next batch be committed even if nothing changes: when it is
+// durable, the caller was the partition's owner after this call.
+func (l *Ledger) Prove() { l.proof = true }
+
 func (l *Ledger) gathered() bool {
-	return len(l.batch.Puts)+len(l.batch.Deletes)+len(l.touched) > 0
+	return len(l.batch.Puts)+len(l.batch.Deletes)+len(l.touched) > 0 || l.proof
 }
 
 // Seal closes the gathering batch and returns it, unless it is empty or another
@@ -146,7 +151,7 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 		Puts:    make([]store.Row, 0, len(b.Puts)+len(b.Puts)/4),
 		Deletes: make([]store.Row, 0, len(b.Deletes)+len(b.Deletes)/4),
 	}
-	l.touched = l.touched[:0]
+	l.touched, l.proof = l.touched[:0], false
 	l.bytes = 0
 	l.sealed = b.Next
 	return b, true

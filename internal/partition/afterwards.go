@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -15,6 +16,7 @@ type afterwards struct {
 	lanes    []*lane // whose last outcomes are in the batch
 	outbox   []*store.Outbox
 	answers  []func()
+	grants   []lock.Held // whose time begins
 }
 
 type settlement struct {
@@ -62,6 +64,9 @@ func (c *core) release(now time.Time, a afterwards) {
 	}
 	if len(a.outbox) > 0 {
 		c.env.Publish(a.outbox)
+	}
+	for i := range a.grants {
+		c.locks.Settled(now, a.grants[i].Name, a.grants[i].Token)
 	}
 	for _, answer := range a.answers {
 		answer()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/ledger"
+	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -119,12 +120,13 @@ type core struct {
 	loadedAt time.Time                     // when the last of them came
 	sched    scheduler
 	counts   *counters
+	locks    *lock.Table
 }
 
 func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *counters) *core {
 	cfg = cfg.withDefaults()
 	first := uint64(led.Stamp(now))
-	return &core{
+	c := &core{
 		cfg:     cfg,
 		env:     e,
 		led:     led,
@@ -139,6 +141,8 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		sched:   scheduler{due: true},
 		recent:  recentIDs{most: recentOf(cfg)},
 	}
+	c.locks = lock.NewTable(lock.Config{Journal: lockJournal{c}, Meter: counts.locks, Claimed: now})
+	return c
 }
 
 // recentOf is how many ended tasks are remembered: what readers may have looked
@@ -422,6 +426,9 @@ func (c *core) committed(now time.Time) {
 // nextAlarm is when tick must be called, or zero.
 func (c *core) nextAlarm(now time.Time) time.Time {
 	at := c.alarms.next()
+	if next := c.locks.Next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
+		at = next
+	}
 	if next := c.sched.next; !next.IsZero() && (at.IsZero() || next.Before(at)) {
 		at = next
 	}
@@ -458,6 +465,7 @@ func (c *core) tick(now time.Time) {
 			c.wake(now, a.item.lane)
 		}
 	}
+	c.expireLocks(now)
 	if next := c.sched.next; !next.IsZero() && !next.After(now) {
 		c.sched.due, c.sched.next = true, time.Time{}
 	}

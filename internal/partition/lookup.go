@@ -201,6 +201,9 @@ func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, 
 	if err := task.ValidateRecord(key, name, 0); err != nil {
 		return task.Record{}, err
 	}
+	if err := task.CheckReserved(name); err != nil {
+		return task.Record{}, err
+	}
 	r, err := ask(ctx, e.of(key), func(c *core, _ time.Time, answer func(task.Record)) { c.getRecord(key, name, answer) })
 	if err == nil && r.Version == 0 {
 		err = task.Errorf(task.CodeNotFound, "key %q has no record %q", key, name)
@@ -214,6 +217,14 @@ func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, 
 func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (uint64, error) {
 	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
 		return 0, err
+	}
+	if err := task.CheckReserved(w.Name); err != nil {
+		return 0, err
+	}
+	if w.Fence != nil {
+		if err := w.Fence.Validate(); err != nil {
+			return 0, err
+		}
 	}
 	type reply struct {
 		version uint64
@@ -266,7 +277,7 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 				}
 				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
 				looked++
-				if name == "" || r.Name == name {
+				if (name == "" || r.Name == name) && !task.Reserved(r.Name) {
 					found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID})
 					size += len(r.Value)
 				}

@@ -23,6 +23,7 @@ type counters struct {
 	claims      prometheus.Counter
 	outboxRetry prometheus.Counter
 	corrupt     prometheus.Counter
+	locks       *lockMetrics
 
 	mu     sync.Mutex
 	recent map[string]*startLatency // by queue
@@ -31,6 +32,7 @@ type counters struct {
 func newCounters(reg prometheus.Registerer) *counters {
 	c := &counters{
 		recent: make(map[string]*startLatency),
+		locks:  newLockMetrics(reg),
 		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fenfa_submit_tasks_total", Help: "Submitted tasks by what became of the submit: accepted, duplicate or refused.",
 		}, []string{"queue", "result"}),

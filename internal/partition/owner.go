@@ -38,13 +38,17 @@ type owner struct {
 // ownership is one claim of the partition, from its claim to its end.
 type ownership struct {
 	Dispatcher
-	e     *Engine
-	part  int
-	log   *slog.Logger
-	mail  *mailbox
-	core  *core
-	gone  chan struct{} // closed when the ownership has ended
-	group sync.WaitGroup
+	e    *Engine
+	part int
+	log  *slog.Logger
+	mail *mailbox
+	core *core
+	gone chan struct{} // closed when the ownership has ended
+	// claimed is when the partition was claimed; searched is closed when the locks
+	// are found that were held before.
+	claimed  time.Time
+	searched chan struct{}
+	group    sync.WaitGroup
 	// start runs f in a goroutine that ends with the ownership.
 	start func(f func(context.Context))
 
@@ -151,6 +155,7 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 	now := e.cfg.Clock.Now()
 	led := ledger.New(ledger.Config{Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node}, fence)
 	own := o.newOwnership()
+	own.claimed = now
 	own.core = newCore(coreConfig{
 		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
 		Repeats: repeats(e.cfg.Broker), Seed: uint64(now.UnixNano()),
@@ -176,6 +181,7 @@ func (o *owner) newOwnership() *ownership {
 		log:        o.log,
 		mail:       newMailbox(),
 		gone:       make(chan struct{}),
+		searched:   make(chan struct{}),
 		jobs:       newJobs(),
 		rows:       newJobs(),
 		outbox:     newJobs(),

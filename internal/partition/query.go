@@ -23,14 +23,31 @@ func (c *core) getRecord(key, name string, answer func(task.Record)) {
 
 // putRecord writes a record outside of any task and answers once that is durable.
 func (c *core) putRecord(now time.Time, w *task.Write, anyVersion bool, answer func(uint64, error)) {
-	c.withRecord(w.Key, w.Name, func() {
-		version, err := c.led.Write(now, w, anyVersion)
+	c.withRecords(append([]ledger.RecordKey{{Key: w.Key, Name: w.Name}}, c.fencing(w)...), func() {
+		err := c.checkFence(w)
+		version := uint64(0)
+		if err == nil {
+			version, err = c.led.Write(now, w, anyVersion)
+		}
 		if err != nil {
 			answer(0, err)
 			return
 		}
+		c.keepFence(now, w)
 		c.afterDurable(func() { answer(version, nil) })
 	})
+}
+
+// withRecords calls then when all these records are in memory.
+func (c *core) withRecords(keys []ledger.RecordKey, then func()) {
+	for _, k := range keys {
+		if !c.led.KnowsRecord(k.Key, k.Name) {
+			// Others may have been forgotten by then: all are looked at again.
+			c.load(k, func() { c.withRecords(keys, then) })
+			return
+		}
+	}
+	then()
 }
 
 func (c *core) withRecord(key, name string, then func()) {
@@ -175,6 +192,7 @@ func (c *core) sweep(expired []*store.Dedup) {
 
 // abandon gives the workers' slots back before the core is dropped.
 func (c *core) abandon() {
+	c.locks.Abandon()
 	for _, ls := range c.leases {
 		slots := ls.open
 		if ls.lane.ordered {

@@ -40,6 +40,7 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 		}
 	})
 	own.start(own.sweep)
+	own.start(own.findLocks)
 	own.mail.poke()
 	return nil
 }

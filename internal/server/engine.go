@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -34,11 +35,22 @@ type RecordEngine interface {
 	History(ctx context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error)
 }
 
+// LockEngine hands out locks.
+type LockEngine interface {
+	AcquireLock(ctx context.Context, r lock.Request) (lock.Held, error)
+	RenewLocks(ctx context.Context, refs []partition.LockRef) []partition.Renewal
+	ReleaseLock(ctx context.Context, ref partition.LockRef) error
+	StealLock(ctx context.Context, r lock.Request) (lock.Held, error)
+	Lock(ctx context.Context, name string) (lock.View, error)
+	Locks(ctx context.Context, prefix string, limit int, pageToken string) ([]lock.View, string, error)
+}
+
 // Engine is what the server calls.
 type Engine interface {
 	TaskEngine
 	QueueEngine
 	RecordEngine
+	LockEngine
 	// Problems says why the node is not ready; none: it is.
 	Problems() []string
 }

@@ -48,6 +48,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterStateServiceHandlerServer(ctx, mux, &stateService{Server: s})
 		},
 		func() error {
+			return fenfav1.RegisterLockServiceHandlerServer(ctx, mux, &lockService{Server: s})
+		},
+		func() error {
 			return fenfav1.RegisterQueueServiceHandlerServer(ctx, mux, &queueService{Server: s})
 		},
 		func() error {
@@ -119,6 +122,7 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 	fields := map[string]protoreflect.FieldDescriptors{
 		"/v1/records":                          (&fenfav1.ScanRecordsRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
 	}
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/fenfa/fenfa/internal/dispatch"
+	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -30,6 +31,7 @@ type fakeEngine struct {
 	status    func(id task.ID) (partition.TaskStatus, error)
 	configure func(q task.Queue) (task.Queue, bool, error)
 	outcomes  func(w partition.WorkerRef, ref task.LeaseRef, first int, outcomes []task.Outcome)
+	acquire   func(ctx context.Context, r lock.Request) (lock.Held, error)
 	put       func(w task.Write, anyVersion bool) (uint64, error)
 	err       error // of every other call
 	problems  []string
@@ -148,6 +150,42 @@ func (e *fakeEngine) PutRecord(_ context.Context, w task.Write, anyVersion bool)
 func (e *fakeEngine) History(_ context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error) {
 	e.called("history " + key + " " + name + " " + strconv.FormatUint(afterSeq, 10) + " " + strconv.Itoa(limit))
 	return []partition.Change{{Seq: 5, Op: "put", Key: key, Name: name, Before: 4, After: 5, Value: []byte("v")}}, 5, e.err
+}
+
+func (e *fakeEngine) AcquireLock(ctx context.Context, r lock.Request) (lock.Held, error) {
+	if e.acquire != nil {
+		return e.acquire(ctx, r)
+	}
+	return lock.Held{Name: r.Name, Token: 7, TTL: r.TTL, Confirm: 10 * time.Second}, e.err
+}
+
+func (e *fakeEngine) RenewLocks(_ context.Context, refs []partition.LockRef) []partition.Renewal {
+	renewals := make([]partition.Renewal, len(refs))
+	for i, ref := range refs {
+		if renewals[i].Held = (lock.Held{Name: ref.Name, Token: ref.Token, TTL: time.Minute}); ref.Token != 7 {
+			renewals[i] = partition.Renewal{Err: task.Errorf(task.CodeStale, "token %d has ended", ref.Token)}
+		}
+	}
+	return renewals
+}
+
+func (e *fakeEngine) ReleaseLock(_ context.Context, ref partition.LockRef) error {
+	e.called("release " + ref.Name + " " + strconv.FormatUint(ref.Token, 10))
+	return e.err
+}
+
+func (e *fakeEngine) StealLock(_ context.Context, r lock.Request) (lock.Held, error) {
+	e.called("steal " + r.Name + " " + r.Holder)
+	return lock.Held{Name: r.Name, Token: 8, TTL: r.TTL}, e.err
+}
+
+func (e *fakeEngine) Lock(_ context.Context, name string) (lock.View, error) {
+	return lock.View{Name: name, Holder: "me", Token: 7, TTL: time.Minute, Left: time.Second, Since: time.Unix(1_700_000_000, 0), Waiters: 2}, e.err
+}
+
+func (e *fakeEngine) Locks(_ context.Context, prefix string, limit int, pageToken string) ([]lock.View, string, error) {
+	e.called("locks " + prefix + " " + strconv.Itoa(limit) + " " + pageToken)
+	return []lock.View{{Name: prefix + "1", Holder: "me", Token: 7}}, "next", e.err
 }
 
 func (e *fakeEngine) Problems() []string { return e.problems }

@@ -33,6 +33,8 @@ type Write struct {
 	// Chained says that Expected is not a version but that the write builds on
 	// an earlier write of the same record within the same lease.
 	Chained bool
+	// Fence makes a direct write depend on a lock's token; nil: it does not.
+	Fence *Fence
 }
 
 // Read is one version that an outcome depends on without writing it.

@@ -9,7 +9,7 @@ var layers = [][]string{
 	{"internal/rabbitmqserver", "internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile", "internal/saga"},
 	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/orders", "internal/balance/simulate", "internal/sagafile"},
-	{"internal/kv", "internal/ledger", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
+	{"internal/kv", "internal/ledger", "internal/lock", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
 	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
 	{"internal/server"},
@@ -106,6 +106,7 @@ var allowances = []allowance{
 		[]string{"internal/broker", "internal/broker/recent", "internal/kv", "internal/task", "internal/clock", "github.com/prometheus/client_golang"},
 		"a decorator knows the port and no driver",
 	},
+	{"internal/lock", []string{"internal/task"}, "who holds a lock is decided without I/O and without a clock"},
 	{"internal/ledger", []string{"internal/task", "internal/store", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
 	{
 		"internal/broker/embedded",

@@ -337,8 +337,10 @@ type PutRecordRequest struct {
 	// 0: the record must not exist.
 	ExpectedVersion uint64 `protobuf:"varint,4,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
 	// Write whatever the version is.
-	AnyVersion    bool `protobuf:"varint,5,opt,name=any_version,json=anyVersion,proto3" json:"any_version,omitempty"`
-	Delete        bool `protobuf:"varint,6,opt,name=delete,proto3" json:"delete,omitempty"`
+	AnyVersion bool `protobuf:"varint,5,opt,name=any_version,json=anyVersion,proto3" json:"any_version,omitempty"`
+	Delete     bool `protobuf:"varint,6,opt,name=delete,proto3" json:"delete,omitempty"`
+	// The write depends on the token of a lock.
+	Fence         *Fence `protobuf:"bytes,7,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +417,70 @@ func (x *PutRecordRequest) GetDelete() bool {
 	return false
 }
 
+func (x *PutRecordRequest) GetFence() *Fence {
+	if x != nil {
+		return x.Fence
+	}
+	return nil
+}
+
+// Fence makes a write depend on the token of a lock: STALE where it is not the
+// current one. That is checked where the lock is of the partition of the record's
+// key; elsewhere the token must not be lower than any that a write to the same key
+// has shown for this lock.
+type Fence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the lock.
+	Lock          string `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	Token         uint64 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fence) Reset() {
+	*x = Fence{}
+	mi := &file_fenfa_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fence) ProtoMessage() {}
+
+func (x *Fence) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fence.ProtoReflect.Descriptor instead.
+func (*Fence) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Fence) GetLock() string {
+	if x != nil {
+		return x.Lock
+	}
+	return ""
+}
+
+func (x *Fence) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
 type PutRecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version after the write.
@@ -425,7 +491,7 @@ type PutRecordResponse struct {
 
 func (x *PutRecordResponse) Reset() {
 	*x = PutRecordResponse{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[6]
+	mi := &file_fenfa_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +503,7 @@ func (x *PutRecordResponse) String() string {
 func (*PutRecordResponse) ProtoMessage() {}
 
 func (x *PutRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[6]
+	mi := &file_fenfa_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +516,7 @@ func (x *PutRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecordResponse.ProtoReflect.Descriptor instead.
 func (*PutRecordResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutRecordResponse) GetVersion() uint64 {
@@ -475,7 +541,7 @@ type RecordHistoryRequest struct {
 
 func (x *RecordHistoryRequest) Reset() {
 	*x = RecordHistoryRequest{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[7]
+	mi := &file_fenfa_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +553,7 @@ func (x *RecordHistoryRequest) String() string {
 func (*RecordHistoryRequest) ProtoMessage() {}
 
 func (x *RecordHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[7]
+	mi := &file_fenfa_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +566,7 @@ func (x *RecordHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordHistoryRequest.ProtoReflect.Descriptor instead.
 func (*RecordHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RecordHistoryRequest) GetKey() string {
@@ -542,7 +608,7 @@ type RecordHistoryResponse struct {
 
 func (x *RecordHistoryResponse) Reset() {
 	*x = RecordHistoryResponse{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[8]
+	mi := &file_fenfa_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +620,7 @@ func (x *RecordHistoryResponse) String() string {
 func (*RecordHistoryResponse) ProtoMessage() {}
 
 func (x *RecordHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[8]
+	mi := &file_fenfa_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +633,7 @@ func (x *RecordHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordHistoryResponse.ProtoReflect.Descriptor instead.
 func (*RecordHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RecordHistoryResponse) GetChanges() []*Change {
@@ -608,7 +674,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[9]
+	mi := &file_fenfa_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +686,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[9]
+	mi := &file_fenfa_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +699,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Change) GetSeq() uint64 {
@@ -754,7 +820,7 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"i\n" +
 	"\x13ScanRecordsResponse\x12*\n" +
 	"\arecords\x18\x01 \x03(\v2\x10.fenfa.v1.RecordR\arecords\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb2\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd9\x01\n" +
 	"\x10PutRecordRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -762,7 +828,11 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\x10expected_version\x18\x04 \x01(\x04R\x0fexpectedVersion\x12\x1f\n" +
 	"\vany_version\x18\x05 \x01(\bR\n" +
 	"anyVersion\x12\x16\n" +
-	"\x06delete\x18\x06 \x01(\bR\x06delete\"-\n" +
+	"\x06delete\x18\x06 \x01(\bR\x06delete\x12%\n" +
+	"\x05fence\x18\a \x01(\v2\x0f.fenfa.v1.FenceR\x05fence\"1\n" +
+	"\x05Fence\x12\x12\n" +
+	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05token\"-\n" +
 	"\x11PutRecordResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"v\n" +
 	"\x14RecordHistoryRequest\x12\x10\n" +
@@ -806,7 +876,7 @@ func file_fenfa_v1_state_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_state_proto_rawDescData
 }
 
-var file_fenfa_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_fenfa_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_fenfa_v1_state_proto_goTypes = []any{
 	(*Record)(nil),                // 0: fenfa.v1.Record
 	(*GetRecordRequest)(nil),      // 1: fenfa.v1.GetRecordRequest
@@ -814,31 +884,33 @@ var file_fenfa_v1_state_proto_goTypes = []any{
 	(*ScanRecordsRequest)(nil),    // 3: fenfa.v1.ScanRecordsRequest
 	(*ScanRecordsResponse)(nil),   // 4: fenfa.v1.ScanRecordsResponse
 	(*PutRecordRequest)(nil),      // 5: fenfa.v1.PutRecordRequest
-	(*PutRecordResponse)(nil),     // 6: fenfa.v1.PutRecordResponse
-	(*RecordHistoryRequest)(nil),  // 7: fenfa.v1.RecordHistoryRequest
-	(*RecordHistoryResponse)(nil), // 8: fenfa.v1.RecordHistoryResponse
-	(*Change)(nil),                // 9: fenfa.v1.Change
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Fence)(nil),                 // 6: fenfa.v1.Fence
+	(*PutRecordResponse)(nil),     // 7: fenfa.v1.PutRecordResponse
+	(*RecordHistoryRequest)(nil),  // 8: fenfa.v1.RecordHistoryRequest
+	(*RecordHistoryResponse)(nil), // 9: fenfa.v1.RecordHistoryResponse
+	(*Change)(nil),                // 10: fenfa.v1.Change
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_fenfa_v1_state_proto_depIdxs = []int32{
-	10, // 0: fenfa.v1.Record.updated_at:type_name -> google.protobuf.Timestamp
+	11, // 0: fenfa.v1.Record.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: fenfa.v1.GetRecordResponse.record:type_name -> fenfa.v1.Record
 	0,  // 2: fenfa.v1.ScanRecordsResponse.records:type_name -> fenfa.v1.Record
-	9,  // 3: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
-	10, // 4: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
-	1,  // 5: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
-	3,  // 6: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
-	5,  // 7: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
-	7,  // 8: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
-	2,  // 9: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
-	4,  // 10: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
-	6,  // 11: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
-	8,  // 12: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
-	9,  // [9:13] is the sub-list for method output_type
-	5,  // [5:9] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	6,  // 3: fenfa.v1.PutRecordRequest.fence:type_name -> fenfa.v1.Fence
+	10, // 4: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
+	11, // 5: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
+	1,  // 6: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
+	3,  // 7: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
+	5,  // 8: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
+	8,  // 9: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
+	2,  // 10: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
+	4,  // 11: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
+	7,  // 12: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
+	9,  // 13: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_state_proto_init() }
@@ -852,7 +924,7 @@ func file_fenfa_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_state_proto_rawDesc), len(file_fenfa_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
