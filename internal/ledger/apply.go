@@ -68,7 +68,7 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		if err := task.ValidateRecord(l.keyOf(t, w.Key), w.Name, len(w.Value)); err != nil {
 			return err
 		}
-		if err := task.CheckReserved(w.Name); err != nil {
+		if err := task.CheckRecordName(w.Name); err != nil {
 			return err
 		}
 		if l.writtenBefore(t, o.Writes[:i], w) {
@@ -166,7 +166,7 @@ func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, e
 	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
 		return 0, err
 	}
-	if err := task.CheckReserved(w.Name); err != nil {
+	if err := task.CheckRecordName(w.Name); err != nil {
 		return 0, err
 	}
 	if have := l.Record(w.Key, w.Name).Version; !anyVersion && have != w.Expected {

@@ -55,6 +55,9 @@ func ValidateName(name string) error {
 	if name == "" || len(name) > task.MaxKey {
 		return task.Errorf(task.CodeInvalidArgument, "a lock's name has 1 to %d bytes, this one has %d", task.MaxKey, len(name)).WithField("name")
 	}
+	if task.Reserved(name) {
+		return task.RefuseReserved("name", name)
+	}
 	return nil
 }
 

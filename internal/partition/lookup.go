@@ -201,7 +201,7 @@ func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, 
 	if err := task.ValidateRecord(key, name, 0); err != nil {
 		return task.Record{}, err
 	}
-	if err := task.CheckReserved(name); err != nil {
+	if err := task.CheckRecordName(name); err != nil {
 		return task.Record{}, err
 	}
 	r, err := ask(ctx, e.of(key), func(c *core, _ time.Time, answer func(task.Record)) { c.getRecord(key, name, answer) })
@@ -218,7 +218,7 @@ func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (
 	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
 		return 0, err
 	}
-	if err := task.CheckReserved(w.Name); err != nil {
+	if err := task.CheckRecordName(w.Name); err != nil {
 		return 0, err
 	}
 	if w.Fence != nil {

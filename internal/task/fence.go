@@ -3,16 +3,11 @@ package task
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 )
-
-// reserved begins the names of records that are not for users: the system keeps
-// its own there. They are changed through the services that they belong to.
-const reserved = "fenfa."
 
 // LockRecord is the name of the record that a held lock is. Its key is the name of
 // the lock.
-const LockRecord = reserved + "lock"
+const LockRecord = ReservedPrefix + "lock"
 
 // Fence makes a write depend on the token of a lock. Where the lock is of the
 // record's partition, the token must be the current one; elsewhere it must not be
@@ -26,7 +21,7 @@ type Fence struct {
 // has seen of the fence's lock.
 func (f *Fence) Record() string {
 	sum := sha256.Sum256([]byte(f.Lock))
-	return reserved + "fence." + hex.EncodeToString(sum[:16])
+	return ReservedPrefix + "fence." + hex.EncodeToString(sum[:16])
 }
 
 // Validate reports whether the fence can be one.
@@ -40,16 +35,14 @@ func (f *Fence) Validate() error {
 	return nil
 }
 
-// Reserved reports whether records of this name are the system's own.
-func Reserved(name string) bool { return strings.HasPrefix(name, reserved) }
-
-// CheckReserved returns an error that says where a record of the system is changed.
-func CheckReserved(name string) error {
+// CheckRecordName refuses names of records that are the node's own, and says where
+// these are changed.
+func CheckRecordName(name string) error {
 	switch {
 	case name == LockRecord:
 		return Errorf(CodeInvalidArgument, "record %q is a lock: see and change it with `fenfa lock`, or the API's LockService", name).WithField("name")
 	case Reserved(name):
-		return Errorf(CodeInvalidArgument, "record %q is the system's own: names that begin with %q are reserved", name, reserved).WithField("name")
+		return RefuseReserved("name", name)
 	}
 	return nil
 }

@@ -3,15 +3,15 @@ package task
 import "strings"
 
 // ReservedPrefix begins the names that belong to the node itself: of queues, of
-// headers, and of the keys of records.
+// headers, and of records and their keys.
 const ReservedPrefix = "fenfa."
 
-// Reserved reports whether a queue, a header or the key of a record belongs to the
+// Reserved reports whether a queue, a header, a record or its key belongs to the
 // node: nobody else submits there, sets it or writes to it.
 func Reserved(name string) bool { return strings.HasPrefix(name, ReservedPrefix) }
 
 // RefuseReserved is the answer to one who uses such a name; what is "queue",
-// "header" or "key".
+// "header", "key" or "name".
 func RefuseReserved(what, name string) *Error {
 	return Errorf(CodeInvalidArgument, "%s %q belongs to the node, as all names that begin with %q do: use another", what, clip(name, 48), ReservedPrefix).WithField(what)
 }
