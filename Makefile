@@ -22,6 +22,10 @@ $(info *** no C compiler: tests run WITHOUT the race detector ***)
 RACE ?=
 endif
 
+# A process under the race detector waits a second before it ends, for races that it
+# may still see. The tests run many processes: a moment is enough for each.
+export GORACE ?= atexit_sleep_ms=50
+
 TEST_TIMEOUT ?= 15m
 PACKAGES ?= ./...
 SEEDS ?= 1000
