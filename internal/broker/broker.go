@@ -166,6 +166,15 @@ type Reader interface {
 	Close(ctx context.Context) error
 }
 
+// Late is implemented by readers whose broker hears late of what was settled, so
+// that a message may come again long after.
+type Late interface {
+	// Certain returns a moment before which nothing was settled that may still come
+	// again, to this reader or a later one; the zero time: anything may. Whoever must
+	// know such a message as a repeat keeps what it knows of it.
+	Certain() time.Time
+}
+
 // Locator is implemented by brokers that can find a message by its task's ID.
 type Locator interface {
 	Locate(ctx context.Context, id task.ID) (Located, bool, error)

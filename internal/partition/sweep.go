@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -56,8 +57,10 @@ func (s *sweeper) pass(ctx context.Context) error {
 // page looks at one page of marks and returns where the next one begins; zero
 // after the last.
 func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired int, err error) {
+	var certain time.Time
 	if err := s.own.await(ctx, func(c *core, answer func()) {
 		c.watchMarks()
+		certain = s.own.certain()
 		answer()
 	}); err != nil {
 		return task.ID{}, 0, err
@@ -76,7 +79,7 @@ func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired
 			continue
 		}
 		next = after(mark.ID)
-		if !mark.Expires.IsZero() && now.After(mark.Expires) {
+		if sweepable(mark, now, certain) {
 			gone = append(gone, &store.Dedup{ID: mark.ID})
 		}
 	}
@@ -89,6 +92,28 @@ func (s *sweeper) page(ctx context.Context, from task.ID) (next task.ID, expired
 		c.afterDurable(answer) // one page at a time, so that no batch grows large
 	})
 	return next, len(gone), err
+}
+
+// sweepable reports whether a mark has expired and the broker cannot give its task
+// again. A task is settled right after its mark was written, and thus long before
+// the mark expires: one that expired before the first settle that the broker may not
+// have heard of is not needed for that.
+func sweepable(mark *store.Dedup, now, certain time.Time) bool {
+	return !mark.Expires.IsZero() && now.After(mark.Expires) && mark.Expires.Before(certain)
+}
+
+// certain returns the moment before which nothing was settled that a reader of the
+// partition may still get. It runs in the core.
+func (own *ownership) certain() time.Time {
+	certain := own.e.cfg.Clock.Now()
+	for _, f := range own.feeders {
+		if late, ok := f.reader.(broker.Late); ok {
+			if at := late.Certain(); at.Before(certain) {
+				certain = at
+			}
+		}
+	}
+	return certain
 }
 
 // await runs f in the core and waits for its answer.

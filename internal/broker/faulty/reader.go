@@ -3,6 +3,7 @@ package faulty
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/fault"
@@ -49,6 +50,15 @@ func (r *reader) Next(ctx context.Context, limit broker.Limit) ([]broker.Deliver
 // Settle implements broker.Reader.
 func (r *reader) Settle(ctx context.Context, positions ...broker.Position) error {
 	return r.broker.Do(ctx, OpSettle, func() error { return r.inner.Settle(ctx, positions...) })
+}
+
+// Certain implements broker.Late. What is kept here may come again as well, and was
+// not settled.
+func (r *reader) Certain() time.Time {
+	if late, ok := r.inner.(broker.Late); ok {
+		return late.Certain()
+	}
+	return time.Now()
 }
 
 // Close implements broker.Reader.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	amqp "github.com/rabbitmq/amqp091-go"
+
 	"github.com/fenfa/fenfa/internal/broker"
 )
 
@@ -25,6 +27,7 @@ type Broker struct {
 	process uint64        // tells this process from others
 	stamps  atomic.Uint64 // tell messages from each other; they begin anywhere
 
+	inherited inherited
 	queues    atomic.Pointer[map[string]*queue] // replaced under declaring
 	declaring sync.Mutex
 
@@ -89,6 +92,7 @@ func (b *Broker) start() {
 		run(b.lanes[i].run)
 	}
 	run(b.refresh)
+	run(b.keepState)
 }
 
 // greet waits for the first connection and for what all queues share.
@@ -98,7 +102,7 @@ func (b *Broker) greet(ctx context.Context) error {
 	for {
 		s, changed, failure := b.control.link.state()
 		if s != nil {
-			return b.control.do(ctx, "declare what queues share", b.cfg.declareShared)
+			return b.enterServer(ctx)
 		}
 		if errors.Is(failure, ErrLogin) {
 			return failure
@@ -110,6 +114,22 @@ func (b *Broker) greet(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// enterServer declares what all queues share and reads what was left there.
+func (b *Broker) enterServer(ctx context.Context) error {
+	left := make(chan *state, 1)
+	err := b.control.do(ctx, "declare what queues share", func(ch *amqp.Channel) error {
+		if err := b.cfg.declareShared(ch); err != nil {
+			return err
+		}
+		left <- b.cfg.loadState(ch)
+		return nil
+	})
+	if err == nil {
+		b.inherited.load(<-left)
+	}
+	return err
 }
 
 // Capabilities implements broker.Broker.
@@ -163,6 +183,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	var err error
 	select {
 	case <-ended:
+		b.saveLast(ctx)
 	case <-ctx.Done():
 		err = fmt.Errorf("close RabbitMQ broker: the server did not answer in time: %w", context.Cause(ctx))
 	}

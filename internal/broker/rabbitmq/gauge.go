@@ -9,69 +9,125 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// gauge estimates a queue's backlog: the last count, and what this process
-// published and settled since. With one process it is exact while nothing is on
-// its way; with several it is off by what the others do between two counts.
+// gauge estimates a queue's backlog. The server counts messages, which are packs of
+// tasks; what is in them this process knows of what it published and settled. What
+// the server has more or less than that was done by somebody else, or is on its
+// way, and counts as messages of the mean size.
 type gauge struct {
-	mu     sync.Mutex
-	tasks  int64
-	bytes  int64
-	mean   float64 // size of a message, by those that were published here
-	counts int64   // changes of tasks by this process, ever
-	busy   atomic.Bool
+	mu       sync.Mutex
+	own      volume  // known at the start, and published and settled here since
+	others   int64   // messages that the server has beyond own, when it was last asked
+	mean     float64 // tasks of a message, by those that were published here
+	meanSize float64 // bytes of a message
+	empty    empty
+	busy     atomic.Bool
 }
 
-// admit takes one message in where the limits allow it; a limit of 0 is none.
+// volume is what a queue holds.
+type volume struct {
+	Messages int64 `json:"messages"`
+	Tasks    int64 `json:"tasks"`
+	Bytes    int64 `json:"bytes"`
+}
+
+// empty is when the server had nothing, and nothing has changed here since.
+type empty struct {
+	messages int64
+	at       time.Time
+}
+
+// emptyFor is how long a queue is to be empty until what was miscounted is dropped:
+// longer than a message is on its way.
+const emptyFor = time.Second
+
+// start sets what was known of the queue when it was used last.
+func (g *gauge) start(known volume) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.own, g.mean, g.meanSize = known, 1, 0
+	if known.Messages > 0 {
+		g.mean = max(1, float64(known.Tasks)/float64(known.Messages))
+		g.meanSize = float64(known.Bytes) / float64(known.Messages)
+	}
+}
+
+// admit takes one task in where the limits allow it; a limit of 0 is none.
 func (g *gauge) admit(size, maxTasks, maxBytes int64, owed bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !owed && (maxTasks > 0 && g.tasks+1 > maxTasks || maxBytes > 0 && g.bytes+size > maxBytes) {
+	if tasks, bytes := g.total(); !owed && (maxTasks > 0 && tasks+1 > maxTasks || maxBytes > 0 && bytes+size > maxBytes) {
 		return false
 	}
-	if g.mean == 0 {
-		g.mean = float64(size)
-	}
-	const weight = 1.0 / 64
-	g.mean += (float64(size) - g.mean) * weight
-	g.change(1, size)
+	g.own.Tasks++
+	g.own.Bytes += size
 	return true
 }
 
-// leave takes messages out: they were settled, or not taken after all.
-func (g *gauge) leave(tasks, bytes int64) {
+// post says that tasks that were admitted go into one message.
+func (g *gauge) post(tasks, size int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.change(-tasks, -bytes)
+	g.own.Messages++
+	const weight = 1.0 / 64
+	if g.meanSize == 0 {
+		g.mean, g.meanSize = float64(tasks), float64(size)
+	}
+	g.mean += (float64(tasks) - g.mean) * weight
+	g.meanSize += (float64(size) - g.meanSize) * weight
 }
 
-func (g *gauge) change(tasks, bytes int64) {
-	g.tasks += tasks
-	g.bytes += bytes
-	g.counts += tasks
-}
-
-// correct takes a count over that began when counts was as given.
-func (g *gauge) correct(counted, counts int64) {
+// leave takes out what was settled, or was not taken after all.
+func (g *gauge) leave(messages, tasks, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := max(0, counted+g.counts-counts)
-	g.bytes += int64(float64(now-g.tasks) * g.mean)
-	g.tasks = now
-	if now == 0 || g.bytes < 0 {
-		g.bytes = 0
+	g.own.Messages -= messages
+	g.own.Tasks -= tasks
+	g.own.Bytes -= bytes
+}
+
+// correct takes a count over that began when the messages were as given.
+func (g *gauge) correct(counted, messages int64, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.others = counted - messages
+	switch {
+	case counted > 0 || g.own.Messages != messages:
+		g.empty = empty{}
+	case g.empty.at.IsZero() || g.empty.messages != messages:
+		g.empty = empty{messages: messages, at: now}
+	case now.Sub(g.empty.at) >= emptyFor:
+		g.own, g.others, g.empty = volume{}, 0, empty{}
 	}
 }
 
+// mark returns the messages as they are known here.
 func (g *gauge) mark() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.counts
+	return g.own.Messages
+}
+
+// total estimates what the queue holds; mu is held.
+func (g *gauge) total() (tasks, bytes int64) {
+	if g.others != 0 && g.own.Messages+g.others <= 0 {
+		return 0, 0
+	}
+	tasks = g.own.Tasks + int64(float64(g.others)*g.mean)
+	bytes = g.own.Bytes + int64(float64(g.others)*g.meanSize)
+	return max(0, tasks), max(0, bytes)
 }
 
 func (g *gauge) read() (tasks, bytes int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return max(0, g.tasks), max(0, g.bytes)
+	return g.total()
+}
+
+// known is what a later process is to begin with.
+func (g *gauge) known() volume {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.own
 }
 
 // count asks the server for the backlog of a queue.
@@ -86,11 +142,11 @@ func (b *Broker) count(ctx context.Context, q *queue) error {
 	if err != nil {
 		return err
 	}
-	q.gauge.correct(total.Load(), mark)
+	q.gauge.correct(total.Load(), mark, time.Now())
 	return nil
 }
 
-// held is what a reader of this process was given and has not settled.
+// held is how many messages a reader of this process was given and has not settled.
 func (l *log) held() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,9 @@
 package rabbitmq
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestGaugeHoldsLimits(t *testing.T) {
 	var g gauge
@@ -17,10 +20,20 @@ func TestGaugeHoldsLimits(t *testing.T) {
 	admit(1, false, false)
 	admit(1, true, true)
 	admit(0, false, false) // too many tasks
-	g.leave(2, 61)
+	g.leave(1, 2, 61)
 	admit(10, false, true)
 	if tasks, bytes := g.read(); tasks != 2 || bytes != 50 {
 		t.Errorf("it counts %d tasks, %d bytes", tasks, bytes)
+	}
+}
+
+// posting lets a gauge take in messages of some tasks of 100 bytes each.
+func posting(g *gauge, messages, tasks int) {
+	for range messages {
+		for range tasks {
+			g.admit(100, 0, 0, false)
+		}
+		g.post(tasks, 100*tasks)
 	}
 }
 
@@ -29,22 +42,71 @@ func TestGaugeFollowsCounts(t *testing.T) {
 		counted      int64
 		tasks, bytes int64
 	}{
-		"as known":     {4, 5, 500},
-		"others added": {14, 15, 1500},
-		"others took":  {1, 2, 200},
+		"as known":     {4, 25, 2500},
+		"others added": {14, 75, 7500},
+		"others took":  {1, 10, 1000},
 		"nothing left": {-1, 0, 0}, // one that was published meanwhile is gone already
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g gauge
-			for range 4 {
-				g.admit(100, 0, 0, false)
-			}
+			posting(&g, 4, 5)
 			mark := g.mark()
-			g.admit(100, 0, 0, false) // while the server counts
-			g.correct(c.counted, mark)
+			posting(&g, 1, 5) // while the server counts
+			g.correct(c.counted, mark, time.Now())
 			if tasks, bytes := g.read(); tasks != c.tasks || bytes != c.bytes {
 				t.Errorf("it says %d tasks, %d bytes, want %d and %d", tasks, bytes, c.tasks, c.bytes)
 			}
 		})
+	}
+}
+
+func TestGaugeIsExactAgainWhenWhatWasOnItsWayArrived(t *testing.T) {
+	var g gauge
+	posting(&g, 3, 7)
+	posting(&g, 2, 1)
+	for _, counted := range []int64{1, 0, 3, 5} { // the others are between server and reader
+		g.correct(counted, g.mark(), time.Now())
+	}
+	if tasks, bytes := g.read(); tasks != 23 || bytes != 2300 {
+		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
+	}
+	g.leave(0, 4, 400) // of a message that is not settled as a whole
+	if tasks, _ := g.read(); tasks != 19 {
+		t.Errorf("it says %d tasks, 4 of 23 were settled", tasks)
+	}
+}
+
+func TestGaugeDropsWhatItMiscountedOnceTheQueueIsEmpty(t *testing.T) {
+	var g gauge
+	posting(&g, 2, 10) // it never reached the server
+	now := time.Now()
+	g.correct(0, g.mark(), now)
+	posting(&g, 1, 3)
+	g.correct(1, g.mark(), now.Add(time.Minute))
+	if tasks, _ := g.read(); tasks == 3 {
+		t.Error("the test is wrong: it knew without having seen the queue empty")
+	}
+	g.leave(1, 3, 300)
+	for i := range 3 {
+		g.correct(0, g.mark(), now.Add(time.Duration(i)*emptyFor))
+	}
+	posting(&g, 1, 3)
+	g.correct(1, g.mark(), now)
+	if tasks, bytes := g.read(); tasks != 3 || bytes != 300 {
+		t.Errorf("it says %d tasks, %d bytes, want 3 and 300", tasks, bytes)
+	}
+}
+
+func TestGaugeBeginsWithWhatWasKnown(t *testing.T) {
+	var g gauge
+	g.start(volume{Messages: 10, Tasks: 40, Bytes: 4000})
+	g.correct(10, g.mark(), time.Now())
+	if tasks, bytes := g.read(); tasks != 40 || bytes != 4000 {
+		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
+	}
+	// Five more were published after it was written down, and are taken to be alike.
+	g.correct(15, g.mark(), time.Now())
+	if tasks, bytes := g.read(); tasks != 60 || bytes != 6000 {
+		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
 	}
 }

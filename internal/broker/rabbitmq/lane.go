@@ -64,15 +64,6 @@ type job struct {
 	err      error // why the rest was not sent
 }
 
-// posted is a message on its way.
-type posted struct {
-	index int // in the batch
-	log   *log
-	id    string
-	stamp string
-	body  []byte
-}
-
 func newLane(b *Broker, l *link) *lane {
 	return &lane{b: b, link: l, wake: make(chan struct{}, 1)}
 }
@@ -234,7 +225,7 @@ func (ln *lane) send(j *job) {
 	for i := range j.messages {
 		m := &j.messages[i]
 		confirm, err := out.ch.PublishWithDeferredConfirm("", m.log.name, true, false, amqp.Publishing{
-			DeliveryMode: amqp.Persistent, MessageId: m.id, CorrelationId: m.stamp, Body: m.body,
+			DeliveryMode: amqp.Persistent, MessageId: m.id, CorrelationId: m.stamp, Type: m.kind, Body: m.body,
 		})
 		if err != nil {
 			j.err = fmt.Errorf("send message: %w", err)

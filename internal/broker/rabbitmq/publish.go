@@ -2,23 +2,24 @@ package rabbitmq
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
-	"github.com/fenfa/fenfa/internal/task"
 )
 
 // publication is one call of Publish.
 type publication struct {
 	b      *Broker
 	batch  []broker.Message
-	queues []*queue // of each message; nil: refused
-	failed map[int]error
-	jobs   map[*lane]*job
-	lost   error // why the fate of some messages is unknown
+	failed map[int]error // by the index in the batch
+	lost   error         // why the fate of some messages is unknown
+
+	// Of the round.
+	jobs    map[*lane]*job
+	filling map[*log]int // index in its job of the last message for a log
+	next    []int        // behind a task of the batch, the next one in its message
 }
 
 // Publish implements broker.Broker. A message that the server did not answer for is
@@ -33,7 +34,7 @@ func (b *Broker) Publish(ctx context.Context, batch []broker.Message) error {
 	}
 	ctx, cancel := b.bounded(ctx)
 	defer cancel()
-	p := &publication{b: b, batch: batch, queues: make([]*queue, len(batch))}
+	p := &publication{b: b, batch: batch, next: make([]int, len(batch))}
 	for begin := 0; begin < len(batch) && p.lost == nil; begin += b.cfg.InFlight {
 		if err := p.round(ctx, begin, min(begin+b.cfg.InFlight, len(batch))); err != nil {
 			return err
@@ -44,7 +45,7 @@ func (b *Broker) Publish(ctx context.Context, batch []broker.Message) error {
 
 // round publishes a part of the batch, as much as a lane takes at a time.
 func (p *publication) round(ctx context.Context, begin, end int) error {
-	p.jobs = make(map[*lane]*job, 1)
+	p.jobs, p.filling = make(map[*lane]*job, 1), make(map[*log]int, 1)
 	if err := p.prepare(ctx, begin, end); err != nil {
 		return err
 	}
@@ -72,105 +73,6 @@ func (b *Broker) enter() bool {
 		b.tasks.Add(1)
 	}
 	return !b.closed
-}
-
-const (
-	idSize    = 36
-	stampSize = 16
-)
-
-// prepare finds the logs of the messages, refuses what cannot be taken, and makes
-// the jobs of the lanes.
-func (p *publication) prepare(ctx context.Context, begin, end int) error {
-	n := end - begin
-	stamp := p.b.stamps.Add(uint64(n)) - uint64(n)
-	names := make([]byte, 0, n*(idSize+stampSize))
-	var raw [8]byte
-	for i := range n {
-		names = append(names, p.batch[begin+i].ID.String()...)
-		putUint64(&raw, stamp+uint64(i))
-		names = hex.AppendEncode(names, raw[:])
-	}
-	text := string(names)
-	var last *queue
-	for i := begin; i < end; i++ {
-		m := &p.batch[i]
-		if last == nil || last.name != m.Queue {
-			q, err := p.b.find(ctx, m.Queue)
-			if errors.Is(err, broker.ErrNoQueue) {
-				p.fail(i, err)
-				continue
-			}
-			if err != nil {
-				p.unadmit()
-				return fmt.Errorf("publish: %w", err)
-			}
-			last = q
-		}
-		if err := p.admit(i, last); err != nil {
-			p.fail(i, err)
-			continue
-		}
-		at := (i - begin) * (idSize + stampSize)
-		p.assign(i, last.logs[m.Partition], text[at:at+idSize], text[at+idSize:at+idSize+stampSize])
-	}
-	return nil
-}
-
-func putUint64(raw *[8]byte, v uint64) {
-	for i := range raw {
-		raw[i] = byte(v >> (56 - 8*i))
-	}
-}
-
-// admit checks the partition and the limits of the backlog.
-func (p *publication) admit(i int, q *queue) error {
-	m := &p.batch[i]
-	if m.Partition < 0 || m.Partition >= len(q.logs) {
-		return task.Errorf(task.CodeInvalidArgument, "queue %q has %d partitions: there is no partition %d", m.Queue, len(q.logs), m.Partition)
-	}
-	limits := q.limits.Load()
-	if !q.gauge.admit(int64(len(m.Body)), limits.MaxTasks, limits.MaxBytes, m.Owed) {
-		return fmt.Errorf("%w: the backlog of queue %q is at its limit", broker.ErrFull, m.Queue)
-	}
-	q.gauge.busy.Store(true)
-	p.queues[i] = q
-	return nil
-}
-
-func (p *publication) assign(i int, l *log, id, stamp string) {
-	j := p.jobs[l.lane]
-	if j == nil {
-		j = newJob()
-		p.jobs[l.lane] = j
-	}
-	j.messages = append(j.messages, posted{index: i, log: l, id: id, stamp: stamp, body: p.batch[i].Body})
-}
-
-// fail says why a message was not taken.
-func (p *publication) fail(i int, err error) {
-	if p.failed == nil {
-		p.failed = make(map[int]error)
-	}
-	p.failed[i] = err
-	if q := p.queues[i]; q != nil {
-		q.gauge.leave(1, int64(len(p.batch[i].Body)))
-		p.queues[i] = nil
-	}
-}
-
-// unadmit takes back what was admitted in this round.
-func (p *publication) unadmit() {
-	for _, j := range p.jobs {
-		p.refuse(j, nil)
-	}
-}
-
-// refuse fails all messages of a job that was not sent.
-func (p *publication) refuse(j *job, err error) {
-	for i := range j.messages {
-		p.fail(j.messages[i].index, err)
-	}
 }
 
 // await waits for the confirms of a job, as long as ctx allows.
@@ -223,13 +125,10 @@ func (p *publication) judge(j *job) {
 			return
 		case !confirm.Acked():
 			j.out.doubt(p.b)
-			p.fail(m.index, p.b.on("publish to "+m.log.name, j.out.session.endpoint, errNacked))
+			p.failMessage(m, p.b.on("publish to "+m.log.name, j.out.session.endpoint, errNacked))
 		case returns && j.out.cameBack(m.log.name, j.since):
-			q := p.queues[m.index]
-			p.fail(m.index, p.b.on("publish to "+m.log.name, j.out.session.endpoint, broker.ErrNoQueue))
-			if q != nil {
-				p.b.forget(q)
-			}
+			p.failMessage(m, p.b.on("publish to "+m.log.name, j.out.session.endpoint, broker.ErrNoQueue))
+			p.b.forget(m.queue)
 		}
 	}
 	if j.err != nil {

@@ -32,6 +32,8 @@ type log struct {
 	mu     sync.Mutex
 	epoch  uint64  // the highest that was heard of
 	reader *reader // nil: not read here
+
+	leftover leftover
 }
 
 func (b *Broker) newQueue(name string, partitions int) *queue {
@@ -41,6 +43,7 @@ func (b *Broker) newQueue(name string, partitions int) *queue {
 		server := b.cfg.queueName(name, part)
 		q.logs[part] = &log{name: server, part: part, lane: b.laneOf(server)}
 	}
+	b.inherited.adopt(q)
 	return q
 }
 
@@ -139,6 +142,7 @@ func (b *Broker) keep(q *queue) {
 	next := maps.Clone(*b.queues.Load())
 	next[q.name] = q
 	b.queues.Store(&next)
+	b.inherited.forget(q.name)
 }
 
 // drop forgets a queue; declaring is held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/task"
@@ -19,17 +20,19 @@ type reader struct {
 	epoch uint64
 
 	mu     sync.Mutex
-	window window // of the channel of now
-	// before is the position before the first of this channel: a message has the
-	// position before + tag, unless it was handed out over an earlier channel.
-	before  broker.Position
-	ready   []message // received and not handed out
-	earlier map[broker.Position]*held
-	again   map[identity][]*held // those of earlier that did not come again yet
-	tasks   int64                // received and not settled
-	ahead   int                  // bytes of ready
-	alone   bool                 // link is this reader's only
-	stopped *stream              // is not read, because ahead is too much
+	window window   // of the channel of now
+	known  register // parcels that the server was not told of, also over earlier channels
+	told   int      // how many of known the server was told of
+	next   broker.Position
+	ready  []shipment             // received and not handed out
+	again  map[identity][]*parcel // those of known that did not come over the channel of now
+	open   int64                  // parcels that came over the channel of now and are not settled
+	ahead  int                    // bytes of ready
+	doubt  doubt
+	willed bool // what is partly settled was left to the next reader
+
+	alone   bool    // link is this reader's only
+	stopped *stream // is not read, because ahead is too much
 
 	wake  chan struct{} // something is ready
 	acks  chan struct{} // something was settled
@@ -39,13 +42,6 @@ type reader struct {
 	stop  context.CancelFunc // ends what the goroutine waits for
 
 	unlink context.CancelFunc // ends link, if it is this reader's only
-}
-
-// message is a received message that was not handed out.
-type message struct {
-	tag  uint64
-	id   task.ID
-	body []byte
 }
 
 // Open implements broker.Broker. It does not wait for the server to deliver: that
@@ -85,7 +81,7 @@ func newReader(b *Broker, q *queue, l *log, epoch uint64) (*reader, context.Cont
 	life, stop := context.WithCancel(context.Background())
 	return &reader{
 		b: b, queue: q, log: l, link: b.readers[l.part%len(b.readers)], epoch: epoch,
-		window: newWindow(), earlier: map[broker.Position]*held{}, again: map[identity][]*held{},
+		next: 1, again: map[identity][]*parcel{}, doubt: newDoubt(),
 		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), over: make(chan struct{}), stop: stop, unlink: func() {},
 	}, life
 }
@@ -163,28 +159,42 @@ func (r *reader) Next(ctx context.Context, limit broker.Limit) ([]broker.Deliver
 func (r *reader) handOut(limit broker.Limit) []broker.Delivery {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n, size := 0, 0
-	for n < len(r.ready) && n < max(1, limit.Tasks) && (limit.Bytes <= 0 || size < limit.Bytes) {
-		size += len(r.ready[n].body)
-		n++
-	}
-	if n == 0 {
+	r.doubt.asked(len(r.ready) == 0)
+	if len(r.ready) == 0 {
 		return nil
 	}
-	out := make([]broker.Delivery, n)
-	for i := range out {
-		m := &r.ready[i]
-		out[i] = broker.Delivery{Position: r.before + broker.Position(m.tag), ID: m.id, Body: m.body}
-		r.window.at(m.tag).state = isGiven
+	out := make([]broker.Delivery, 0, min(max(1, limit.Tasks), r.atLeast()))
+	for size := 0; len(r.ready) > 0 && len(out) < max(1, limit.Tasks) && (limit.Bytes <= 0 || size < limit.Bytes); {
+		s := &r.ready[0]
+		d := s.take()
+		out = append(out, d)
+		size += len(d.Body)
+		r.ahead -= len(d.Body)
+		if s.over() {
+			r.doubt.gave(s.parcel.identity.stamp)
+			*s = shipment{}
+			r.ready = r.ready[1:]
+		}
 	}
-	clear(r.ready[:n])
-	if r.ahead -= size; r.ahead <= r.b.cfg.ReadAhead/2 {
-		r.readOn()
-	}
-	if r.ready = r.ready[n:]; len(r.ready) == 0 {
+	if len(r.ready) == 0 {
 		r.ready = nil
 	}
+	if r.ahead <= r.b.cfg.ReadAhead/2 {
+		r.readOn()
+	}
 	return out
+}
+
+// atLeast is how many tasks are ready, or more than one read takes at a time.
+func (r *reader) atLeast() int {
+	const most = 4096
+	n := 0
+	for i := range r.ready {
+		if n += r.ready[i].parcel.tasks - r.ready[i].parcel.given; n >= most {
+			return n
+		}
+	}
+	return n
 }
 
 // readOn ends a stop of reading; mu is held.
@@ -198,47 +208,49 @@ func (r *reader) readOn() {
 // Settle implements broker.Reader. Positions that were settled before, or that
 // this reader was not given, are passed over.
 func (r *reader) Settle(_ context.Context, positions ...broker.Position) error {
+	var parcels, tasks, bytes int64
+	now := time.Now()
+	r.mu.Lock()
+	// Under the lock: what is settled now is told, or left to the next reader.
 	if err := r.ended(); err != nil {
+		r.mu.Unlock()
 		return err
 	}
-	r.mu.Lock()
-	var tasks, bytes int64
 	for _, position := range positions {
-		if size, ok := r.settle(position); ok {
-			tasks++
-			bytes += int64(size)
+		p := r.known.find(position)
+		if p == nil {
+			continue
+		}
+		size, ok := p.settle(position, now)
+		if !ok {
+			continue
+		}
+		tasks++
+		bytes += int64(size)
+		if p.settled() {
+			parcels++
+			r.complete(p)
 		}
 	}
-	r.tasks -= tasks
 	r.mu.Unlock()
 	if tasks == 0 {
 		return nil
 	}
-	r.queue.gauge.leave(tasks, bytes)
+	r.queue.gauge.leave(parcels, tasks, bytes)
 	r.b.metrics.settled.Add(float64(tasks))
-	signal(r.acks)
+	if parcels > 0 {
+		signal(r.acks)
+	}
 	return nil
 }
 
-// settle marks one position; mu is held.
-func (r *reader) settle(position broker.Position) (size uint32, ok bool) {
-	if position <= r.before {
-		h := r.earlier[position]
-		if h == nil || h.settled {
-			return 0, false
-		}
-		h.settled = true
-		if e := r.window.at(h.tag); e != nil {
-			r.window.settle(e)
-		}
-		return h.size, true
+// complete notes that the last task of a parcel was settled; mu is held. A parcel
+// that did not come over the channel of now is acked when it does.
+func (r *reader) complete(p *parcel) {
+	if p.tag != 0 {
+		r.window.settle()
+		r.open--
 	}
-	e := r.window.at(uint64(position - r.before))
-	if e == nil || e.state != isGiven || e.held != nil {
-		return 0, false
-	}
-	r.window.settle(e)
-	return e.size, true
 }
 
 // held is how many messages the reader was given by the server and has not
@@ -246,7 +258,7 @@ func (r *reader) settle(position broker.Position) (size uint32, ok bool) {
 func (r *reader) held() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.tasks
+	return r.open
 }
 
 func signal(c chan struct{}) {

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/fenfa/fenfa/internal/broker"
-	"github.com/fenfa/fenfa/internal/task"
 )
 
 // ackDelay is how long acks out of turn are kept back: the gaps often close, and
@@ -27,7 +24,10 @@ type subscription struct {
 
 // run subscribes, again and again, until the reader ends.
 func (r *reader) run(ctx context.Context) {
-	defer func() { r.unlink() }()
+	defer func() {
+		r.bequeath()
+		r.unlink()
+	}()
 	delay := r.b.cfg.RetryBase
 	for first := true; r.ended() == nil; first = false {
 		sub, err := r.subscribe(ctx)
@@ -78,6 +78,9 @@ func (r *reader) subscribe(ctx context.Context) (*subscription, error) {
 		_ = ch.Close()
 		return nil, r.b.on("subscribe to "+r.log.name, s.endpoint, err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubt.subscribed(time.Now(), r.b.stamps.Load())
 	return &subscription{ch: ch, session: s, deliveries: deliveries}, nil
 }
 
@@ -126,6 +129,7 @@ func (r *reader) leave(sub *subscription) {
 	r.readOn() // for the answers
 	r.mu.Unlock()
 	r.ack(sub, true)
+	r.bequeath()
 	// Of many acks the server keeps some back while others are on their way to the
 	// disk, and drops them with the channel. A subscription, and its end, are answered
 	// behind what is on its way: after the first answer the server sends what it kept
@@ -142,18 +146,31 @@ func (r *reader) leave(sub *subscription) {
 
 // take takes a message in.
 func (r *reader) take(d *amqp.Delivery) {
-	id, who := identify(d)
+	who, s, sizes := unpack(d)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := entry{identity: who, size: uint32(len(d.Body)), state: isWaiting}
-	if waiting := r.again[who]; len(waiting) > 0 {
-		r.takeAgain(e, waiting)
+	p := r.comesAgain(who)
+	if p == nil {
+		p = newParcel(who, r.next, sizes, r.log.leftover.claim(who, len(sizes)))
+		r.next += broker.Position(p.tasks)
+		if r.doubt.exists && !p.repeated {
+			p.repeated, p.since = true, r.doubt.since
+		}
+		r.known.add(p)
+	}
+	r.window.push(p)
+	if p.settled() {
+		signal(r.acks)
 		return
 	}
-	tag := r.window.push(e)
-	r.tasks++
-	r.ready = append(r.ready, message{tag: tag, id: id, body: d.Body})
-	r.ahead += len(d.Body)
+	r.open++
+	s.parcel = p
+	s.skipGiven()
+	if s.over() {
+		return
+	}
+	r.ready = append(r.ready, s)
+	r.ahead += s.left()
 	signal(r.wake)
 }
 
@@ -189,35 +206,20 @@ func (r *reader) moves() bool {
 	return true
 }
 
-// takeAgain takes in a message that was handed out over an earlier channel: it
-// keeps its position, and is acked when that is settled.
-func (r *reader) takeAgain(e entry, waiting []*held) {
-	h := waiting[0]
-	if len(waiting) == 1 {
-		delete(r.again, e.identity)
-	} else {
-		r.again[e.identity] = waiting[1:]
+// comesAgain returns the parcel of a message that was handed out over an earlier
+// channel: it keeps its positions, and is acked when they are settled. Nil: it is
+// another one.
+func (r *reader) comesAgain(who identity) *parcel {
+	waiting := r.again[who]
+	switch len(waiting) {
+	case 0:
+		return nil
+	case 1:
+		delete(r.again, who)
+	default:
+		r.again[who] = waiting[1:]
 	}
-	e.held, e.state = h, isGiven
-	h.tag = r.window.push(e)
-	if h.settled {
-		r.window.settle(r.window.at(h.tag))
-		signal(r.acks)
-	}
-}
-
-// identify reads who a message is. What something else published has no ID, and is
-// known by its content.
-func identify(d *amqp.Delivery) (task.ID, identity) {
-	id, err := task.ParseID(d.MessageId)
-	if err != nil {
-		return task.ID{}, identity{stamp: xxhash.Sum64(d.Body)}
-	}
-	stamp, err := strconv.ParseUint(d.CorrelationId, 16, 64)
-	if err != nil {
-		stamp = xxhash.Sum64(d.Body)
-	}
-	return id, identity{id: id, stamp: stamp}
+	return waiting[0]
 }
 
 // ack tells the server what was settled; those out of turn only when they are
@@ -225,8 +227,10 @@ func identify(d *amqp.Delivery) (task.ID, identity) {
 func (r *reader) ack(sub *subscription, all bool) (left bool) {
 	r.mu.Lock()
 	all = all || r.window.scattered > r.b.cfg.Prefetch/4
+	before := len(r.window.parcels)
 	multiple, others := r.window.acks(all)
 	left = r.window.scattered > 0
+	r.forget(before - len(r.window.parcels) + len(others))
 	r.mu.Unlock()
 	var errs []error
 	if multiple > 0 {
@@ -242,50 +246,51 @@ func (r *reader) ack(sub *subscription, all bool) (left bool) {
 	return left
 }
 
-// suspend takes down what was handed out and not acked, to know it when it comes
-// again, and drops what was not handed out.
+// forget drops parcels that the server was told of, now and then; mu is held.
+func (r *reader) forget(told int) {
+	const atLeast = 256
+	if r.told += told; r.told > max(atLeast, len(r.known.parcels)/2) {
+		r.known.keep(func(p *parcel) bool { return !p.acked })
+		r.told = 0
+	}
+}
+
+// suspend waits for what was handed out and not acked to come again, and drops
+// what was not handed out.
 func (r *reader) suspend() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, h := range r.earlier {
-		h.tag = 0
-	}
-	w := &r.window
-	again := make(map[identity][]*held, len(w.entries)-w.off+len(r.again))
-	for i := w.off; i < len(w.entries); i++ {
-		e := &w.entries[i]
+	r.again = make(map[identity][]*parcel)
+	r.known.keep(func(p *parcel) bool {
 		switch {
-		case e.state == isAcked:
-		case e.held != nil:
-			again[e.identity] = append(again[e.identity], e.held)
-		case e.state == isWaiting:
-			r.tasks--
-		default:
-			h := &held{
-				position: r.before + broker.Position(w.base+uint64(i-w.off)), identity: e.identity, size: e.size, settled: e.state == isSettled,
-			}
-			r.earlier[h.position] = h
-			again[e.identity] = append(again[e.identity], h)
+		case p.acked:
+			return false
+		case p.given > 0:
+			p.tag = 0
+			r.again[p.identity] = append(r.again[p.identity], p)
+			return true
+		case p.partly(): // known from the reader before
+			r.log.leftover.put(p.identity, p.done)
 		}
-	}
-	for who, waiting := range r.again {
-		again[who] = append(again[who], waiting...)
-	}
-	r.again = again
-	r.keepOnly(again)
-	r.before += broker.Position(w.end())
-	r.window = newWindow()
+		return false
+	})
+	r.window, r.told, r.open = window{}, 0, 0
 	r.ready, r.ahead = nil, 0
+	r.doubt.lost(time.Now())
 	r.readOn()
 }
 
-// keepOnly forgets earlier messages that the server was told of.
-func (r *reader) keepOnly(again map[identity][]*held) {
-	earlier := make(map[broker.Position]*held, len(r.earlier))
-	for _, waiting := range again {
-		for _, h := range waiting {
-			earlier[h.position] = h
+// bequeath leaves what is partly settled to the log's next reader, once.
+func (r *reader) bequeath() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.willed || r.ended() == nil {
+		return
+	}
+	r.willed = true
+	for _, p := range r.known.parcels {
+		if p.partly() {
+			r.log.leftover.put(p.identity, p.done)
 		}
 	}
-	r.earlier = earlier
 }

@@ -11,6 +11,7 @@ import (
 const (
 	deadName  = ".dead"  // exchange and queue of what the server gave up on
 	fenceName = ".fence" // exchange by which nodes tell each other of readers
+	stateName = ".state" // queue of one message, which a node leaves for the next one
 )
 
 // maxPartitions bounds the queues that one declaration makes.
@@ -55,5 +56,15 @@ func (c *Config) declareShared(ch *amqp.Channel) error {
 	if err := ch.QueueBind(dead, "", dead, false, nil); err != nil {
 		return fmt.Errorf("bind queue %s: %w", dead, err)
 	}
+	name := c.Prefix + stateName
+	if _, err := ch.QueueDeclare(name, true, false, false, false, c.stateArguments()); err != nil {
+		return fmt.Errorf("declare queue %s: %w", name, explainDeclare(err))
+	}
 	return nil
+}
+
+// stateArguments are those of the queue that keeps one message: a new one takes the
+// place of the one before.
+func (c *Config) stateArguments() amqp.Table {
+	return amqp.Table{"x-queue-type": "quorum", "x-max-length": int64(1), "x-overflow": "drop-head", "x-delivery-limit": int64(c.DeliveryLimit)}
 }

@@ -1,112 +1,107 @@
 package rabbitmq
 
-import "github.com/fenfa/fenfa/internal/broker"
+import (
+	"slices"
 
-// States of a message in a window.
-const (
-	isWaiting = iota // not handed out
-	isGiven          // handed out, not settled
-	isSettled        // settled, and the server was not told
-	isAcked          // the server was told
+	"github.com/fenfa/fenfa/internal/broker"
 )
 
-// identity tells one message from all others: the task's ID and the stamp of its
-// publish.
-type identity struct {
-	id    [16]byte
-	stamp uint64
-}
-
-// entry is a message that was received.
-type entry struct {
-	identity identity
-	size     uint32
-	state    uint8
-	held     *held // set when it was handed out over an earlier channel
-}
-
-// window is what was received over one channel and is not acked. The server
-// numbers the messages of a channel from 1 on without a gap: these are its tags.
+// window is what was received over one channel and is not acked, in the order of
+// the tags, by which the server numbers the messages of a channel from 1 on.
 type window struct {
-	base    uint64 // tag of the first entry; all below are acked
-	entries []entry
-	off     int // entries in entries[off:]
-	// scattered is how many are settled behind the first that is not.
+	parcels []*parcel
+	last    uint64 // tag of the last message
+	acked   int    // parcels behind the first that the server was told of
+	// scattered is how many are settled and not acked.
 	scattered int
 }
 
-func newWindow() window { return window{base: 1} }
-
-// end is the tag behind the last entry.
-func (w *window) end() uint64 { return w.base + uint64(len(w.entries)-w.off) }
-
-// push adds the next message and returns its tag.
-func (w *window) push(e entry) uint64 {
-	w.entries = append(w.entries, e)
-	return w.end() - 1
-}
-
-// at returns the entry of a tag, or nil when it is not in the window.
-func (w *window) at(tag uint64) *entry {
-	if tag < w.base || tag >= w.end() {
-		return nil
+// push adds the next message of the channel.
+func (w *window) push(p *parcel) {
+	w.last++
+	p.tag, p.acked = w.last, false
+	w.parcels = append(w.parcels, p)
+	if p.settled() {
+		w.scattered++
 	}
-	return &w.entries[w.off+int(tag-w.base)]
 }
 
-// settle marks an entry that is in the window.
-func (w *window) settle(e *entry) {
-	e.state = isSettled
-	w.scattered++
-}
+// settle says that the last task of a parcel in the window was settled.
+func (w *window) settle() { w.scattered++ }
 
 // acks returns what the server is to be told: everything up to multiple is
 // settled, unless that is 0, and so are the others. Those out of turn are left for
 // later unless all is true.
 func (w *window) acks(all bool) (multiple uint64, others []uint64) {
-	for w.off < len(w.entries) && w.entries[w.off].state >= isSettled {
-		if w.entries[w.off].state == isSettled {
+	n := 0
+	for n < len(w.parcels) && w.parcels[n].settled() {
+		p := w.parcels[n]
+		if p.acked {
+			w.acked--
+		} else {
 			// A tag that was acked by itself must not be named again.
-			multiple = w.base
+			multiple = p.tag
+			p.acked = true
 			w.scattered--
 		}
-		w.entries[w.off] = entry{}
-		w.off++
-		w.base++
+		n++
 	}
-	w.shrink()
+	clear(w.parcels[:n])
+	if w.parcels = w.parcels[n:]; len(w.parcels) == 0 {
+		w.parcels = nil
+	}
 	if !all || w.scattered == 0 {
 		return multiple, nil
 	}
 	others = make([]uint64, 0, w.scattered)
-	for i := w.off; i < len(w.entries); i++ {
-		if e := &w.entries[i]; e.state == isSettled {
-			e.state = isAcked
-			others = append(others, w.base+uint64(i-w.off))
+	for _, p := range w.parcels {
+		if p.settled() && !p.acked {
+			p.acked = true
+			others = append(others, p.tag)
 		}
 	}
 	w.scattered = 0
+	if w.acked += len(others); w.acked > len(w.parcels)/2 {
+		// One parcel that is held for long must not keep those behind it in memory.
+		w.parcels = slices.DeleteFunc(w.parcels, func(p *parcel) bool { return p.acked })
+		w.acked = 0
+	}
 	return multiple, others
 }
 
-// shrink gives room back that entries left behind.
-func (w *window) shrink() {
-	const slack = 1024
-	if w.off == len(w.entries) {
-		w.entries, w.off = w.entries[:0], 0
-	} else if w.off > slack && w.off > len(w.entries)/2 {
-		n := copy(w.entries, w.entries[w.off:])
-		clear(w.entries[n:])
-		w.entries, w.off = w.entries[:n], 0
-	}
+// register finds parcels by the positions of their tasks, in whose order it is.
+type register struct {
+	parcels []*parcel
+	hint    int // where the last one was found
 }
 
-// held is a message that was handed out over a channel that is gone: it keeps its
-// position until the server was told that it is settled.
-type held struct {
-	position broker.Position
-	identity identity
-	size     uint32
-	settled  bool
-	tag      uint64 // over the channel of now; 0: it did not come again yet
+// add appends a parcel, whose positions are behind all others.
+func (r *register) add(p *parcel) { r.parcels = append(r.parcels, p) }
+
+// find returns the parcel with the task at a position, or nil.
+func (r *register) find(position broker.Position) *parcel {
+	if r.hint < len(r.parcels) && r.parcels[r.hint].has(position) {
+		return r.parcels[r.hint]
+	}
+	at, _ := slices.BinarySearchFunc(r.parcels, position, func(p *parcel, position broker.Position) int {
+		if p.first+broker.Position(p.tasks) <= position {
+			return -1
+		}
+		return 1
+	})
+	if at == len(r.parcels) || !r.parcels[at].has(position) {
+		return nil
+	}
+	r.hint = at
+	return r.parcels[at]
+}
+
+func (p *parcel) has(position broker.Position) bool {
+	return p.first <= position && position < p.first+broker.Position(p.tasks)
+}
+
+// keep forgets all parcels that do not meet the condition.
+func (r *register) keep(condition func(p *parcel) bool) {
+	r.parcels = slices.DeleteFunc(r.parcels, func(p *parcel) bool { return !condition(p) })
+	r.hint = 0
 }

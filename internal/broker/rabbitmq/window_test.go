@@ -5,20 +5,38 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
 )
 
-// pushed returns a window with messages that were handed out.
+// pushed returns a window with messages of one task that were handed out.
 func pushed(n int) *window {
-	w := newWindow()
-	for range n {
-		w.push(entry{state: isGiven})
+	var w window
+	for i := range n {
+		w.push(given(broker.Position(i+1), 1))
 	}
 	return &w
 }
 
+// given returns a parcel that was handed out.
+func given(first broker.Position, tasks int) *parcel {
+	p := newParcel(identity{stamp: uint64(first)}, first, make([]uint32, tasks), nil)
+	p.given = tasks
+	return p
+}
+
 func settleTags(w *window, tags ...uint64) {
 	for _, tag := range tags {
-		w.settle(w.at(tag))
+		for _, p := range w.parcels {
+			if p.tag != tag {
+				continue
+			}
+			for i := range p.tasks {
+				p.settle(p.first+broker.Position(i), time.Now())
+			}
+			w.settle()
+		}
 	}
 }
 
@@ -63,8 +81,22 @@ func TestWindowNamesNoTagTwice(t *testing.T) {
 	if multiple, others := w.acks(true); multiple != 1 || others != nil {
 		t.Errorf("acks are %d and %v, want 1", multiple, others)
 	}
-	if w.at(1) != nil || w.at(3) != nil || w.at(4) == nil {
-		t.Error("the window keeps what was acked, or forgot what was not")
+}
+
+func TestWindowForgetsWhatIsAckedBehindOneThatIsHeld(t *testing.T) {
+	var w window
+	w.push(given(1, 1))
+	for n := range 10_000 {
+		w.push(given(broker.Position(n+2), 1))
+		settleTags(&w, w.last)
+		w.acks(true)
+	}
+	if n := len(w.parcels); n > 10 {
+		t.Errorf("it keeps %d parcels, one is held", n)
+	}
+	settleTags(&w, 1)
+	if multiple, others := w.acks(true); multiple != 1 || others != nil {
+		t.Errorf("acks are %d and %v, want 1", multiple, others)
 	}
 }
 
@@ -74,13 +106,14 @@ func TestWindowEqualsANaiveModel(t *testing.T) {
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
-			w := newWindow()
+			var w window
 			var open []uint64
 			settled := map[uint64]bool{} // true: the server was told
-			for range 5000 {
+			for range 2000 {
 				switch rng.IntN(5) {
 				case 0, 1:
-					open = append(open, w.push(entry{state: isGiven}))
+					w.push(given(broker.Position(w.last+1), 1))
+					open = append(open, w.last)
 				case 2, 3:
 					if len(open) == 0 {
 						continue
@@ -124,6 +157,33 @@ func check(t *testing.T, settled map[uint64]bool, open []uint64, multiple uint64
 	for tag, told := range settled {
 		if !told && (all || len(open) == 0 || tag < slices.Min(open)) {
 			t.Fatalf("tag %d is settled and the server was not told", tag)
+		}
+	}
+}
+
+func TestRegisterFindsEachPosition(t *testing.T) {
+	var r register
+	at := broker.Position(1)
+	want := map[broker.Position]*parcel{}
+	for n := range 100 {
+		p := given(at, 1+n%5)
+		r.add(p)
+		for i := range p.tasks {
+			want[at+broker.Position(i)] = p
+		}
+		at += broker.Position(p.tasks) + broker.Position(n%2) // some positions are nobody's
+	}
+	for range 2 {
+		for position := range at + 3 {
+			if got := r.find(position); got != want[position] {
+				t.Fatalf("position %d: found %+v, want %+v", position, got, want[position])
+			}
+		}
+		r.keep(func(p *parcel) bool { return p.tasks != 3 })
+		for position, p := range want {
+			if p.tasks == 3 {
+				delete(want, position)
+			}
 		}
 	}
 }
