@@ -25,20 +25,3 @@ func (b *Broker) Ahead(queue string, partition int) int {
 	defer l.reader.mu.Unlock()
 	return l.reader.ahead
 }
-
-// Unacked is how many messages the reader of a log has received and the server was
-// not told of.
-func (b *Broker) Unacked(queue string, partition int) int {
-	l := (*b.queues.Load())[queue].logs[partition]
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.reader.mu.Lock()
-	defer l.reader.mu.Unlock()
-	n := 0
-	for _, p := range l.reader.window.parcels {
-		if !p.acked {
-			n++
-		}
-	}
-	return n
-}

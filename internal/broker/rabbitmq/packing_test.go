@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -97,19 +98,23 @@ func TestAMessageStaysUntilItsLastTaskIsSettled(t *testing.T) {
 	ds := read(t, r, numbers(0, 25)...)
 	settle(t, r, ds[1:20]...)
 	awaitBacklog(t, crashed, 11)
-	// The second message is acked; the first one is held by its first task, and comes
-	// again as a whole to whoever does not know what was settled of it.
-	eventually(t, func() error {
-		if n := crashed.Unacked(queue, 0); n != 2 {
-			return fmt.Errorf("%d messages are not acked", n)
-		}
-		return nil
-	})
 	p.refuse()
 	cfg := config(t)
 	cfg.Prefix = crashed.Prefix()
-	next := connect(t, cfg)
-	read(t, open(t, next, 2), append(numbers(0, 10), numbers(20, 30)...)...)
+	var got []int
+	for _, d := range readTo(t, open(t, connect(t, cfg), 2), 29) {
+		got = append(got, number(t, &d))
+	}
+	// The first message is held by its first task, and comes again as a whole to
+	// whoever does not know what was settled of it. The ack of the second one may be
+	// lost; it does not come in part.
+	want := numbers(0, 30)
+	if len(got) == 20 {
+		want = slices.Delete(want, 10, 20)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the next process got %v", got)
+	}
 }
 
 func TestAnotherProcessKnowsWhatWasSettledWhenTheOneBeforeEndedInOrder(t *testing.T) {
