@@ -23,6 +23,7 @@ type Client struct {
 	locks   fenfav1.LockServiceClient
 	queues  fenfav1.QueueServiceClient
 	cluster fenfav1.ClusterServiceClient
+	watches fenfav1.WatchServiceClient
 
 	batcher *batcher
 	closing sync.Once
@@ -51,6 +52,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		locks:   fenfav1.NewLockServiceClient(conn),
 		queues:  fenfav1.NewQueueServiceClient(conn),
 		cluster: fenfav1.NewClusterServiceClient(conn),
+		watches: fenfav1.NewWatchServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	return c, nil

@@ -15,6 +15,7 @@ import (
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/watch"
 )
 
 // Config is what an Engine needs.
@@ -27,6 +28,8 @@ type Config struct {
 	Logger     *slog.Logger
 	Node       string
 	Registerer prometheus.Registerer
+	// Watches is how many watches may be open at a time; default watch.DefaultWatches.
+	Watches int
 	// Window is what is held in memory of one queue in one partition; default 4096
 	// tasks and 4 MiB.
 	Window broker.Limit
@@ -39,6 +42,7 @@ type Engine struct {
 	counts    *counters
 	committer *committer
 	owners    []*owner
+	watches   *watch.Hub
 	group     sync.WaitGroup
 	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
@@ -74,7 +78,15 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Window == (broker.Limit{}) {
 		cfg.Window = broker.Limit{Tasks: 4096, Bytes: 4 << 20}
 	}
-	e := &Engine{cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store)}
+	hub, err := watch.NewHub(watch.Config{
+		Partitions: cfg.Partitions, Store: cfg.Store, Clock: cfg.Clock, Registerer: cfg.Registerer, Watches: cfg.Watches,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("partition engine: %w", err)
+	}
+	e := &Engine{
+		cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store), watches: hub,
+	}
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
 		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part)})
@@ -135,6 +147,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 		return nil
 	}
 	e.draining.Store(true)
+	defer e.watches.Close()
 	var drained []*ownership
 	for _, o := range e.owners {
 		if own := o.current(); own != nil && own.mail.post(drainCore) {

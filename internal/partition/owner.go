@@ -13,6 +13,7 @@ import (
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/watch"
 )
 
 // Delays between claims of a partition that failed.
@@ -38,12 +39,14 @@ type owner struct {
 // ownership is one claim of the partition, from its claim to its end.
 type ownership struct {
 	Dispatcher
-	e    *Engine
-	part int
-	log  *slog.Logger
-	mail *mailbox
-	core *core
-	gone chan struct{} // closed when the ownership has ended
+	e     *Engine
+	part  int
+	log   *slog.Logger
+	mail  *mailbox
+	core  *core
+	fence store.Fence   // as it was claimed
+	tail  *watch.Tail   // hears of what is durable
+	gone  chan struct{} // closed when the ownership has ended
 	// claimed is when the partition was claimed; searched is closed when the locks
 	// are found that were held before.
 	claimed  time.Time
@@ -91,6 +94,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	o.mu.Lock()
 	o.own = own
 	o.mu.Unlock()
+	own.tail.Claimed(own.fence)
 	claimed()
 	own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
 	err = own.loop(ctx)
@@ -98,6 +102,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	o.own = nil
 	o.mu.Unlock()
 	own.mail.close()
+	own.tail.Lost()
 	cancel()
 	own.end()
 	own.core.abandon()
@@ -156,6 +161,7 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 	led := ledger.New(ledger.Config{Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node}, fence)
 	own := o.newOwnership()
 	own.claimed = now
+	own.fence, own.tail = fence, e.watches.Tail(o.part)
 	own.core = newCore(coreConfig{
 		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
 		Repeats: repeats(e.cfg.Broker), Seed: uint64(now.UnixNano()),
@@ -224,6 +230,7 @@ func (own *ownership) commit(now time.Time, b store.Batch) {
 				return
 			}
 			own.e.counts.commit.Observe(later.Sub(now).Seconds())
+			own.tail.Durable(&b) // before anybody hears of what it did
 			c.committed(later)
 		})
 	})

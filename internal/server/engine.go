@@ -6,6 +6,7 @@ import (
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/watch"
 )
 
 // TaskEngine takes tasks and knows where they are.
@@ -45,12 +46,19 @@ type LockEngine interface {
 	Locks(ctx context.Context, prefix string, limit int, pageToken string) ([]lock.View, string, error)
 }
 
+// WatchEngine streams the op log.
+type WatchEngine interface {
+	// Watch opens a stream of changes. Whoever gets it closes it.
+	Watch(ctx context.Context, req *watch.Request) (*watch.Watch, error)
+}
+
 // Engine is what the server calls.
 type Engine interface {
 	TaskEngine
 	QueueEngine
 	RecordEngine
 	LockEngine
+	WatchEngine
 	// Problems says why the node is not ready; none: it is.
 	Problems() []string
 }

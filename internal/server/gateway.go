@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -136,8 +138,8 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 }
 
 // checkQuery allows the fields, without those that the path sets. No fields at
-// all, or a body, mean no parameters.
-func checkQuery(r *http.Request, fields protoreflect.FieldDescriptors, path map[string]string) error {
+// all, or a body, mean no parameters. Those that may be repeated are named.
+func checkQuery(r *http.Request, fields protoreflect.FieldDescriptors, path map[string]string, repeated ...string) error {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return task.Errorf(task.CodeInvalidArgument, "the query of the URL is malformed: %w", err)
@@ -147,7 +149,7 @@ func checkQuery(r *http.Request, fields protoreflect.FieldDescriptors, path map[
 		if set || r.Method != http.MethodGet || fields == nil || fields.ByName(protoreflect.Name(name)) == nil {
 			return task.Errorf(task.CodeInvalidArgument, "unknown query parameter %q", name).WithField(name)
 		}
-		if len(vs) > 1 || !utf8.ValidString(vs[0]) {
+		if len(vs) > 1 && !slices.Contains(repeated, name) || !utf8.ValidString(strings.Join(vs, "")) {
 			return task.Errorf(task.CodeInvalidArgument, "query parameter %s wants one value of UTF-8 text", name).WithField(name)
 		}
 	}

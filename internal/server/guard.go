@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -69,10 +70,22 @@ func (s *Server) tooLarge() error {
 
 // writeFailure writes the error alone, so that log and metrics stay its callers'.
 func (s *Server) writeFailure(w http.ResponseWriter, status int, e *task.Error) {
-	f := failure{Code: e.Code.String(), Message: text(e.Message), Field: text(e.Field)}
+	f := failureOf(e)
 	if e.RetryAfter > 0 {
-		f.RetryAfter = strconv.FormatFloat(e.RetryAfter.Seconds(), 'f', -1, 64) + "s"
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(float64(e.RetryAfter)/float64(time.Second)))))
 	}
 	s.writeJSON(w, status, map[string]failure{"error": f})
+}
+
+func failureOf(e *task.Error) failure {
+	f := failure{Code: e.Code.String(), Message: text(e.Message), Field: text(e.Field)}
+	if e.RetryAfter > 0 {
+		f.RetryAfter = strconv.FormatFloat(e.RetryAfter.Seconds(), 'f', -1, 64) + "s"
+	}
+	return f
+}
+
+// failureJSON is the error as a line of a stream.
+func failureJSON(e *task.Error) ([]byte, error) {
+	return json.Marshal(map[string]failure{"error": failureOf(e)})
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/watch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,6 +39,7 @@ type fakeEngine struct {
 	queues    []task.Queue
 	waiting   []partition.WaitingClass
 	gone      chan uint64
+	hub       *watch.Hub
 
 	mu    sync.Mutex
 	calls []string
@@ -45,6 +47,13 @@ type fakeEngine struct {
 
 func newFakeEngine() *fakeEngine {
 	return &fakeEngine{queues: []task.Queue{task.DefaultQueue("orders"), task.DefaultQueue("mail")}, gone: make(chan uint64, 100)}
+}
+
+func (e *fakeEngine) Watch(ctx context.Context, req *watch.Request) (*watch.Watch, error) {
+	if e.hub == nil {
+		return nil, task.Errorf(task.CodeUnavailable, "nothing is watched here")
+	}
+	return e.hub.Open(ctx, req)
 }
 
 func (e *fakeEngine) called(what string) {

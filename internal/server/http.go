@@ -38,6 +38,7 @@ func (s *Server) newHTTP() (*http.Server, error) {
 // redirect paths whose keys look like "..".
 func (s *Server) route(gateway http.Handler) http.Handler {
 	api := s.guard(gateway)
+	streams := map[string]http.Handler{watchPath: s.guard(http.HandlerFunc(s.watchHTTP))}
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(s.healthz),
 		"/readyz":  http.HandlerFunc(s.readyz),
@@ -46,8 +47,10 @@ func (s *Server) route(gateway http.Handler) http.Handler {
 		}),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		page := pages[r.URL.Path]
+		page, stream := pages[r.URL.Path], streams[r.URL.Path]
 		switch {
+		case stream != nil:
+			stream.ServeHTTP(w, r)
 		case page == nil:
 			api.ServeHTTP(w, r)
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
