@@ -33,16 +33,17 @@ type WatchKind uint8
 
 // The kinds.
 const (
-	WatchChange   WatchKind = iota + 1 // a record was changed: Change
-	WatchRecord                        // a record as it is: Record
-	WatchLive                          // everything that was there at the begin has been told
-	WatchProgress                      // nothing happened, and the position may have moved
-	WatchLag                           // the reader is slow: Behind and Lag say how far
+	WatchChange       WatchKind = iota + 1 // a record was changed: Change
+	WatchRecord                            // a record as it is: Record
+	WatchLive                              // everything that was there when it connected has been told
+	WatchProgress                          // nothing happened, and the position may have moved
+	WatchLag                               // the reader is slow: Behind and Lag say how far
+	WatchDisconnected                      // the connection is lost, and made again: Err says why
 )
 
 // String returns the kind in lower case.
 func (k WatchKind) String() string {
-	names := [...]string{"?", "change", "record", "live", "progress", "lag"}
+	names := [...]string{"?", "change", "record", "live", "progress", "lag", "disconnected"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -59,6 +60,7 @@ type WatchEvent struct {
 	// yet, and Lag how old what is told now is: in events of progress and lag.
 	Behind uint64
 	Lag    time.Duration
+	Err    error // of a lost connection
 }
 
 // TrimmedError says that the op log does not reach back to the position from which
@@ -139,6 +141,9 @@ func (w *Watcher) Events(ctx context.Context) iter.Seq2[WatchEvent, error] {
 			}
 			w.client.cfg.logger.WarnContext(ctx, "watch disconnected", "addr", w.client.addr, "error", err, "failures", failures)
 			w.disconnected(err)
+			if failures == 1 && !yield(WatchEvent{Kind: WatchDisconnected, Err: err}, nil) {
+				return
+			}
 			pause(ctx, backoffDelay(failures))
 		}
 	}

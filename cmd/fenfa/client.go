@@ -55,7 +55,12 @@ func (t *target) call(ctx context.Context, ask func(context.Context, *fenfa.Clie
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	return t.ask(ctx, client, ask)
+}
+
+// ask lets f use a client within the timeout.
+func (t *target) ask(ctx context.Context, client *fenfa.Client, f func(context.Context, *fenfa.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	return ask(ctx, client)
+	return f(ctx, client)
 }

@@ -16,7 +16,7 @@ import (
 func newState() *cobra.Command {
 	return group("state", "Look at the records that tasks keep, and change them",
 		"A record is a named value of a key, with a version that grows with every write.",
-		newStateGet(), newStateScan(), newStatePut(), newStateHistory())
+		newStateGet(), newStateScan(), newStatePut(), newStateHistory(), newStateWatch())
 }
 
 func newStateGet() *cobra.Command {

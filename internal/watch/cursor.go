@@ -38,10 +38,13 @@ func (c *cursor) changes(ctx context.Context, h *Hub, want *filter) (rows []*sto
 	return rows, err == nil, true, err
 }
 
-// log reads the next page of the op log from the store.
+// log reads the next page of the op log from the store, and nothing that the tail
+// has not heard of: a position beyond it would be refused.
 func (c *cursor) log(ctx context.Context, h *Hub, want *filter) ([]*store.OpLog, error) {
+	fence, _ := c.tail.Head()
 	page, err := h.load(ctx, store.Scan{
-		Part: c.Part, Table: store.TableOpLog, From: &store.OpLog{Seq: c.Seq + 1}, Limit: pageRows, Bytes: pageBytes,
+		Part: c.Part, Table: store.TableOpLog, From: &store.OpLog{Seq: c.Seq + 1}, To: &store.OpLog{Seq: fence.Seq + 1},
+		Limit: pageRows, Bytes: pageBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read op log of partition %d: %w", c.Part, err)
