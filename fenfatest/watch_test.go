@@ -139,6 +139,7 @@ func TestAWatchThatCannotGoOnSaysWhy(t *testing.T) {
 func TestAWatchEndsWithItsContext(t *testing.T) {
 	n := fenfatest.Start(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	for ev, err := range n.Client().Watch("", fenfa.WatchOptions{}).Events(ctx) {
 		if err != nil {
 			t.Fatal(err)
