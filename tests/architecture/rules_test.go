@@ -6,11 +6,11 @@ package architecture
 var layers = [][]string{
 	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/loopback", "internal/chart", "internal/top", "api"},
 	{"internal/child"},
-	{"internal/rabbitmqserver", "internal/task", "api/fenfa/v1"},
+	{"internal/rabbitmqserver", "internal/mariadbserver", "internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile", "internal/saga"},
-	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/orders", "internal/balance/simulate", "internal/sagafile"},
+	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/store/gate", "internal/mariadbserver/mariadbtest", "internal/orders", "internal/balance/simulate", "internal/sagafile"},
 	{"internal/kv", "internal/ledger", "internal/lock", "internal/watch", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
-	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/kv/kvtest", "internal/partition"},
+	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/store/mysql", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
 	{"internal/server"},
 	{"internal/node"},
@@ -71,6 +71,14 @@ var bans = []ban{
 		why: "the port is enough for everyone else",
 	},
 	{
+		imported: "internal/store/mysql", only: []string{"internal/store/all", "internal/node"},
+		why: "the port is enough for everyone else",
+	},
+	{
+		imported: "github.com/go-sql-driver/mysql", only: []string{"internal/store/mysql", "internal/mariadbserver", "internal/bench"}, tests: true,
+		why: "no type of a vendor crosses a port; beside the driver, only what starts private servers and the baseline of a benchmark speak to a database",
+	},
+	{
 		imported: "google.golang.org/grpc", only: []string{"", "api", "api/fenfa/v1", "internal/dispatch", "internal/server", "internal/node", "internal/bench", "internal/demo", "cmd/fenfa", "fenfatest"},
 		why: "transport ends at the server and at the SDK",
 	},
@@ -128,7 +136,15 @@ var allowances = []allowance{
 	},
 	{
 		"internal/store/embedded",
-		[]string{"internal/store", "internal/store/codec", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/prometheus/client_golang"},
+		[]string{"internal/store", "internal/store/codec", "internal/store/gate", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/prometheus/client_golang"},
+		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
+	},
+	{
+		"internal/store/mysql",
+		[]string{
+			"internal/store", "internal/store/codec", "internal/store/gate", "internal/task", "internal/clock", "golang.org/x/sync",
+			"github.com/prometheus/client_golang", "github.com/go-sql-driver/mysql",
+		},
 		"a driver knows its port and leaves, so that adding one cannot touch what may happen to a task",
 	},
 	{

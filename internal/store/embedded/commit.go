@@ -34,10 +34,10 @@ func (s *Store) Hurry() { s.db.Hurry() }
 // Commit implements store.Store. An error that is not a *store.CommitError says
 // that no batch happened.
 func (s *Store) Commit(ctx context.Context, batches []store.Batch) error {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -22,10 +22,10 @@ func (s *Store) Get(ctx context.Context, part int, keys []store.Row) ([]store.Ro
 }
 
 func (s *Store) get(ctx context.Context, part int, keys []store.Row) ([]store.Row, error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

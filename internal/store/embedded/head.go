@@ -72,10 +72,10 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	if err := checkPartition(part); err != nil {
 		return store.Fence{}, err
 	}
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return store.Fence{}, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return store.Fence{}, err
 	}

@@ -40,10 +40,10 @@ func (m *meta) Get(ctx context.Context, name string) ([]byte, uint64, error) {
 }
 
 func (m *meta) get(ctx context.Context, name string) ([]byte, uint64, error) {
-	if err := m.s.gate.enter(); err != nil {
+	if err := m.s.gate.Enter(); err != nil {
 		return nil, 0, err
 	}
-	defer m.s.gate.leave()
+	defer m.s.gate.Leave()
 	value, version, err := m.read(name)
 	if err != nil {
 		return nil, 0, err
@@ -71,10 +71,10 @@ func (m *meta) Put(ctx context.Context, name string, value []byte, expected uint
 }
 
 func (m *meta) put(ctx context.Context, name string, value []byte, expected uint64) (uint64, error) {
-	if err := m.s.gate.enter(); err != nil {
+	if err := m.s.gate.Enter(); err != nil {
 		return 0, err
 	}
-	defer m.s.gate.leave()
+	defer m.s.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -135,10 +135,10 @@ func (m *meta) List(ctx context.Context, prefix string) ([]store.Entry, error) {
 }
 
 func (m *meta) list(ctx context.Context, prefix string) (entries []store.Entry, err error) {
-	if err := m.s.gate.enter(); err != nil {
+	if err := m.s.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer m.s.gate.leave()
+	defer m.s.gate.Leave()
 	lo := metaKey(prefix)
 	it, err := m.s.db.Iter(lo, kv.PrefixEnd(lo))
 	if err != nil {

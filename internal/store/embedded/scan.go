@@ -20,10 +20,10 @@ func (s *Store) Load(ctx context.Context, scan store.Scan) ([]store.Row, error) 
 }
 
 func (s *Store) scan(ctx context.Context, scan store.Scan) ([]store.Row, error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/store/gate"
 )
 
 // Config says where the store keeps its rows.
@@ -20,7 +21,7 @@ type Config struct {
 // Store is a store.Store on the embedded engine.
 type Store struct {
 	db      *kv.DB
-	gate    gate
+	gate    gate.Gate
 	meta    meta
 	commits sync.Pool // of *commit
 
@@ -46,7 +47,7 @@ func (s *Store) Meta() store.Meta { return &s.meta }
 // Close refuses new calls and waits for those under way, or for ctx. It does
 // not close the engine.
 func (s *Store) Close(ctx context.Context) error {
-	if err := s.gate.close(ctx); err != nil {
+	if err := s.gate.Close(ctx); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil

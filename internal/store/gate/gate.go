@@ -1,4 +1,4 @@
-package embedded
+package gate
 
 import (
 	"context"
@@ -7,15 +7,15 @@ import (
 	"github.com/fenfa/fenfa/internal/store"
 )
 
-// gate counts the calls under way, so that Close can wait for them.
-type gate struct {
+// Gate counts the calls under way, so that Close can wait for them.
+type Gate struct {
 	mu     sync.Mutex
 	active int
-	idle   chan struct{} // made by close; closed when active is 0
+	idle   chan struct{} // made by Close; closed when active is 0
 }
 
-// enter is matched by leave unless it fails.
-func (g *gate) enter() error {
+// Enter is matched by Leave unless it fails.
+func (g *Gate) Enter() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.idle != nil {
@@ -25,7 +25,8 @@ func (g *gate) enter() error {
 	return nil
 }
 
-func (g *gate) leave() {
+// Leave ends a call.
+func (g *Gate) Leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.active--
@@ -34,7 +35,9 @@ func (g *gate) leave() {
 	}
 }
 
-func (g *gate) close(ctx context.Context) error {
+// Close refuses later calls with store.ErrClosed, and waits for those under way or
+// for ctx. It may be called again.
+func (g *Gate) Close(ctx context.Context) error {
 	g.mu.Lock()
 	if g.idle == nil {
 		g.idle = make(chan struct{})

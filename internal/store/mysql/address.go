@@ -1,0 +1,112 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+)
+
+// Address says where one shard is.
+type Address struct {
+	User     string
+	Password Secret
+	Hosts    []string // host:port; several of one shard are tried in order
+	Database string
+	TLS      bool
+}
+
+// Secret is a password that does not show when it is printed.
+type Secret string
+
+// String hides the password.
+func (Secret) String() string { return "[redacted]" }
+
+// GoString hides the password.
+func (Secret) GoString() string { return "[redacted]" }
+
+const defaultPort = "3306"
+
+// Schemes of addresses.
+const (
+	SchemePlain = "mysql"
+	SchemeTLS   = "mysqls"
+)
+
+// ParseAddresses reads the addresses of all shards:
+// mysql://user:password@host:port,host:port/database, or mysqls:// for TLS, one
+// for each shard, separated by commas. Errors never hold what was given.
+func ParseAddresses(list string) ([]Address, error) {
+	var all []Address
+	for i, one := range Split(list) {
+		a, err := parseAddress(one)
+		if err != nil {
+			return nil, fmt.Errorf("address of shard %d: %w", i, err)
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// Split cuts a list at the commas that a scheme follows.
+func Split(list string) []string {
+	var all []string
+	for piece := range strings.SplitSeq(list, ",") {
+		trimmed := strings.TrimSpace(piece)
+		begins := strings.HasPrefix(trimmed, SchemePlain+"://") || strings.HasPrefix(trimmed, SchemeTLS+"://")
+		if begins || len(all) == 0 {
+			all = append(all, trimmed)
+		} else {
+			all[len(all)-1] += "," + trimmed
+		}
+	}
+	return all
+}
+
+func parseAddress(s string) (Address, error) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || scheme != SchemePlain && scheme != SchemeTLS {
+		return Address{}, errors.New("it must begin with mysql:// or mysqls://")
+	}
+	a := Address{TLS: scheme == SchemeTLS}
+	authority, path, _ := strings.Cut(rest, "/")
+	hosts := authority
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		hosts = authority[at+1:]
+		user, password, _ := strings.Cut(authority[:at], ":")
+		var userErr, passwordErr error
+		a.User, userErr = url.PathUnescape(user)
+		password, passwordErr = url.PathUnescape(password)
+		if userErr != nil || passwordErr != nil {
+			return Address{}, errors.New("user and password must be escaped as in a URL")
+		}
+		a.Password = Secret(password)
+	}
+	var err error
+	if a.Database, err = url.PathUnescape(path); err != nil || a.Database == "" || strings.ContainsAny(a.Database, "/?") {
+		return Address{}, errors.New("it must end with the name of a database, like /fenfa, and nothing behind it")
+	}
+	for host := range strings.SplitSeq(hosts, ",") {
+		endpoint, err := withPort(strings.TrimSpace(host))
+		if err != nil {
+			return Address{}, err
+		}
+		a.Hosts = append(a.Hosts, endpoint)
+	}
+	return a, nil
+}
+
+func withPort(host string) (string, error) {
+	port := defaultPort
+	if name, given, err := net.SplitHostPort(host); err == nil {
+		host, port = name, given
+	}
+	if host = strings.Trim(host, "[]"); host == "" {
+		return "", errors.New("a host is missing")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// String returns the address without user and password.
+func (a Address) String() string { return strings.Join(a.Hosts, ",") + "/" + a.Database }

@@ -1,0 +1,17 @@
+package mysql_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/fenfa/fenfa/internal/mariadbserver"
+	"github.com/fenfa/fenfa/internal/mariadbserver/mariadbtest"
+)
+
+// server is the one that the tests share.
+var server mariadbtest.Shared
+
+// Nobody kills the shared server, so it need not wait for its disk.
+func TestMain(m *testing.M) {
+	os.Exit(server.Run(m, mariadbserver.Config{Settings: []string{"--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2"}}))
+}

@@ -1,0 +1,163 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// maxPartition is the greatest number that a column of partitions holds.
+const maxPartition = 1<<16 - 1
+
+func checkPartition(part int) error {
+	if part < 0 || part > maxPartition {
+		return fmt.Errorf("partition %d is out of range: want 0 to %d", part, maxPartition)
+	}
+	return nil
+}
+
+// placement knows which shard holds which partition. The table shard_map on shard 0
+// is the truth; a claim reads it anew, other calls remember it.
+type placement struct {
+	mu    sync.Mutex
+	parts map[int]int
+	// made is the number of shards with which the cluster was made: a partition that
+	// nobody placed yet is on shard part % made.
+	made int
+}
+
+func (p *placement) known(part int) (int, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, ok := p.parts[part]
+	return n, ok
+}
+
+func (p *placement) remember(part, shard int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parts[part] = shard
+}
+
+// locate returns the shard of a partition as it was last known.
+func (s *Store) locate(ctx context.Context, part int) (*shard, error) {
+	if err := checkPartition(part); err != nil {
+		return nil, err
+	}
+	if n, ok := s.placement.known(part); ok {
+		return s.shards[n], nil
+	}
+	return s.place(ctx, part)
+}
+
+// place reads from shard 0 where a partition is, and writes it down when nobody has
+// yet: so a change of the number of shards never moves it.
+func (s *Store) place(ctx context.Context, part int) (*shard, error) {
+	home := s.shards[0]
+	number := -1
+	err := home.retry(ctx, "read shard map", func(ctx context.Context) error {
+		number = -1
+		read := func() error {
+			return home.query(ctx, home.db, func(rows *sql.Rows) error { return rows.Scan(&number) }, "read shard map", "SELECT shard FROM shard_map WHERE part = ?", part)
+		}
+		if err := read(); err != nil || number >= 0 {
+			return err
+		}
+		_, err := home.exec(ctx, home.db, "write shard map",
+			"INSERT INTO shard_map (part, shard) VALUES (?, ?) ON DUPLICATE KEY UPDATE part = VALUES(part)", part, part%s.placement.made)
+		if err != nil {
+			return err
+		}
+		return read()
+	})
+	if err != nil {
+		return nil, err
+	}
+	if number >= len(s.shards) {
+		return nil, fmt.Errorf("%w: partition %d is on shard %d, and only %d shards are configured", ErrShards, part, number, len(s.shards))
+	}
+	s.placement.remember(part, number)
+	return s.shards[number], nil
+}
+
+// identity is what a database knows about itself: the row of its table shard.
+type identity struct {
+	cluster string
+	number  int
+	shards  int // with how many the cluster was made
+}
+
+// identify makes sure that each database is the shard that it is configured as,
+// and tells new ones what they are.
+func (s *Store) identify(ctx context.Context) error {
+	home, err := s.shards[0].identity(ctx, identity{cluster: newCluster(s.shards[0].clock.Now()), shards: len(s.shards)})
+	if err != nil {
+		return err
+	}
+	s.placement.made = home.shards
+	for i, sh := range s.shards {
+		want := identity{cluster: home.cluster, number: i, shards: home.shards}
+		got, err := sh.identity(ctx, want)
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return fmt.Errorf("%w: %s is configured as shard %d of cluster %s, and it is shard %d of cluster %s: "+
+				"give the databases in their first order, new ones at the end", ErrShards, sh.address, i, want.cluster, got.number, got.cluster)
+		}
+	}
+	return s.checkPlaced(ctx)
+}
+
+func newCluster(now time.Time) string { return task.NewID(now).String() }
+
+// identity returns what the database is; a new one becomes what is proposed.
+func (s *shard) identity(ctx context.Context, proposed identity) (identity, error) {
+	var got identity
+	err := s.retry(ctx, "read identity", func(ctx context.Context) error {
+		got = identity{}
+		read := func() error {
+			return s.query(ctx, s.db, func(rows *sql.Rows) error { return rows.Scan(&got.cluster, &got.number, &got.shards) },
+				"read identity", "SELECT cluster, number, shards FROM shard WHERE id = 1")
+		}
+		if err := read(); err != nil || got.cluster != "" {
+			return err
+		}
+		_, err := s.exec(ctx, s.db, "write identity",
+			"INSERT INTO shard (id, cluster, number, shards) VALUES (1, ?, ?, ?) ON DUPLICATE KEY UPDATE id = VALUES(id)", proposed.cluster, proposed.number, proposed.shards)
+		if err != nil {
+			return err
+		}
+		return read()
+	})
+	if err == nil && got.shards < 1 {
+		err = s.on("read identity", errors.New("the row of table shard is damaged"))
+	}
+	return got, err
+}
+
+// checkPlaced refuses to start without a shard that holds partitions.
+func (s *Store) checkPlaced(ctx context.Context) error {
+	home := s.shards[0]
+	most := -1
+	err := home.retry(ctx, "read shard map", func(ctx context.Context) error {
+		return home.query(ctx, home.db, func(rows *sql.Rows) error { return rows.Scan(&most) }, "read shard map", "SELECT COALESCE(MAX(shard), -1) FROM shard_map")
+	})
+	if err != nil {
+		return err
+	}
+	if needed := max(most+1, s.placement.made); needed > len(s.shards) {
+		addresses := make([]string, len(s.shards))
+		for i, sh := range s.shards {
+			addresses[i] = sh.address.String()
+		}
+		return fmt.Errorf("%w: there are partitions on %d shards, and %d are configured (%s)", ErrShards, needed, len(s.shards), strings.Join(addresses, "; "))
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fenfa/fenfa/internal/store"
+)
+
+// transaction writes batches of different partitions of one shard: all of them,
+// but for those whose fence is not where they expect it.
+type transaction struct {
+	shard    *shard
+	catalog  catalog
+	requests []*request // sorted by partition
+}
+
+// run sets the error of every request.
+func (t *transaction) run(ctx context.Context) {
+	for len(t.requests) > 0 {
+		err := t.once(ctx)
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			t.refuse(refused)
+			continue
+		}
+		_, lost := errors.AsType[*lostError](err)
+		if err != nil && len(t.requests) > 1 && !lost && kindOf(err) == kindOther {
+			// One of the batches is at fault; the others do not suffer for it.
+			t.alone(ctx)
+			return
+		}
+		for _, r := range t.requests {
+			r.err = err
+		}
+		if err == nil {
+			t.shard.metrics.commits.Inc()
+			t.shard.metrics.batches.Add(float64(len(t.requests)))
+		}
+		return
+	}
+}
+
+// alone carries each batch out by itself.
+func (t *transaction) alone(ctx context.Context) {
+	for i := range t.requests {
+		one := &transaction{shard: t.shard, catalog: t.catalog, requests: t.requests[i : i+1]}
+		one.run(ctx)
+	}
+}
+
+// refusedError says which batches may not happen.
+type refusedError struct {
+	reasons map[int]error // by partition
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("%d batches are refused", len(e.reasons)) }
+
+// refuse answers the batches that may not happen, and keeps the others.
+func (t *transaction) refuse(refused *refusedError) {
+	var left []*request
+	for _, r := range t.requests {
+		if reason := refused.reasons[r.batch.Part]; reason != nil {
+			r.err = t.shard.on("commit", reason)
+			continue
+		}
+		left = append(left, r)
+	}
+	t.requests = left
+}
+
+// once writes all batches, through conflicts and restarts of the server.
+func (t *transaction) once(ctx context.Context) error {
+	p := planner{catalog: t.catalog, changes: map[*table][]change{}}
+	for _, r := range t.requests {
+		if err := p.add(r.batch); err != nil {
+			return fmt.Errorf("batch of partition %d: %w", r.batch.Part, err)
+		}
+	}
+	var statements []statement
+	for _, plan := range p.plans() {
+		statements = append(statements, plan.statements()...)
+	}
+	rows := 0
+	for i := range statements {
+		rows += statements[i].rows
+	}
+	err := t.shard.retry(ctx, "commit", func(ctx context.Context) error {
+		err := t.attempt(ctx, statements)
+		if unknown, ok := errors.AsType[*unknownError](err); ok {
+			return t.resolve(ctx, unknown)
+		}
+		if errors.Is(err, errMismatch) {
+			return t.explain(ctx)
+		}
+		return err
+	})
+	if err == nil {
+		t.shard.metrics.rows.Add(float64(rows))
+	}
+	return err
+}
+
+// attempt is one transaction: the fences first, which also lock the partitions.
+func (t *transaction) attempt(ctx context.Context, statements []statement) error {
+	return t.shard.transact(ctx, t.shard.db, func(tx *sql.Tx) error {
+		text, args := t.moveFences()
+		moved, err := t.shard.exec(ctx, tx, "move fences", text, args...)
+		if err != nil {
+			return err
+		}
+		if int(moved) != len(t.requests) {
+			return errMismatch
+		}
+		for i := range statements {
+			s := &statements[i]
+			if _, err := t.shard.exec(ctx, tx, "write rows", s.text, s.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// moveFences returns the one statement that checks and moves the fences of all
+// partitions.
+func (t *transaction) moveFences() (string, []any) {
+	n := len(t.requests)
+	cases := "CASE part" + strings.Repeat(" WHEN ? THEN ?", n) + " END"
+	conditions := strings.TrimSuffix(strings.Repeat("(part = ? AND epoch = ? AND seq = ? AND hlc = ? AND status = ?) OR ", n), " OR ")
+	const values = 4*2 + 5
+	args := make([]any, 0, values*n)
+	for _, value := range []func(f *store.Fence) any{
+		func(f *store.Fence) any { return f.Seq },
+		func(f *store.Fence) any { return uint64(f.HLC) },
+		func(f *store.Fence) any { return f.Chain[:] },
+		func(f *store.Fence) any { return uint64(f.GC) },
+	} {
+		for _, r := range t.requests {
+			args = append(args, r.batch.Part, value(&r.batch.Next))
+		}
+	}
+	for _, r := range t.requests {
+		prev := &r.batch.Prev
+		args = append(args, r.batch.Part, prev.Epoch, prev.Seq, uint64(prev.HLC), statusActive)
+	}
+	return "UPDATE fence SET seq = " + cases + ", hlc = " + cases + ", chain = " + cases + ", gc_hlc = " + cases + " WHERE " + conditions, args
+}
+
+func (t *transaction) parts() []int {
+	parts := make([]int, len(t.requests))
+	for i, r := range t.requests {
+		parts[i] = r.batch.Part
+	}
+	return parts
+}
+
+// errMismatch says that a fence is not where its batch expects it.
+var errMismatch = errors.New("a fence is not where it was expected")
+
+// explain finds out which fences those are. The transaction that met them was
+// rolled back.
+func (t *transaction) explain(ctx context.Context) error {
+	heads, err := t.shard.heads(ctx, t.shard.db, t.parts(), false)
+	if err != nil {
+		return err
+	}
+	refused := &refusedError{reasons: map[int]error{}}
+	for _, r := range t.requests {
+		h, ok := heads[r.batch.Part]
+		if reason := refusal(h, ok, r.batch); reason != nil {
+			refused.reasons[r.batch.Part] = reason
+		}
+	}
+	if len(refused.reasons) == 0 {
+		return errRace
+	}
+	return refused
+}
+
+// refusal says why the batch may not follow the head, or nil.
+func refusal(h head, exists bool, b *store.Batch) error {
+	switch {
+	case !exists:
+		return fmt.Errorf("%w: partition %d must be claimed first", store.ErrFenced, b.Part)
+	case h.status != statusActive:
+		return fmt.Errorf("%w: partition %d has moved to another shard", store.ErrFenced, b.Part)
+	default:
+		return h.Admit(b)
+	}
+}
+
+// resolve finds out whether a transaction happened whose COMMIT was not answered:
+// the fences say so. They are read on a fresh connection, and locked, because the
+// old one may still hold them; when the locks are had, it has ended.
+func (t *transaction) resolve(ctx context.Context, unknown *unknownError) error {
+	s := t.shard
+	s.metrics.unknown.Inc()
+	s.log.Warn("the outcome of a commit is not known, reading it back", "error", unknown.err)
+	var heads map[int]head
+	err := s.retry(context.WithoutCancel(ctx), "read outcome", func(ctx context.Context) error {
+		fresh := s.pool(1)
+		err := s.transact(ctx, fresh, func(tx *sql.Tx) (err error) {
+			heads, err = s.heads(ctx, tx, t.parts(), true)
+			return err
+		})
+		return errors.Join(err, fresh.Close())
+	})
+	if err != nil {
+		return &lostError{fmt.Errorf("%w; then: %w", unknown, err)}
+	}
+	happened, ambiguous := t.judge(heads)
+	switch {
+	case happened:
+		return nil
+	case ambiguous:
+		return &lostError{fmt.Errorf("%w: another owner has moved the fence since: %w", store.ErrFenced, unknown)}
+	default:
+		return fmt.Errorf("%w: it did not happen: %w", errAway, unknown.err)
+	}
+}
+
+// judge reads the outcome from fences. All batches of a transaction happened, or
+// none, so one clear fence decides for all; ambiguous says that none is.
+func (t *transaction) judge(heads map[int]head) (happened, ambiguous bool) {
+	for _, r := range t.requests {
+		h, ok := heads[r.batch.Part]
+		switch {
+		case ok && h.Seq == r.batch.Next.Seq && h.HLC == r.batch.Next.HLC && h.Chain == r.batch.Next.Chain:
+			return true, false
+		case !ok || h.HLC <= r.batch.Prev.HLC:
+			return false, false
+		}
+	}
+	return false, true
+}
+
+// lostError is an outcome that stays unknown.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return e.err.Error() }
+
+func (e *lostError) Unwrap() error { return e.err }
