@@ -23,6 +23,7 @@ const (
 	exitUnavailable = 5   // no node, or not now: a repeat may succeed
 	exitNode        = 6   // the node cannot start or go on: port, data directory, disk
 	exitInternal    = 7   // a failure inside of fenfa
+	exitLost        = 8   // the lock was lost while its command ran
 	exitInterrupted = 130 // ended by SIGINT or SIGTERM
 )
 
@@ -37,12 +38,22 @@ func exitMeanings() [][2]string {
 		{"5", "unavailable: no node answers, or it is overloaded; a repeat is safe and may succeed"},
 		{"6", "the node cannot start or go on: port in use, data directory locked, damaged or of a newer format, disk full"},
 		{"7", "a failure inside of fenfa; please report it"},
+		{"8", "`lock acquire` lost the lock while its command ran, and ended it"},
 		{"130", "interrupted by SIGINT or SIGTERM"},
 	}
 }
 
 // errInterrupted is the cause of a context that a signal cancelled.
 var errInterrupted = errors.New("interrupted")
+
+// exitError says that a command that was run for the user ended with a code of its
+// own, which is passed on without a word.
+type exitError struct{ code int }
+
+// Error tells of the code.
+func (e *exitError) Error() string {
+	return fmt.Sprintf("the command ended with exit code %d", e.code)
+}
 
 // failure is an error with what a person should do next.
 type failure struct {
@@ -171,6 +182,8 @@ func codeName(err error, exit int) string {
 		return fenfa.CodeUnavailable.String()
 	case exitNode:
 		return "node"
+	case exitLost:
+		return "lost"
 	case exitInterrupted:
 		return "interrupted"
 	default:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -39,6 +40,9 @@ func run(args []string, std streams) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if ended, ok := errors.AsType[*exitError](err); ok {
+		return ended.code
 	}
 	if context.Cause(ctx) != nil && isCancel(err) {
 		err = errInterrupted

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -111,14 +112,23 @@ func newStatePut() *cobra.Command {
 	f.Uint64Var(&put.version, "version", 0, "the version that the record must have")
 	f.BoolVar(&put.anyVersion, "any", false, "write whatever the version is")
 	f.BoolVar(&put.remove, "delete", false, "delete the record; needs --version")
+	f.StringVar(&put.fence, "fence", "", "write only while LOCK:TOKEN is the token of the lock; see docs/locks.md")
 	f.StringVar(&put.file, "file", "", "read the value from a file, - for standard input")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		value, err := put.value(cmd, args)
 		if err != nil {
 			return err
 		}
+		lock, token, err := put.fencing()
+		if err != nil {
+			return err
+		}
 		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
-			version, err := put.write(ctx, c.State(), args[0], args[1], value)
+			state := c.State()
+			if lock != "" {
+				state = state.Fenced(lock, token)
+			}
+			version, err := put.write(ctx, state, args[0], args[1], value)
 			if err != nil {
 				return hinted(err, fmt.Sprintf("read it again with `fenfa state get %s %s`, and decide anew", args[0], args[1]), fenfa.CodeConflict)
 			}
@@ -140,6 +150,22 @@ type putFlags struct {
 	fresh, anyVersion, remove bool
 	version                   uint64
 	file                      string
+	fence                     string
+}
+
+// fencing reads --fence. A lock's name may have colons, its token has none.
+func (p *putFlags) fencing() (lock string, token uint64, err error) {
+	if p.fence == "" {
+		return "", 0, nil
+	}
+	at := strings.LastIndexByte(p.fence, ':')
+	if at > 0 {
+		token, err = strconv.ParseUint(p.fence[at+1:], 10, 64)
+	}
+	if at < 1 || err != nil || token == 0 {
+		return "", 0, usagef("--fence is %q: want LOCK:TOKEN, like account-7:1042", p.fence).withHint("`fenfa lock acquire` gives its command the token in FENFA_LOCK_TOKEN")
+	}
+	return p.fence[:at], token, nil
 }
 
 // value checks the flags and returns the value to write.

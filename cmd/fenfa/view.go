@@ -67,6 +67,23 @@ func viewTask(s *fenfa.TaskStatus) taskView {
 	return v
 }
 
+type lockView struct {
+	Name      string `json:"name"`
+	Holder    string `json:"holder,omitempty"`
+	Token     uint64 `json:"token"`
+	TTL       string `json:"ttl,omitempty"`
+	ExpiresIn string `json:"expires_in,omitempty"`
+	Since     string `json:"since,omitempty"`
+	Waiters   int    `json:"waiters"`
+}
+
+func viewLock(l *fenfa.LockInfo) lockView {
+	return lockView{
+		Name: l.Name, Holder: l.Holder, Token: l.Token, TTL: l.TTL.String(), ExpiresIn: l.ExpiresIn.Round(time.Millisecond).String(),
+		Since: timeView(l.Since), Waiters: l.Waiters,
+	}
+}
+
 type deadView struct {
 	ID            string            `json:"id"`
 	Queue         string            `json:"queue"`

@@ -4,7 +4,7 @@ package child
 
 import "syscall"
 
-// attributes puts the child in a group of its own.
-func attributes() *syscall.SysProcAttr {
+// Attributes puts a child in a group of its own.
+func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -34,7 +34,7 @@ func Start(cfg Config) (*Process, error) {
 	cmd := exec.Command(cfg.Path, cfg.Args...) //nolint:noctx,gosec // See above; the binary is our own.
 	cmd.Env = append(os.Environ(), cfg.Env...)
 	cmd.Stderr = cfg.Stderr
-	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr = Attributes()
 	p := &Process{cmd: cmd, done: make(chan struct{})}
 	if len(cfg.Args) > 0 {
 		p.name = cfg.Args[0]
