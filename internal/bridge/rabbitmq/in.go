@@ -74,6 +74,9 @@ func (in *In) Run(ctx context.Context) (err error) {
 		if useful {
 			delay.reset()
 		}
+		if errors.Is(err, errMore) {
+			continue
+		}
 		in.cfg.Logger.Warn("no connection to RabbitMQ, trying again", "error", err)
 		delay.wait(ctx)
 	}

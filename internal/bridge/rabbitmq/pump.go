@@ -25,10 +25,14 @@ const (
 // errLost says that the connection broke, or the server ended the consumer.
 var errLost = errors.New("the connection to RabbitMQ was lost")
 
+// errMore says that messages were on their way when the queue looked empty.
+var errMore = errors.New("more messages have come")
+
 // channel is what a pump needs of an amqp.Channel.
 type channel interface {
 	Ack(tag uint64, multiple bool) error
 	Reject(tag uint64, requeue bool) error
+	Cancel(consumer string, noWait bool) error
 	QueueDeclarePassive(name string, durable, autoDelete, exclusive, noWait bool, args amqp.Table) (amqp.Queue, error)
 }
 
@@ -287,8 +291,10 @@ func (p *pump) ack(scattered int) {
 	p.lost = p.lost || err != nil
 }
 
-// lookForEnd ends the run when the queue is empty, where that is asked for: when
-// nothing came between two looks that found nothing.
+// lookForEnd ends the run when the queue is empty, where that is asked for: when two
+// looks found nothing and nothing is on its way. What the server had sent before the
+// first look has arrived with the answer to the second, but the client may not have
+// handed it over.
 func (p *pump) lookForEnd() {
 	if !p.in.cfg.UntilEmpty || p.stopping || p.lanes.count > 0 {
 		return
@@ -299,15 +305,31 @@ func (p *pump) lookForEnd() {
 		p.lost = true
 	case q.Messages > 0:
 		p.empty = 0
-	case p.empty > 0:
+	case p.empty == 0:
+		p.empty++
+	case p.drained():
 		p.stop(nil)
 	default:
-		p.empty++
+		p.stop(errMore)
 	}
 }
 
-// stop takes no more messages, and lets the submits under way end. The consumer is
-// not cancelled: the end of its channel is what gives back all that it holds and
+// drained ends the consumer and reports whether nothing is left of what it was sent.
+// Where something is, it goes back to the queue with the end of the channel.
+func (p *pump) drained() bool {
+	if err := p.ch.Cancel(consumer, false); err != nil {
+		p.lost = true
+		return false
+	}
+	left := 0
+	for range p.deliveries { // The client closes it behind the last one.
+		left++
+	}
+	return left == 0
+}
+
+// stop takes no more messages, and lets the submits under way end. A consumer that
+// still gets messages is not cancelled: the end of its channel is what gives back all that it holds and
 // lets another consumer begin in the same moment, which keeps the order.
 func (p *pump) stop(cause error) {
 	if p.err == nil {

@@ -26,6 +26,7 @@ type fakeChannel struct {
 	received uint64
 	depth    int
 	broken   error
+	cancel   func() // what the client does when the consumer is cancelled
 }
 
 // Ack implements channel.
@@ -47,6 +48,12 @@ func (c *fakeChannel) Reject(tag uint64, requeue bool) error {
 		return errors.New("a refused message must not come again")
 	}
 	c.rejected = append(c.rejected, tag)
+	return c.broken
+}
+
+// Cancel implements channel.
+func (c *fakeChannel) Cancel(string, bool) error {
+	c.cancel()
 	return c.broken
 }
 
@@ -108,6 +115,7 @@ func newRig(t *testing.T, cfg InConfig, answer func(string, int) (bool, error)) 
 		ch: &fakeChannel{acked: make(map[uint64]bool)}, deliveries: make(chan amqp.Delivery, 1000),
 		client: &submitter{answer: answer, attempts: make(map[string]int)},
 	}
+	r.ch.cancel = func() { close(r.deliveries) }
 	cfg.Queue, cfg.To, cfg.Client = "q", "orders", r.client
 	if cfg.ID == "" {
 		cfg.ID = IDContent
@@ -134,6 +142,26 @@ func (r *rig) run(ctx context.Context) error {
 }
 
 func fails(code fenfa.Code) error { return &fenfa.Error{Code: code, Message: code.String()} }
+
+func TestTheQueueIsNotEmptyWhileMessagesAreOnTheirWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, InConfig{UntilEmpty: true}, nil)
+		r.ch.cancel = func() {
+			r.deliver("late:1")
+			close(r.deliveries)
+		}
+		r.deliver("early:1")
+		if err := r.run(t.Context()); !errors.Is(err, errMore) {
+			t.Errorf("it ended with %v", err)
+		}
+		if got := r.ch.tags(); !slices.Equal(got, []uint64{1}) {
+			t.Errorf("acked are %v, want the first alone", got)
+		}
+		if !slices.Equal(r.client.accepted, []string{"early:1"}) {
+			t.Errorf("submitted are %v", r.client.accepted)
+		}
+	})
+}
 
 func TestOrderOfAKeyHoldsWhileFenfaIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
