@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ import (
 type lockCall struct {
 	held   lock.Held
 	err    error
-	done   bool
+	done   atomic.Bool // set behind the others, which are not read before
 	cancel context.CancelFunc
 }
 
@@ -29,7 +30,7 @@ func (r *engineRig) acquire(name, who string, wait time.Duration) *lockCall {
 	go func() {
 		defer cancel()
 		c.held, c.err = r.e.AcquireLock(ctx, lock.Request{Name: name, Holder: who, Claim: who, TTL: 10 * time.Second, Wait: wait})
-		c.done = true
+		c.done.Store(true)
 	}()
 	synctest.Wait()
 	return c
@@ -39,7 +40,7 @@ func (r *engineRig) acquire(name, who string, wait time.Duration) *lockCall {
 func (r *engineRig) hold(name, who string) uint64 {
 	r.t.Helper()
 	c := r.acquire(name, who, 0)
-	if c.err != nil || !c.done {
+	if !c.done.Load() || c.err != nil {
 		r.t.Fatalf("acquire %s: %v", name, c.err)
 	}
 	if err := r.renew(name, c.held.Token); err != nil {
@@ -80,21 +81,21 @@ func TestLocksAreHandedOnInOrderAndInTheOpLog(t *testing.T) {
 	inBubble(t, 4, func(r *engineRig) {
 		token := r.hold("l", "a")
 		b, c := r.acquire("l", "b", time.Minute), r.acquire("l", "c", time.Minute)
-		if b.done || c.done {
+		if b.done.Load() || c.done.Load() {
 			t.Fatal("a lock was granted twice")
 		}
 		if err := r.e.ReleaseLock(r.t.Context(), LockRef{"l", token}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if !b.done || b.err != nil || c.done {
-			t.Fatalf("b: %v %v, c: %v", b.done, b.err, c.done)
+		if !b.done.Load() || b.err != nil || c.done.Load() {
+			t.Fatalf("b: %v %v, c: %v", b.done.Load(), b.err, c.done.Load())
 		}
 		b.cancel()
 		r.wait(lock.ConfirmWithin) // b says nothing any more
 		synctest.Wait()
-		if !c.done || c.err != nil || c.held.Token <= b.held.Token || b.held.Token <= token {
-			t.Fatalf("c: %v %v, tokens %d %d %d", c.done, c.err, token, b.held.Token, c.held.Token)
+		if !c.done.Load() || c.err != nil || c.held.Token <= b.held.Token || b.held.Token <= token {
+			t.Fatalf("c: %v %v, tokens %d %d %d", c.done.Load(), c.err, token, b.held.Token, c.held.Token)
 		}
 		if err := r.e.ReleaseLock(r.t.Context(), LockRef{"l", c.held.Token}); err != nil {
 			t.Fatal(err)
@@ -119,15 +120,15 @@ func TestAGrantIsAnsweredOnlyWhenItIsDurable(t *testing.T) {
 		hold := make(chan struct{})
 		r.s.set(func(s *flakyStore) { s.hold = hold })
 		c := r.acquire("l", "a", 0)
-		if c.done {
+		if c.done.Load() {
 			t.Error("the answer came before the commit")
 		}
 		r.wait(time.Minute) // The time of the grant does not run yet.
 		r.s.set(func(s *flakyStore) { s.hold = nil })
 		close(hold)
 		synctest.Wait()
-		if !c.done || c.err != nil || r.renew("l", c.held.Token) != nil {
-			t.Errorf("after the commit: %v %v", c.done, c.err)
+		if !c.done.Load() || c.err != nil || r.renew("l", c.held.Token) != nil {
+			t.Errorf("after the commit: %v %v", c.done.Load(), c.err)
 		}
 	})
 }
@@ -150,13 +151,13 @@ func TestAFailedCommitGrantsNothing(t *testing.T) {
 			inBubble(t, 1, func(r *engineRig) {
 				r.s.set(func(s *flakyStore) { s.commits, s.applied = 1, applied })
 				c := r.acquire("l", "a", time.Minute)
-				if !c.done || task.CodeOf(c.err) != task.CodeUnavailable {
-					t.Fatalf("answered %v: %v", c.done, c.err)
+				if !c.done.Load() || task.CodeOf(c.err) != task.CodeUnavailable {
+					t.Fatalf("answered %v: %v", c.done.Load(), c.err)
 				}
 				r.wait(time.Second) // The partition is claimed anew.
 				again := r.acquire("l", "a", time.Minute)
-				if !again.done || again.err != nil {
-					t.Errorf("the repeat with the same claim: %v %v", again.done, again.err)
+				if !again.done.Load() || again.err != nil {
+					t.Errorf("the repeat with the same claim: %v %v", again.done.Load(), again.err)
 				}
 			})
 		})
@@ -170,20 +171,20 @@ func TestAHeldLockSurvivesARestartWithItsWholeTTL(t *testing.T) {
 		r.restart(4)
 		b := r.acquire("l", "b", time.Minute)
 		r.wait(9 * time.Second)
-		if b.done {
+		if b.done.Load() {
 			t.Fatal("the lock was given away early")
 		}
 		if err := r.renew("l", token); err != nil {
 			t.Fatal(err)
 		}
 		r.wait(9 * time.Second)
-		if b.done {
+		if b.done.Load() {
 			t.Fatal("the lock was given away early")
 		}
 		r.wait(time.Second + time.Millisecond)
 		synctest.Wait()
-		if !b.done || b.err != nil || b.held.Token <= token {
-			t.Errorf("after the TTL: %v %v, token %d after %d", b.done, b.err, b.held.Token, token)
+		if !b.done.Load() || b.err != nil || b.held.Token <= token {
+			t.Errorf("after the TTL: %v %v, token %d after %d", b.done.Load(), b.err, b.held.Token, token)
 		}
 		if err := r.renew("l", token); task.CodeOf(err) != task.CodeStale {
 			t.Errorf("the late renewal got %v", err)
@@ -228,8 +229,8 @@ func TestCallersThatLeaveAreNotGranted(t *testing.T) {
 		b, c := r.acquire("l", "b", time.Minute), r.acquire("l", "c", time.Minute)
 		b.cancel()
 		synctest.Wait()
-		if !b.done || task.CodeOf(b.err) != task.CodeUnavailable || !errors.Is(b.err, context.Canceled) {
-			t.Errorf("b: %v %v", b.done, b.err)
+		if !b.done.Load() || task.CodeOf(b.err) != task.CodeUnavailable || !errors.Is(b.err, context.Canceled) {
+			t.Errorf("b: %v %v", b.done.Load(), b.err)
 		}
 		hold := make(chan struct{})
 		r.s.set(func(s *flakyStore) { s.hold = hold })
@@ -245,8 +246,8 @@ func TestCallersThatLeaveAreNotGranted(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if !d.done || d.err != nil || r.holder("l") != "d" {
-			t.Errorf("d: %v %v, held by %q", d.done, d.err, r.holder("l"))
+		if !d.done.Load() || d.err != nil || r.holder("l") != "d" {
+			t.Errorf("d: %v %v, held by %q", d.done.Load(), d.err, r.holder("l"))
 		}
 	})
 }
