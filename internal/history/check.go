@@ -16,6 +16,7 @@ func Check(h History) Report {
 	c.tokens()
 	c.records()
 	c.sums()
+	c.cycles()
 	order := map[Rule]int{}
 	for i, rule := range Rules() {
 		order[rule] = i
@@ -49,7 +50,7 @@ func newCheck(h *History) *check {
 	c := &check{h: h, lives: map[task.ID]*life{}, unordered: map[string]bool{}}
 	c.report = Report{Broken: map[Rule]int{}, Counts: Counts{
 		Submits: map[Result]int{}, Finals: map[string]int{},
-		Deliveries: len(h.Deliveries), Effects: len(h.Effects), Accesses: len(h.Accesses), Snapshots: len(h.Snapshots),
+		Deliveries: len(h.Deliveries), Effects: len(h.Effects), Accesses: len(h.Accesses), Snapshots: len(h.Snapshots), Transactions: len(h.Transactions),
 	}}
 	for _, queue := range h.Unordered {
 		c.unordered[queue] = true

@@ -15,14 +15,15 @@ var ErrTruncated = errors.New("the last line is not whole")
 
 // line is one entry in its encoded form; exactly one field is set.
 type line struct {
-	Submit    *Submit   `json:"submit,omitempty"`
-	Delivery  *Delivery `json:"delivery,omitempty"`
-	Effect    *Effect   `json:"effect,omitempty"`
-	Final     *Final    `json:"final,omitempty"`
-	Access    *Access   `json:"access,omitempty"`
-	Group     *Group    `json:"group,omitempty"`
-	Snapshot  *Snapshot `json:"snapshot,omitempty"`
-	Unordered *string   `json:"unordered,omitempty"`
+	Submit      *Submit      `json:"submit,omitempty"`
+	Delivery    *Delivery    `json:"delivery,omitempty"`
+	Effect      *Effect      `json:"effect,omitempty"`
+	Final       *Final       `json:"final,omitempty"`
+	Access      *Access      `json:"access,omitempty"`
+	Group       *Group       `json:"group,omitempty"`
+	Snapshot    *Snapshot    `json:"snapshot,omitempty"`
+	Transaction *Transaction `json:"transaction,omitempty"`
+	Unordered   *string      `json:"unordered,omitempty"`
 }
 
 // Encode writes one JSON object a line and entry.
@@ -49,6 +50,7 @@ func (h *History) lines(yield func(line) bool) {
 		each(h.Accesses, func(e *Access) bool { return yield(line{Access: e}) }) &&
 		each(h.Groups, func(e *Group) bool { return yield(line{Group: e}) }) &&
 		each(h.Snapshots, func(e *Snapshot) bool { return yield(line{Snapshot: e}) }) &&
+		each(h.Transactions, func(e *Transaction) bool { return yield(line{Transaction: e}) }) &&
 		each(h.Unordered, func(e *string) bool { return yield(line{Unordered: e}) })
 }
 
@@ -103,6 +105,7 @@ func (h *History) decodeLine(text []byte) error {
 	add(&h.Accesses, l.Access)
 	add(&h.Groups, l.Group)
 	add(&h.Snapshots, l.Snapshot)
+	add(&h.Transactions, l.Transaction)
 	add(&h.Unordered, l.Unordered)
 	if n := h.Len() - before; n != 1 {
 		return fmt.Errorf("the line has %d entries, want 1", n)

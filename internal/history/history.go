@@ -147,6 +147,21 @@ type Snapshot struct {
 	Values []int64 `json:"values"`
 }
 
+// Seen is a record at a version.
+type Seen struct {
+	Key     string `json:"key"`
+	Name    string `json:"name"`
+	Version uint64 `json:"version"` // 0: there was no record
+}
+
+// Transaction is one that was committed: what it read, and the versions that it
+// made. Records of transactions are not deleted.
+type Transaction struct {
+	ID     string `json:"id"`
+	Reads  []Seen `json:"reads,omitempty"`
+	Writes []Seen `json:"writes,omitempty"`
+}
+
 // History is everything that was seen of a run, in any order.
 type History struct {
 	Submits    []Submit
@@ -156,6 +171,8 @@ type History struct {
 	Accesses   []Access
 	Groups     []Group
 	Snapshots  []Snapshot
+	// Transactions are those of which what they did is known.
+	Transactions []Transaction
 	// Unordered names queues whose tasks do not wait for each other.
 	Unordered []string
 }
@@ -169,11 +186,12 @@ func (h *History) Add(more History) {
 	h.Accesses = append(h.Accesses, more.Accesses...)
 	h.Groups = append(h.Groups, more.Groups...)
 	h.Snapshots = append(h.Snapshots, more.Snapshots...)
+	h.Transactions = append(h.Transactions, more.Transactions...)
 	h.Unordered = append(h.Unordered, more.Unordered...)
 }
 
 // Len is the number of entries.
 func (h *History) Len() int {
 	return len(h.Submits) + len(h.Deliveries) + len(h.Effects) + len(h.Finals) +
-		len(h.Accesses) + len(h.Groups) + len(h.Snapshots) + len(h.Unordered)
+		len(h.Accesses) + len(h.Groups) + len(h.Snapshots) + len(h.Transactions) + len(h.Unordered)
 }

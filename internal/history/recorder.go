@@ -113,6 +113,13 @@ func (l *Log) Group(e Group) {
 	l.h.Groups = append(l.h.Groups, e)
 }
 
+// Transaction records a transaction that was committed.
+func (l *Log) Transaction(e Transaction) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.h.Transactions = append(l.h.Transactions, e)
+}
+
 // Snapshot records a read of a group.
 func (l *Log) Snapshot(e Snapshot) {
 	l.mu.Lock()

@@ -25,13 +25,14 @@ const (
 	RuleLinearizable Rule = "linearizable" // accesses of a record have no order that explains them
 	RuleVersionBack  Rule = "version_back" // a version was seen after a greater one
 	RuleSum          Rule = "sum"          // a group of records does not sum to its total
+	RuleCycle        Rule = "cycle"        // transactions have no order that explains them
 )
 
 // Rules returns all rules, in the order of reports.
 func Rules() []Rule {
 	return []Rule{
 		RuleLost, RuleNowhere, RuleTwice, RuleMissing, RuleTwoEnds, RuleOrder, RuleOverlap,
-		RuleTokenReused, RuleTokenBack, RuleStale, RuleLinearizable, RuleVersionBack, RuleSum,
+		RuleTokenReused, RuleTokenBack, RuleStale, RuleLinearizable, RuleVersionBack, RuleSum, RuleCycle,
 	}
 }
 
@@ -72,6 +73,8 @@ type Counts struct {
 	Finals     map[string]int // by the state's name
 	Accesses   int
 	Snapshots  int
+	// Transactions are those that were committed.
+	Transactions int
 }
 
 // Report is the judgement of a history.
@@ -91,8 +94,8 @@ func (r *Report) OK() bool { return len(r.Broken) == 0 }
 func (r *Report) String() string {
 	var b strings.Builder
 	c := &r.Counts
-	fmt.Fprintf(&b, "%d tasks confirmed (submits: %d ok, %d failed, %d unknown), %d deliveries, %d effects, %d accesses, %d snapshots",
-		c.Confirmed, c.Submits[OK], c.Submits[Fail], c.Submits[Unknown], c.Deliveries, c.Effects, c.Accesses, c.Snapshots)
+	fmt.Fprintf(&b, "%d tasks confirmed (submits: %d ok, %d failed, %d unknown), %d deliveries, %d effects, %d accesses, %d snapshots, %d transactions",
+		c.Confirmed, c.Submits[OK], c.Submits[Fail], c.Submits[Unknown], c.Deliveries, c.Effects, c.Accesses, c.Snapshots, c.Transactions)
 	states := make([]string, 0, len(c.Finals))
 	for state := range c.Finals {
 		states = append(states, state)

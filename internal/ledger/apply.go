@@ -1,8 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/store"
@@ -20,10 +21,16 @@ type Author struct {
 	Attempt int
 	Worker  string
 	Token   uint64
+	Tx      task.ID // the transaction across partitions that it is a part of; zero: none
 }
 
 // RecordKey addresses a record.
 type RecordKey struct{ Key, Name string }
+
+// Compare orders addresses by key and name.
+func (k RecordKey) Compare(other RecordKey) int {
+	return cmp.Or(strings.Compare(k.Key, other.Key), strings.Compare(k.Name, other.Name))
+}
 
 // Missing returns the records that an outcome of t reads or writes and that are
 // not in memory: load them before Apply.
@@ -47,8 +54,10 @@ func (l *Ledger) Missing(t *task.Task, o *task.Outcome) []RecordKey {
 	return missing
 }
 
-// Check says whether the outcome of t may take effect: an error that wraps
-// ErrConflict asks for another execution, any other one is final.
+// Check says whether the outcome of t may take effect as far as this partition is
+// concerned: an error that is ErrConflict asks for another execution, one that is
+// ErrPinned for patience, any other one is final. Records of other partitions are
+// left to a transaction.
 func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 	if len(o.Result) > task.MaxResult {
 		return task.Errorf(task.CodeTooLarge, "the result has %d bytes; at most %d are allowed", len(o.Result), task.MaxResult)
@@ -60,12 +69,16 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		return task.Errorf(task.CodeTooLarge, "the outcome emits %d tasks; at most %d are allowed", len(o.Emits), task.MaxEmits)
 	}
 	conflict := l.CheckReads(t, o, token)
-	if conflict != nil && !errors.Is(conflict, ErrConflict) {
+	if conflict != nil && !passing(conflict) {
 		return conflict
 	}
 	for i := range o.Writes {
 		w := &o.Writes[i]
-		if err := task.ValidateRecord(l.keyOf(t, w.Key), w.Name, len(w.Value)); err != nil {
+		key := l.keyOf(t, w.Key)
+		if key == "" {
+			return keyless(w.Name)
+		}
+		if err := task.ValidateRecord(key, w.Name, len(w.Value)); err != nil {
 			return err
 		}
 		if err := task.CheckRecordName(w.Name); err != nil {
@@ -74,10 +87,12 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		if l.writtenBefore(t, o.Writes[:i], w) {
 			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)
 		}
-		if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
+		if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil && !passing(err) {
 			return err
 		} else if err != nil {
-			conflict = err
+			conflict = worse(conflict, err)
+		} else if conflict == nil {
+			conflict = l.pinned(key, w.Name, true)
 		}
 	}
 	return conflict
@@ -88,13 +103,31 @@ func (l *Ledger) CheckReads(t *task.Task, o *task.Outcome, token uint64) error {
 	var conflict error
 	for i := range o.Reads {
 		r := &o.Reads[i]
-		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !errors.Is(err, ErrConflict) {
+		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !passing(err) {
 			return err
 		} else if err != nil {
-			conflict = err
+			conflict = worse(conflict, err)
+		} else if conflict == nil {
+			conflict = l.pinned(l.keyOf(t, r.Key), r.Name, false)
 		}
 	}
 	return conflict
+}
+
+func keyless(name string) error {
+	return task.Errorf(task.CodeFailedPrecondition, "record %q: a task without a key keeps no state of its own; submit it with a key, or name the record's key", name)
+}
+
+// passing reports whether an error is about what records are now.
+func passing(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrPinned) }
+
+// worse returns the reason that says more: a changed record stays changed, while
+// one that is held comes free.
+func worse(a, b error) error {
+	if a == nil || errors.Is(b, ErrConflict) {
+		return b
+	}
+	return a
 }
 
 func (l *Ledger) keyOf(t *task.Task, key string) string {
@@ -118,14 +151,14 @@ func (l *Ledger) writtenBefore(t *task.Task, earlier []task.Write, w *task.Write
 }
 
 func (l *Ledger) checkVersion(t *task.Task, key, name string, expected uint64, chained bool, token uint64) error {
-	if t.Key == "" {
-		return task.Errorf(task.CodeFailedPrecondition, "record %q: a task without a key keeps no state; submit it with a key", name)
+	if key = l.keyOf(t, key); key == "" {
+		return keyless(name)
 	}
-	key = l.keyOf(t, key)
 	if !l.local(key) {
-		return task.Errorf(task.CodeUnimplemented,
-			"record %q of key %q is in another partition than the task's key %q: transactions across partitions are not supported yet; emit a task with that key instead",
-			name, key, t.Key)
+		if chained {
+			return task.Errorf(task.CodeInvalidArgument, "record %q of key %q is in another partition than the task: it cannot build on what the lease wrote before", name, key)
+		}
+		return nil
 	}
 	var version, wrote uint64
 	if e := l.entities[key]; e != nil {
@@ -135,19 +168,21 @@ func (l *Ledger) checkVersion(t *task.Task, key, name string, expected uint64, c
 	}
 	switch {
 	case chained && (wrote != token || token == 0):
-		return fmt.Errorf("record %q of key %q was written by another since: %w", name, key, ErrConflict)
+		return &ConflictError{Key: key, Name: name, Version: version, Why: "it was written by another since"}
 	case !chained && version != expected:
-		return fmt.Errorf("record %q of key %q has version %d, not %d: %w", name, key, version, expected, ErrConflict)
+		return &ConflictError{Key: key, Name: name, Version: version, Expected: expected}
 	}
 	return nil
 }
 
-// Apply makes the writes and emits of a checked outcome part of the gathering
-// batch.
+// Apply makes the writes of a checked outcome to this partition's records part of
+// the gathering batch.
 func (l *Ledger) Apply(now time.Time, by Author, t *task.Task, o *task.Outcome) {
 	for i := range o.Writes {
 		w := &o.Writes[i]
-		l.write(now, by, l.keyOf(t, w.Key), w)
+		if key := l.keyOf(t, w.Key); by.Tx.IsZero() || l.local(key) {
+			l.write(now, by, key, w)
+		}
 	}
 }
 
@@ -160,8 +195,8 @@ func (l *Ledger) Emit(now time.Time, t *task.Task) *store.Outbox {
 }
 
 // Write changes one record outside of any task if its version is the expected
-// one, or whatever it is with any, and returns the version after it. The record
-// must be known.
+// one, or whatever it is with any, and returns the version after it; one that a
+// transaction holds is a ConflictError that is ErrPinned. The record must be known.
 func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, error) {
 	if err := task.ValidateRecord(w.Key, w.Name, len(w.Value)); err != nil {
 		return 0, err
@@ -171,6 +206,9 @@ func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, e
 	}
 	if have := l.Record(w.Key, w.Name).Version; !anyVersion && have != w.Expected {
 		return 0, task.Errorf(task.CodeConflict, "record %q of key %q has version %d, not %d: read it again and decide anew", w.Name, w.Key, have, w.Expected)
+	}
+	if err := l.pinned(w.Key, w.Name, true); err != nil {
+		return 0, err
 	}
 	return l.write(now, Author{}, w.Key, w), nil
 }
@@ -199,7 +237,7 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 	l.head.Seq++
 	row := &store.OpLog{
 		Seq: l.head.Seq, HLC: ts, Op: store.OpPut, Key: key, Name: w.Name, Before: r.version, After: l.head.Seq,
-		Value: value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker,
+		Value: value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker, Tx: by.Tx,
 	}
 	l.grow(e, len(value)-len(r.value))
 	r.version, r.value = l.head.Seq, value
@@ -210,10 +248,15 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
 	l.head.Chain = row.Hash
 	l.Put(row)
+	l.touch(r)
+	return r.version
+}
+
+// touch makes the record's row part of the gathering batch.
+func (l *Ledger) touch(r *record) {
 	if r.touched != l.number {
 		r.touched = l.number
 		l.touched = append(l.touched, r)
 	}
-	e.dirty = l.number
-	return r.version
+	r.of.dirty = l.number
 }

@@ -28,8 +28,9 @@ type record struct {
 	value     []byte
 	updatedAt task.Timestamp
 	taskID    task.ID
-	token     uint64 // lease that wrote it; 0: none of this owner's
-	touched   uint64 // number of the last batch that lists it as touched
+	tx        task.ID // the undecided transaction that is to change it
+	token     uint64  // lease that wrote it; 0: none of this owner's
+	touched   uint64  // number of the last batch that lists it as touched
 }
 
 const entityOverhead = 200

@@ -37,6 +37,10 @@ type Ledger struct {
 	entities map[string]*entity
 	recent   *list.List // of *entity, most recently used first
 	cached   int
+
+	pins     map[RecordKey]*pin
+	branches map[task.ID]*branch
+	txns     map[task.ID]*store.Txn
 }
 
 // New returns the ledger of a partition that was just claimed with this fence.
@@ -51,6 +55,9 @@ func New(cfg Config, fence store.Fence) *Ledger {
 		number:   1,
 		entities: make(map[string]*entity),
 		recent:   list.New(),
+		pins:     make(map[RecordKey]*pin),
+		branches: make(map[task.ID]*branch),
+		txns:     make(map[task.ID]*store.Txn),
 	}
 }
 
@@ -93,6 +100,8 @@ func contentOf(row store.Row) int {
 	case *store.Outbox:
 		return len(r.Body)
 	case *store.OpLog:
+		return len(r.Value)
+	case *store.Intent:
 		return len(r.Value)
 	default:
 		return 0
@@ -138,7 +147,7 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 			continue
 		}
 		l.batch.Puts = append(l.batch.Puts, &store.Record{
-			Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID,
+			Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID, Tx: r.tx,
 		})
 	}
 	l.Stamp(now)

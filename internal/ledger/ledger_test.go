@@ -175,10 +175,10 @@ func TestFinalRefusals(t *testing.T) {
 		code  task.Code
 		words string
 	}{
-		"another partition":     {task.Task{Key: here}, task.Outcome{Writes: []task.Write{{Key: away, Name: "a"}}}, task.CodeUnimplemented, "emit a task with that key"},
-		"reads elsewhere":       {task.Task{Key: here}, task.Outcome{Reads: []task.Read{{Key: away, Name: "a"}}}, task.CodeUnimplemented, away},
-		"task without key":      {task.Task{}, task.Outcome{Writes: []task.Write{{Key: here, Name: "a"}}}, task.CodeFailedPrecondition, "submit it with a key"},
-		"reads without key":     {task.Task{}, task.Outcome{Reads: []task.Read{{Key: here, Name: "a"}}}, task.CodeFailedPrecondition, "submit it with a key"},
+		"chained elsewhere":     {task.Task{Key: here}, task.Outcome{Writes: []task.Write{{Key: away, Name: "a", Chained: true}}}, task.CodeInvalidArgument, away},
+		"reads chained away":    {task.Task{Key: here}, task.Outcome{Reads: []task.Read{{Key: away, Name: "a", Chained: true}}}, task.CodeInvalidArgument, away},
+		"task without key":      {task.Task{}, task.Outcome{Writes: []task.Write{{Name: "a"}}}, task.CodeFailedPrecondition, "submit it with a key"},
+		"reads without key":     {task.Task{}, task.Outcome{Reads: []task.Read{{Name: "a"}}}, task.CodeFailedPrecondition, "submit it with a key"},
 		"no name":               {task.Task{Key: here}, task.Outcome{Writes: []task.Write{{}}}, task.CodeInvalidArgument, "name"},
 		"long name":             {task.Task{Key: here}, task.Outcome{Writes: []task.Write{{Name: long}}}, task.CodeInvalidArgument, "name"},
 		"long key":              {task.Task{Key: here}, task.Outcome{Writes: []task.Write{{Key: long, Name: "a"}}}, task.CodeInvalidArgument, "key"},

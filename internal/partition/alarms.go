@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// alarm is a time at which the core looks at something: at a blocked lane, or at
-// a task that waits for its next attempt.
+// alarm is a time at which the core looks at something: at a blocked lane, at a
+// task that waits for its next attempt, or at what call says.
 type alarm struct {
 	at   time.Time
 	lane *lane
 	item *item
+	call func(now time.Time)
 }
 
 // alarms is a heap by time. An alarm that lost its meaning is ignored when it

@@ -9,6 +9,7 @@ import (
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
 )
 
 // Bounds of what a core does by itself.
@@ -44,6 +45,9 @@ type env interface {
 	Credit(queue string, tasks, bytes int)
 	// Publish hands outbox rows to the broker; event published follows.
 	Publish(rows []*store.Outbox)
+	// Tell sends a message to another partition, and reports false if nobody serves
+	// that. The message may be lost all the same.
+	Tell(m txn.Message) bool
 	loader
 }
 
@@ -58,6 +62,8 @@ type loader interface {
 	// LoadSchedule reads a page of schedule rows after the given one; event
 	// scheduleLoaded follows.
 	LoadSchedule(due time.Time, seq uint64)
+	// LoadMark reads the mark with an ID; event markLoaded follows.
+	LoadMark(id task.ID)
 }
 
 // coreConfig is what a core must know.
@@ -121,6 +127,13 @@ type core struct {
 	sched    scheduler
 	counts   *counters
 	locks    *lock.Table
+
+	txns     map[task.ID]*transaction // of which this partition is home
+	asked    map[task.ID]time.Time    // when home was asked about a prepared branch
+	question uint64                   // number of the latest that was asked about a branch
+	waiters  map[ledger.RecordKey][]*waiter
+	commits  map[task.ID][]func(*store.Dedup) // that wait for the mark with their ID
+	inDoubt  int                              // branches that are counted as prepared
 }
 
 func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *counters) *core {
@@ -139,6 +152,10 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		loading: make(map[ledger.RecordKey][]func()),
 		counts:  counts,
 		sched:   scheduler{due: true},
+		txns:    make(map[task.ID]*transaction),
+		asked:   make(map[task.ID]time.Time),
+		waiters: make(map[ledger.RecordKey][]*waiter),
+		commits: make(map[task.ID][]func(*store.Dedup)),
 		recent:  recentIDs{most: recentOf(cfg)},
 	}
 	c.locks = lock.NewTable(lock.Config{Journal: lockJournal{c}, Meter: counts.locks, Claimed: now})
@@ -432,7 +449,7 @@ func (c *core) nextAlarm(now time.Time) time.Time {
 	if next := c.sched.next; !next.IsZero() && (at.IsZero() || next.Before(at)) {
 		at = next
 	}
-	if len(c.leases) > 0 || c.crowded() {
+	if len(c.leases) > 0 || c.crowded() || c.transacting() {
 		t := c.lastTick.Add(tickInterval)
 		if c.lastTick.After(now) {
 			t = now // the clock went back
@@ -455,6 +472,8 @@ func (c *core) tick(now time.Time) {
 			break
 		}
 		switch {
+		case a.call != nil:
+			a.call(now)
 		case a.lane != nil && a.lane.status == laneBlocked && a.lane.until.Equal(a.at):
 			a.lane.status = laneIdle
 			a.lane.freed = a.at
@@ -474,6 +493,7 @@ func (c *core) tick(now time.Time) {
 	}
 	c.lastTick = now
 	c.endOverdue(now)
+	c.recover(now)
 	c.countOut()
 	if c.crowded() {
 		c.makeRoom(now)

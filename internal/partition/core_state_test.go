@@ -210,7 +210,7 @@ func TestAnswersOfRecordsWaitForDurability(t *testing.T) {
 	var got []string
 	w := &task.Write{Key: "k", Name: "a", Value: []byte("x")}
 	r.c.putRecord(r.now, w, false, func(v uint64, err error) { got = append(got, fmt.Sprint("put ", v, err)) })
-	r.c.getRecord("k", "a", func(rec task.Record) { got = append(got, fmt.Sprint("get ", rec.Version)) })
+	r.c.getRecord(r.now, "k", "a", func(rec task.Record, _ error) { got = append(got, fmt.Sprint("get ", rec.Version)) })
 	r.c.putRecord(r.now, w, false, func(_ uint64, err error) { got = append(got, fmt.Sprint("conflict ", task.CodeOf(err))) })
 	r.step()
 	if fmt.Sprint(got) != "[conflict conflict]" {
@@ -228,7 +228,7 @@ func TestAReadOfARecordLoadsIt(t *testing.T) {
 	r.claim(nil)
 	var got []uint64
 	for range 2 {
-		r.c.getRecord("k", "a", func(rec task.Record) { got = append(got, rec.Version) })
+		r.c.getRecord(r.now, "k", "a", func(rec task.Record, _ error) { got = append(got, rec.Version) })
 	}
 	if len(r.loads) != 1 || r.loads[0] != (ledger.RecordKey{Key: "k", Name: "a"}) {
 		t.Fatalf("loads %v", r.loads)

@@ -34,6 +34,8 @@ type item struct {
 	size       int
 	state      task.State
 	lane       *lane
+	conflicts  int  // in a row, of transactions that it asked for
+	deciding   bool // without order: its outcome waits for a transaction
 }
 
 // itemOverhead is about what an item costs in memory beyond its body.

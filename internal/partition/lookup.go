@@ -79,7 +79,7 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 		return TaskStatus{}, false, fmt.Errorf("read mark of task %s: %w", id, err)
 	}
 	mark, ok := rows[0].(*store.Dedup)
-	if !ok || mark == nil {
+	if !ok || mark == nil || mark.Queue == "" { // a mark without a queue is that of a commit
 		return TaskStatus{}, false, nil
 	}
 	st := TaskStatus{
@@ -204,11 +204,20 @@ func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, 
 	if err := task.CheckRecordName(name); err != nil {
 		return task.Record{}, err
 	}
-	r, err := ask(ctx, e.of(key), func(c *core, _ time.Time, answer func(task.Record)) { c.getRecord(key, name, answer) })
-	if err == nil && r.Version == 0 {
+	type reply struct {
+		r   task.Record
+		err error
+	}
+	got, err := ask(ctx, e.of(key), func(c *core, now time.Time, answer func(reply)) {
+		c.getRecord(now, key, name, func(r task.Record, err error) { answer(reply{r, err}) })
+	})
+	if err == nil {
+		err = got.err
+	}
+	if err == nil && got.r.Version == 0 {
 		err = task.Errorf(task.CodeNotFound, "key %q has no record %q", key, name)
 	}
-	return r, err
+	return got.r, err
 }
 
 // PutRecord writes or deletes a record if its version is the expected one, or

@@ -24,6 +24,10 @@ type counters struct {
 	outboxRetry prometheus.Counter
 	corrupt     prometheus.Counter
 	locks       *lockMetrics
+	txns        *prometheus.CounterVec // by result
+	txnRetries  prometheus.Counter
+	recovered   *prometheus.CounterVec // by action
+	doubts      doubts
 
 	mu     sync.Mutex
 	recent map[string]*startLatency // by queue
@@ -58,6 +62,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		outboxRetry: prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_outbox_retries_total", Help: "Publishes of follow-up tasks that were tried again."}),
 		corrupt:     prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
 	}
+	c.registerTransactions(reg)
 	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt)
 	return c
 }

@@ -66,29 +66,52 @@ func (c *core) follow(now time.Time, ls *lease, outs []task.Outcome) {
 			c.awaitRecords(ls, missing, stashed{ls.next, outs[i:]})
 			return
 		}
-		if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
-			c.conflict(ls, ls.next)
+		if err := c.check(it, o, ls.ref.Token); err != nil {
+			c.hinder(now, ls, err, outs[i:])
 			return
-		} else if err != nil {
-			c.refuse(now, ls, ls.next, err)
+		}
+		if c.led.Crosses(&it.Task, o) {
+			c.transactNext(now, ls, outs[i:])
 			return
 		}
 		if o.Kind == task.OutcomeDead {
 			c.endChain(now, ls, it, o)
 			return
 		}
-		c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
-		ls.items[ls.next] = nil
-		ls.next++
-		ls.open--
-		ls.saw(now, 1, 0)
-		c.complete(now, it, ls, o)
+		c.accept(now, ls, it, o, task.ID{})
 	}
+	c.goOn(now, ls)
+}
+
+// accept makes the outcome of an ordered lease's next task take effect with the
+// gathering batch: it is done, and was checked.
+func (c *core) accept(now time.Time, ls *lease, it *item, o *task.Outcome, tx task.ID) {
+	c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
+	ls.items[ls.next] = nil
+	ls.next++
+	ls.open--
+	ls.saw(now, 1, 0)
+	c.complete(now, it, ls, o, tx)
+}
+
+// goOn waits for the next outcome of an ordered lease, or ends it after the last.
+func (c *core) goOn(now time.Time, ls *lease) {
 	if ls.open == 0 {
 		c.close(now, ls)
 		return
 	}
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
+}
+
+// hinder takes outcomes of an ordered lease of which the first may not take effect.
+func (c *core) hinder(now time.Time, ls *lease, err error, outs []task.Outcome) {
+	if errors.Is(err, ledger.ErrConflict) {
+		c.conflict(ls, ls.next)
+	} else if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
+		c.awaitRelease(now, ls, held, stashed{ls.next, outs})
+	} else {
+		c.refuse(now, ls, ls.next, err)
+	}
 }
 
 // check says whether an outcome may take effect, follow-up tasks included. A
@@ -135,7 +158,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 	for i := range outs {
 		index, o := first+i, &outs[i]
 		it := ls.items[index]
-		if it == nil {
+		if it == nil || it.deciding {
 			continue // a repeat
 		}
 		if o.Kind == task.OutcomeDone || o.Kind == task.OutcomeDead {
@@ -151,36 +174,53 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 			if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
 				c.conflict(ls, index)
 				continue
+			} else if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
+				c.awaitReleaseOf(now, ls, held, stashed{index, outs[i : i+1]})
+				continue
 			} else if err != nil {
-				ls.items[index] = nil
-				c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, err))
-				c.bury(now, it, ls.worker, "the outcome was refused: "+err.Error())
-				ls.saw(now, 1, 0)
-				ls.open--
+				c.refuseOne(now, ls, index, err)
 				freed++
 				continue
 			}
+			if c.led.Crosses(&it.Task, o) {
+				c.transactOne(now, ls, index, o)
+				continue
+			}
 		}
-		ls.items[index] = nil
-		ls.open--
 		freed++
-		c.gathering.committed(ls.worker.Session, ls.ref, index)
 		if o.Kind == task.OutcomeReturned {
 			back = append(back, it)
-			continue
 		}
-		ls.saw(now, 1, failures(o))
-		if o.Kind == task.OutcomeDone {
-			c.complete(now, it, ls, o)
-		} else {
-			c.failed(now, it, ls.worker, o)
-		}
+		c.acceptOne(now, ls, index, o, task.ID{})
 	}
-	c.report(now, ls, freed)
+	c.freedOf(now, ls, freed)
+	c.restart(now, ls.lane, back)
+}
+
+// acceptOne makes an outcome of a lease without order take effect with the
+// gathering batch.
+func (c *core) acceptOne(now time.Time, ls *lease, index int, o *task.Outcome, tx task.ID) {
+	it := ls.items[index]
+	ls.items[index] = nil
+	ls.open--
+	c.gathering.committed(ls.worker.Session, ls.ref, index)
+	switch o.Kind {
+	case task.OutcomeReturned: // restart puts it back
+	case task.OutcomeDone:
+		ls.saw(now, 1, 0)
+		c.complete(now, it, ls, o, tx)
+	case task.OutcomeRetry, task.OutcomeDead:
+		ls.saw(now, 1, failures(o))
+		c.failed(now, it, ls.worker, o)
+	}
+}
+
+// freedOf gives slots of a lease without order back, which may have been the last.
+func (c *core) freedOf(now time.Time, ls *lease, slots int) {
+	c.report(now, ls, slots)
 	if ls.open == 0 {
 		delete(c.leases, ls.ref.Token)
 	}
-	c.restart(now, ls.lane, back)
 }
 
 // awaitRecords stashes outcomes until the records they touch are in memory.
@@ -188,16 +228,21 @@ func (c *core) awaitRecords(ls *lease, missing []ledger.RecordKey, s stashed) {
 	ls.waiting = true
 	ls.stash = append(ls.stash, s)
 	c.loadAll(missing, func() {
-		if c.leases[ls.ref.Token] != ls {
-			return
-		}
-		ls.waiting = false
-		waiting := ls.stash
-		ls.stash = nil
-		for _, s := range waiting {
-			c.outcomes(c.loadedAt, ls.worker, ls.ref, s.first, s.outcomes)
-		}
+		c.resume(c.loadedAt, ls)
 	})
+}
+
+// resume takes the outcomes that an ordered lease has stashed.
+func (c *core) resume(now time.Time, ls *lease) {
+	if c.leases[ls.ref.Token] != ls {
+		return
+	}
+	ls.waiting = false
+	waiting := ls.stash
+	ls.stash = nil
+	for _, s := range waiting {
+		c.outcomes(now, ls.worker, ls.ref, s.first, s.outcomes)
+	}
 }
 
 // conflict asks the worker to run a task of its lease again over what the
@@ -225,15 +270,26 @@ func (c *core) refuse(now time.Time, ls *lease, index int, cause error) {
 	c.bury(now, it, ls.worker, "the outcome was refused: "+cause.Error())
 }
 
+// refuseOne ends one task of a lease without order in the same way.
+func (c *core) refuseOne(now time.Time, ls *lease, index int, cause error) {
+	it := ls.items[index]
+	ls.items[index] = nil
+	c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, cause))
+	c.bury(now, it, ls.worker, "the outcome was refused: "+cause.Error())
+	ls.saw(now, 1, 0)
+	ls.open--
+}
+
 func refusal(ls *lease, index int, cause error) verdictFor {
 	return verdictFor{ls.worker.Session, task.Verdict{
 		LeaseRef: ls.ref, Kind: task.VerdictRefused, First: index, Count: 1, Error: cause.Error(),
 	}}
 }
 
-// complete makes a checked, done outcome take effect with the gathering batch.
-func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome) {
-	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token}
+// complete makes a checked, done outcome take effect with the gathering batch. With
+// a transaction, what it does in other partitions is that transaction's.
+func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome, tx task.ID) {
+	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token, Tx: tx}
 	c.led.Apply(now, by, &it.Task, o)
 	for i := range o.Emits {
 		if o.Emits[i].ID.IsZero() {

@@ -13,6 +13,7 @@ import (
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
 	"github.com/fenfa/fenfa/internal/watch"
 )
 
@@ -214,7 +215,7 @@ func (own *ownership) loop(ctx context.Context) error {
 			}
 		}
 		own.core.turn(now, func(b store.Batch) { own.commit(now, b) })
-		if own.core.draining && len(own.core.leases) == 0 && !own.core.waitsForCommit() {
+		if own.core.draining && len(own.core.leases)+own.core.deciding() == 0 && !own.core.waitsForCommit() {
 			return nil
 		}
 		own.arm(now)
@@ -285,6 +286,11 @@ func (own *ownership) Credit(queue string, tasks, bytes int) {
 	if f := own.feeders[queue]; f != nil {
 		f.credit(tasks, bytes)
 	}
+}
+
+// Tell implements env.
+func (own *ownership) Tell(m txn.Message) bool {
+	return own.e.owners[m.To].post(func(c *core, now time.Time) { c.hear(now, m) })
 }
 
 // Publish implements env.

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -10,14 +11,31 @@ import (
 )
 
 // getRecord answers with a record once everything that it shows is durable.
-func (c *core) getRecord(key, name string, answer func(task.Record)) {
+//
+// One that a transaction is to change is what its home says: while there is no
+// decision, what it was.
+func (c *core) getRecord(now time.Time, key, name string, answer func(task.Record, error)) {
+	c.readRecord(now, key, name, false, answer)
+}
+
+func (c *core) readRecord(now time.Time, key, name string, asked bool, answer func(task.Record, error)) {
 	c.withRecord(key, name, func() {
-		r := c.led.Record(key, name)
-		if c.led.Clean(key) {
-			answer(r)
+		if tx := c.led.Holder(key, name, false); !tx.IsZero() && !asked {
+			c.await(now, &ledger.ConflictError{Key: key, Name: name, Tx: tx}, true, func(now time.Time, why release) {
+				if why == outWaited {
+					answer(task.Record{}, heldTooLong(key, name, tx))
+					return
+				}
+				c.readRecord(now, key, name, why == stillHeld, answer)
+			})
 			return
 		}
-		c.afterDurable(func() { answer(r) })
+		r := c.led.Record(key, name)
+		if c.led.Clean(key) {
+			answer(r, nil)
+			return
+		}
+		c.afterDurable(func() { answer(r, nil) })
 	})
 }
 
@@ -28,6 +46,16 @@ func (c *core) putRecord(now time.Time, w *task.Write, anyVersion bool, answer f
 		version := uint64(0)
 		if err == nil {
 			version, err = c.led.Write(now, w, anyVersion)
+		}
+		if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
+			c.await(now, held, false, func(now time.Time, why release) {
+				if why == outWaited {
+					answer(0, heldTooLong(w.Key, w.Name, held.Tx))
+					return
+				}
+				c.putRecord(now, w, anyVersion, answer)
+			})
+			return
 		}
 		if err != nil {
 			answer(0, err)
@@ -48,6 +76,10 @@ func (c *core) withRecords(keys []ledger.RecordKey, then func()) {
 		}
 	}
 	then()
+}
+
+func heldTooLong(key, name string, tx task.ID) error {
+	return task.Errorf(task.CodeUnavailable, "record %q of key %q is held by transaction %s, whose home does not answer: try again", name, key, tx).WithRetryAfter(reclaimMax)
 }
 
 func (c *core) withRecord(key, name string, then func()) {
@@ -193,6 +225,9 @@ func (c *core) sweep(expired []*store.Dedup) {
 // abandon gives the workers' slots back before the core is dropped.
 func (c *core) abandon() {
 	c.locks.Abandon()
+	for _, row := range c.led.InDoubt() {
+		c.counts.doubts.leave(row.Tx)
+	}
 	for _, ls := range c.leases {
 		slots := ls.open
 		if ls.lane.ordered {

@@ -56,6 +56,19 @@ func (own *ownership) LoadRecords(key, name string) {
 	})
 }
 
+// LoadMark implements env.
+func (own *ownership) LoadMark(id task.ID) {
+	own.jobs.add(func(ctx context.Context) error {
+		rows, err := own.e.cfg.Store.Get(ctx, own.part, []store.Row{&store.Dedup{ID: id}})
+		if err != nil {
+			return fmt.Errorf("load mark: %w", err)
+		}
+		mark, _ := rows[0].(*store.Dedup)
+		own.mail.post(func(c *core, now time.Time) { c.markLoaded(now, id, mark) })
+		return nil
+	})
+}
+
 // LoadParked implements env.
 func (own *ownership) LoadParked(at laneName, after uint64) {
 	own.rows.add(func(ctx context.Context) error {

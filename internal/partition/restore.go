@@ -23,6 +23,9 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	if err := own.restoreOutbox(ctx); err != nil {
 		return err
 	}
+	if err := own.restoreTransactions(ctx); err != nil {
+		return err
+	}
 	if err := own.restoreParked(ctx, now); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
 )
 
 // rig is a core with a scripted world around it: it records what the core does
@@ -41,6 +42,9 @@ type rig struct {
 	credited broker.Limit
 	outbox   []*store.Outbox
 	loads    []ledger.RecordKey
+	marks    []task.ID     // that were asked for
+	told     []txn.Message // to other partitions
+	deaf     bool          // nobody serves those
 	parked   []parkedRead
 	schedule []scheduleRead
 	rows     map[string]store.Row // durable
@@ -147,6 +151,15 @@ func (r *rig) Hurry()                          {}
 func (r *rig) Publish(rows []*store.Outbox)    { r.outbox = append(r.outbox, rows...) }
 func (r *rig) LoadRecords(key, name string) {
 	r.loads = append(r.loads, ledger.RecordKey{Key: key, Name: name})
+}
+
+func (r *rig) LoadMark(id task.ID) { r.marks = append(r.marks, id) }
+
+func (r *rig) Tell(m txn.Message) bool {
+	if !r.deaf {
+		r.told = append(r.told, m)
+	}
+	return !r.deaf
 }
 
 func (r *rig) LoadSchedule(d time.Time, s uint64) {

@@ -134,7 +134,7 @@ func (s *simSession) succeed(l *simLease, t *task.Task, sp spec) (task.Outcome, 
 func spoil(o *task.Outcome, t *task.Task, bad, part int) {
 	switch bad {
 	case 1:
-		o.Writes = []task.Write{{Key: simKeys[1-part][0], Name: "a"}}
+		o.Writes = []task.Write{{Key: simKeys[1-part][0], Name: "a", Chained: true}}
 	case 2:
 		o.Emits = []task.Task{{Queue: "nowhere"}}
 	case 3:
@@ -162,8 +162,8 @@ func (s *simSession) look(l *simLease, n cellName) bool {
 	}
 	l.asked = true
 	age := l.age
-	ok := l.o.mail.post(func(c *core, _ time.Time) {
-		c.getRecord(n.key, n.name, func(r task.Record) {
+	ok := l.o.mail.post(func(c *core, now time.Time) {
+		c.getRecord(now, n.key, n.name, func(r task.Record, _ error) {
 			s.inbox = append(s.inbox, func() {
 				if l.age == age {
 					l.asked = false

@@ -13,6 +13,7 @@ import (
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
 )
 
 // simOwner is a real ownership without goroutines: the world takes its turns.
@@ -59,6 +60,12 @@ func (w *world) claim(part int) {
 
 // Publish implements env: the rows wait until work publishes them.
 func (o *simOwner) Publish(rows []*store.Outbox) { o.outbox = append(o.outbox, rows...) }
+
+// Tell implements env: no handler of this world uses records of two partitions.
+func (o *simOwner) Tell(m txn.Message) bool {
+	o.w.failf("a message to another partition: %+v", m)
+	return false
+}
 
 // LoadRecords implements env; sometimes an entity has more records than are loaded.
 func (o *simOwner) LoadRecords(key, name string) {
@@ -420,8 +427,8 @@ func (w *world) direct() {
 	}
 	if w.chance(2) {
 		since := w.model.mark(part, key, name)
-		o.mail.post(func(c *core, _ time.Time) {
-			c.getRecord(key, name, func(r task.Record) { w.model.sawRecord(part, key, name, since, r) })
+		o.mail.post(func(c *core, now time.Time) {
+			c.getRecord(now, key, name, func(r task.Record, _ error) { w.model.sawRecord(part, key, name, since, r) })
 		})
 		return
 	}

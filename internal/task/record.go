@@ -5,6 +5,10 @@ const (
 	MaxRecordName  = 128
 	MaxRecordValue = 256 << 10
 	MaxTravel      = 16 << 10 // records that travel with a lease, all together
+	// MaxTransaction is how many records a transaction across partitions may use, and
+	// MaxTransactionBytes what its values may have together.
+	MaxTransaction      = 256
+	MaxTransactionBytes = 3 << 20
 )
 
 // Record is a named value of an entity. Its version is the op-log number of the

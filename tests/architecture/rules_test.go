@@ -8,7 +8,7 @@ var layers = [][]string{
 	{"internal/child"},
 	{"internal/rabbitmqserver", "internal/mariadbserver", "internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile", "internal/saga"},
-	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/store/gate", "internal/mariadbserver/mariadbtest", "internal/orders", "internal/balance/simulate", "internal/sagafile"},
+	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/store/gate", "internal/mariadbserver/mariadbtest", "internal/orders", "internal/balance/simulate", "internal/sagafile", "internal/txn"},
 	{"internal/kv", "internal/ledger", "internal/lock", "internal/watch", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
 	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/store/mysql", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
@@ -115,7 +115,8 @@ var allowances = []allowance{
 		"a decorator knows the port and no driver",
 	},
 	{"internal/lock", []string{"internal/task"}, "who holds a lock is decided without I/O and without a clock"},
-	{"internal/ledger", []string{"internal/task", "internal/store", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
+	{"internal/txn", []string{"internal/task", "internal/store"}, "the rules of a transaction are apart from all I/O"},
+	{"internal/ledger", []string{"internal/task", "internal/store", "internal/txn", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
 	{
 		"internal/broker/embedded",
 		[]string{"internal/broker", "internal/broker/recent", "internal/kv", "internal/task", "internal/clock", "internal/lifecycle", "github.com/prometheus/client_golang"},

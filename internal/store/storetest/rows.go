@@ -201,7 +201,7 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 		r.State, r.Home, r.Began, r.At, r.Deadline = v.txState(), v.count(), v.stamp(), v.stamp(), v.time()
 		r.TaskID, r.Attempt, r.Worker = v.id(), v.count(), v.string()
 	case *store.Intent:
-		r.Op, r.Expected, r.Value, r.Delta = store.IntentOp(1+rng.IntN(4)), v.number(), v.bytes(), int64(v.number()-v.number())
+		r.Op, r.Expected, r.Value, r.Delta = store.IntentOp(1+rng.IntN(4)), v.number(), v.bytes(), rng.Int64()>>rng.IntN(64)-1<<20
 	case *store.Txn:
 		r.State, r.Began, r.At, r.TaskID = v.txState(), v.stamp(), v.stamp(), v.id()
 		for range rng.IntN(4) {
