@@ -230,3 +230,51 @@ func TestRecordIsZeroWhereItDoesNotExist(t *testing.T) {
 		t.Error("what is not known is durable")
 	}
 }
+
+func TestRecordsOfTheNodeDoNotTravel(t *testing.T) {
+	for name, plain := range map[string][]string{"alone": nil, "among others": {"a", "b"}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger()
+			if v := l.Keep(now, &task.Write{Key: here, Name: task.LockRecord, Value: []byte("{}")}); v != 1 {
+				t.Errorf("version %d", v)
+			}
+			for _, name := range plain {
+				apply(t, l, 1, put(name, 0, "x"))
+			}
+			records, complete := l.Travel(here)
+			var got []string
+			for _, r := range records {
+				got = append(got, r.Name)
+			}
+			if !slices.Equal(got, plain) || !complete {
+				t.Errorf("%v travel (%v), want %v", got, complete, plain)
+			}
+			if r := l.Record(here, task.LockRecord); r.Version != 1 {
+				t.Errorf("the record is %+v", r)
+			}
+		})
+	}
+}
+
+func TestAProofIsCommittedThoughNothingChanges(t *testing.T) {
+	l := newLedger()
+	if _, ok := l.Seal(now); ok {
+		t.Fatal("an empty batch was sealed")
+	}
+	l.Prove()
+	pending := l.Pending()
+	b, ok := l.Seal(now)
+	if !ok || len(b.Puts)+len(b.Deletes) != 0 || b.Next.Seq != b.Prev.Seq || b.Next.HLC <= b.Prev.HLC {
+		t.Fatalf("sealed %+v: %v", b, ok)
+	}
+	if l.Durable(pending) {
+		t.Error("it was proven before the commit")
+	}
+	l.Committed()
+	if !l.Durable(pending) {
+		t.Error("the commit proved nothing")
+	}
+	if _, ok := l.Seal(now); ok {
+		t.Error("a proof was committed twice")
+	}
+}
