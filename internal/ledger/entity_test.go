@@ -235,7 +235,7 @@ func TestRecordsOfTheNodeDoNotTravel(t *testing.T) {
 	for name, plain := range map[string][]string{"alone": nil, "among others": {"a", "b"}} {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger()
-			if v := l.Keep(now, &task.Write{Key: here, Name: task.LockRecord, Value: []byte("{}")}); v != 1 {
+			if v := l.Keep(noon, &task.Write{Key: here, Name: task.LockRecord, Value: []byte("{}")}); v != 1 {
 				t.Errorf("version %d", v)
 			}
 			for _, name := range plain {
@@ -258,12 +258,12 @@ func TestRecordsOfTheNodeDoNotTravel(t *testing.T) {
 
 func TestAProofIsCommittedThoughNothingChanges(t *testing.T) {
 	l := newLedger()
-	if _, ok := l.Seal(now); ok {
+	if _, ok := l.Seal(noon); ok {
 		t.Fatal("an empty batch was sealed")
 	}
 	l.Prove()
 	pending := l.Pending()
-	b, ok := l.Seal(now)
+	b, ok := l.Seal(noon)
 	if !ok || len(b.Puts)+len(b.Deletes) != 0 || b.Next.Seq != b.Prev.Seq || b.Next.HLC <= b.Prev.HLC {
 		t.Fatalf("sealed %+v: %v", b, ok)
 	}
@@ -274,7 +274,7 @@ func TestAProofIsCommittedThoughNothingChanges(t *testing.T) {
 	if !l.Durable(pending) {
 		t.Error("the commit proved nothing")
 	}
-	if _, ok := l.Seal(now); ok {
+	if _, ok := l.Seal(noon); ok {
 		t.Error("a proof was committed twice")
 	}
 }
