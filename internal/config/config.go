@@ -14,6 +14,7 @@ type Config struct {
 	Memory     Memory   `key:"memory"`
 	Storage    Storage  `key:"storage"`
 	Broker     Broker   `key:"broker"`
+	Store      Store    `key:"store"`
 	Limits     Limits   `key:"limits"`
 	Workers    Workers  `key:"workers"`
 	Log        Log      `key:"log"`
@@ -59,6 +60,22 @@ type BrokerTLS struct {
 	Key  string `key:"key" doc:"PEM file of the key of broker.tls.cert."`
 }
 
+// Store says where state lies.
+type Store struct {
+	URL         URL           `key:"url" doc:"Addresses of the databases that hold state, one for each shard, separated by commas: mysql://user:password@host:3306/database for MariaDB, MySQL or TiDB, mysqls:// with TLS. Several hosts of one shard, of which one takes changes, are separated by commas too. The order of shards never changes; new ones come at the end. Empty: the embedded store, in data_dir. Whoever may list processes sees a flag, so give it in the file or in the environment."`
+	Timeout     time.Duration `key:"timeout" doc:"How long a commit, and other calls, wait for a database that is away, at least 1s. The start waits as long for the first connection."`
+	Connections int           `key:"connections" doc:"Most connections to one shard, 4 to 1000."`
+	Lifetime    time.Duration `key:"lifetime" doc:"How long one connection is used at most, so that connections spread again after a failover, at least 1s."`
+	TLS         StoreTLS      `key:"tls"`
+}
+
+// StoreTLS says how the databases and this node know each other.
+type StoreTLS struct {
+	CA   string `key:"ca" doc:"PEM file of the authorities that may vouch for the databases. Empty: those that the machine trusts."`
+	Cert string `key:"cert" doc:"PEM file of this node's own certificate, where the databases ask for one."`
+	Key  string `key:"key" doc:"PEM file of the key of store.tls.cert."`
+}
+
 // Limits bounds requests.
 type Limits struct {
 	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 4 MiB to 1 GiB."`
@@ -91,6 +108,7 @@ func Default() Config {
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
 		Broker:     Broker{Prefix: "fenfa", Timeout: 5 * time.Second},
+		Store:      Store{Timeout: 15 * time.Second, Connections: 16, Lifetime: 30 * time.Minute},
 		Limits:     Limits{Request: 16 << 20},
 		Workers:    Workers{SlowStart: 10 * time.Second, Eject: true},
 		Log:        Log{Level: "info", Format: "auto"},

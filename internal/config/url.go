@@ -19,9 +19,43 @@ const redacted = "[redacted]"
 // Reveal returns the address with its password, for the one place that connects.
 func (u URL) Reveal() string { return string(u) }
 
-// String returns the address without its password, and without anything else
-// before the hosts that is not a user.
+// List returns the addresses of a list: they are separated by commas, and each
+// begins with the scheme of a database.
+func (u URL) List() []URL {
+	var list []URL
+	for piece := range strings.SplitSeq(string(u), ",") {
+		trimmed := URL(strings.TrimSpace(piece))
+		if scheme := trimmed.Scheme(); len(list) == 0 || scheme == SchemeMySQL || scheme == SchemeMySQLS {
+			list = append(list, trimmed)
+		} else {
+			list[len(list)-1] += "," + trimmed
+		}
+	}
+	return list
+}
+
+// String returns the address, or the list of them, without passwords, and without
+// anything else before the hosts that is not a user.
 func (u URL) String() string {
+	list := u.List()
+	shown := make([]string, len(list))
+	for i, one := range list {
+		if len(list) > 1 && !one.isWhole() {
+			// A password with a comma that was not escaped: nothing of it may show.
+			return one.Scheme() + "://" + redacted
+		}
+		shown[i] = one.show()
+	}
+	return strings.Join(shown, ",")
+}
+
+// isWhole reports whether the address has a path, as each of a list must.
+func (u URL) isWhole() bool {
+	_, rest, _ := strings.Cut(string(u), "://")
+	return strings.Contains(rest, "/")
+}
+
+func (u URL) show() string {
 	scheme, rest, ok := strings.Cut(string(u), "://")
 	if !ok {
 		if strings.Contains(string(u), "@") {

@@ -22,6 +22,9 @@ func TestURLsShowWithoutTheirPasswords(t *testing.T) {
 		"amqp:u:secret@h":                 "[redacted]",
 		"h:5672":                          "h:5672",
 		"amqp://:secret@h":                "amqp://:[redacted]@h",
+		"mysql://u:secret@h:1/d,mysqls://v:secret@i,j/e": "mysql://u:[redacted]@h:1/d,mysqls://v:[redacted]@i,j/e",
+		"mysql://u:se,mysql://secret@h/d":                "mysql://[redacted]",
+		"mysql://u:se,secret@h/d":                        "mysql://u:[redacted]@h/d",
 	} {
 		u := URL(given)
 		if got := u.String(); got != shown {
@@ -85,6 +88,31 @@ func TestPasswordsShowNowhere(t *testing.T) {
 	}
 	if strings.Contains(fmt.Sprintf("%+v", good), secret) {
 		t.Error("the password shows in the loaded settings")
+	}
+}
+
+func TestPasswordsOfShardsShowNowhere(t *testing.T) {
+	const list = "mysql://fenfa:pa55word@a:1/one, mysql://fenfa:pa55word@b:2,c:3/two"
+	loaded, err := load(t, "", []string{"FENFA_STORE_URL=" + list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := loaded.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	out := b.String() + fmt.Sprintf("%+v %#v", loaded, loaded.Config)
+	if strings.Contains(out, "pa55word") || !strings.Contains(out, "mysql://fenfa:[redacted]@a:1/one,mysql://fenfa:[redacted]@b:2,c:3/two") {
+		t.Errorf("printed:\n%s", out)
+	}
+	if got := loaded.Config.Store.URL.List(); len(got) != 2 || got[1].Reveal() != "mysql://fenfa:pa55word@b:2,c:3/two" {
+		t.Errorf("the list has %d addresses", len(got))
+	}
+	for _, wrong := range []string{"fenfa:pa55word@a/one", "mysq://fenfa:pa55word@a/one", "mysql://fenfa:pa55word@a", "mysql://fenfa:pa55word@a/one,amqp://fenfa:pa55word@b/c"} {
+		_, err := load(t, "", []string{"FENFA_STORE_URL=" + wrong})
+		if err != nil && (strings.Contains(err.Error(), "pa55word") || !strings.Contains(err.Error(), "store.url")) {
+			t.Errorf("%s: got %v", wrong, err)
+		}
 	}
 }
 

@@ -2,11 +2,7 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -97,28 +93,10 @@ func rabbitConfig(c *config.Broker) (rabbitmq.Config, error) {
 		return cfg, task.Errorf(task.CodeFailedPrecondition, "broker.url: %w", err).WithField("broker.url")
 	}
 	cfg.Prefix, cfg.Replicas, cfg.Timeout, cfg.RetryMax = c.Prefix, c.Replicas, c.Timeout, retryMax
-	if c.TLS.CA != "" {
-		pem, err := os.ReadFile(c.TLS.CA)
-		if err != nil {
-			return cfg, tlsError("broker.tls.ca", err)
-		}
-		cfg.TLS.RootCAs = x509.NewCertPool()
-		if !cfg.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return cfg, tlsError("broker.tls.ca", fmt.Errorf("%s holds no certificate in PEM form", c.TLS.CA))
-		}
+	if cfg.TLS == nil {
+		return cfg, nil
 	}
-	if c.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
-		if err != nil {
-			return cfg, tlsError("broker.tls.cert", err)
-		}
-		cfg.TLS.Certificates = []tls.Certificate{pair}
-	}
-	return cfg, nil
-}
-
-func tlsError(key string, err error) error {
-	return task.Errorf(task.CodeFailedPrecondition, "%s cannot be used: %w", key, err).WithField(key)
+	return cfg, loadTLS(cfg.TLS, "broker.tls", c.TLS.CA, c.TLS.Cert, c.TLS.Key)
 }
 
 // brokerError says why the servers cannot be used at the start. The address shows

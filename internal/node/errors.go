@@ -75,7 +75,7 @@ func fixPartitions(ctx context.Context, meta store.Meta, partitions int) error {
 	}
 	if string(value) != strconv.Itoa(partitions) {
 		return task.Errorf(task.CodeFailedPrecondition,
-			"the data directory was made with %s partitions, which cannot be changed: set partitions (--partitions) to %[1]s, not %d", value, partitions).WithField("partitions")
+			"this cluster was made with %s partitions, which cannot be changed: set partitions (--partitions) to %[1]s, not %d", value, partitions).WithField("partitions")
 	}
 	return nil
 }

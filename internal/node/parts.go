@@ -10,7 +10,6 @@ import (
 	"github.com/fenfa/fenfa/internal/lifecycle"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/server"
-	storeembedded "github.com/fenfa/fenfa/internal/store/embedded"
 )
 
 // parts lists what a node is made of, in the order of the start. Each part finds
@@ -68,18 +67,6 @@ func (n *Node) openKV(context.Context) error {
 		return dataDirError(c.DataDir, err)
 	}
 	n.db = db
-	return nil
-}
-
-func (n *Node) openStore(ctx context.Context) error {
-	s, err := storeembedded.New(storeembedded.Config{DB: n.db})
-	if err != nil {
-		return err
-	}
-	n.store = s
-	if err := fixPartitions(ctx, s.Meta(), n.opts.Config.Partitions); err != nil {
-		return errors.Join(err, s.Close(ctx))
-	}
 	return nil
 }
 

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"strings"
@@ -34,37 +33,10 @@ const (
 	SchemeTLS   = "mysqls"
 )
 
-// ParseAddresses reads the addresses of all shards:
-// mysql://user:password@host:port,host:port/database, or mysqls:// for TLS, one
-// for each shard, separated by commas. Errors never hold what was given.
-func ParseAddresses(list string) ([]Address, error) {
-	var all []Address
-	for i, one := range Split(list) {
-		a, err := parseAddress(one)
-		if err != nil {
-			return nil, fmt.Errorf("address of shard %d: %w", i, err)
-		}
-		all = append(all, a)
-	}
-	return all, nil
-}
-
-// Split cuts a list at the commas that a scheme follows.
-func Split(list string) []string {
-	var all []string
-	for piece := range strings.SplitSeq(list, ",") {
-		trimmed := strings.TrimSpace(piece)
-		begins := strings.HasPrefix(trimmed, SchemePlain+"://") || strings.HasPrefix(trimmed, SchemeTLS+"://")
-		if begins || len(all) == 0 {
-			all = append(all, trimmed)
-		} else {
-			all[len(all)-1] += "," + trimmed
-		}
-	}
-	return all
-}
-
-func parseAddress(s string) (Address, error) {
+// ParseAddress reads the address of a shard:
+// mysql://user:password@host:port,host:port/database, or mysqls:// for TLS. Errors
+// never hold what was given.
+func ParseAddress(s string) (Address, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || scheme != SchemePlain && scheme != SchemeTLS {
 		return Address{}, errors.New("it must begin with mysql:// or mysqls://")

@@ -34,6 +34,9 @@ var (
 // errAway says that nobody answers.
 var errAway = errors.New("the server is away")
 
+// IsAway reports whether an error says that a server did not answer in time.
+func IsAway(err error) bool { return kindOf(err) == kindAway }
+
 // kind is what an error asks for.
 type kind int
 

@@ -93,7 +93,23 @@ func (s *shard) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 // errMoved says that a partition is not on this shard any more.
 var errMoved = errors.New("the partition is on another shard")
 
+// keptClaims is how many claims of a partition are remembered.
+const keptClaims = 1000
+
 func (s *shard) writeClaim(ctx context.Context, tx *sql.Tx, part int, current head, next store.Fence, exists bool, token string) error {
+	if err := s.writeFence(ctx, tx, part, current, next, exists, token); err != nil {
+		return err
+	}
+	_, err := s.exec(ctx, tx, "insert claim", "INSERT INTO claim (part, epoch, seq, hlc, claimed_at) VALUES (?, ?, ?, ?, UTC_TIMESTAMP(6))",
+		part, next.Epoch, next.Seq, uint64(next.HLC))
+	if err != nil || next.Epoch <= keptClaims {
+		return err
+	}
+	_, err = s.exec(ctx, tx, "delete claims", "DELETE FROM claim WHERE part = ? AND epoch < ?", part, next.Epoch-keptClaims)
+	return err
+}
+
+func (s *shard) writeFence(ctx context.Context, tx *sql.Tx, part int, current head, next store.Fence, exists bool, token string) error {
 	if !exists {
 		_, err := s.exec(ctx, tx, "insert fence", "INSERT INTO fence (part, "+headColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 			part, next.Epoch, next.Seq, uint64(next.HLC), next.Chain[:], uint64(next.GC), statusActive, token)

@@ -3,7 +3,6 @@ package mysql_test
 import (
 	"context"
 	"database/sql"
-	"strings"
 	"testing"
 
 	"github.com/fenfa/fenfa/internal/mariadbserver/mariadbtest"
@@ -14,9 +13,12 @@ import (
 // addresses parses the addresses of databases.
 func addresses(tb testing.TB, list []string) []mysql.Address {
 	tb.Helper()
-	parsed, err := mysql.ParseAddresses(strings.Join(list, ","))
-	if err != nil {
-		tb.Fatal(err)
+	parsed := make([]mysql.Address, len(list))
+	for i, text := range list {
+		var err error
+		if parsed[i], err = mysql.ParseAddress(text); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return parsed
 }

@@ -110,15 +110,15 @@ func (m meta) Put(ctx context.Context, name string, value []byte, expected uint6
 
 const maxMetaName = 1024
 
-// metaPut is one Put. The row keeps the token of whoever wrote it, so that an
-// attempt after one with an unknown outcome knows whether that one happened.
+// metaPut is one Put. Each change leaves a row in a log, so that an attempt after
+// one with an unknown outcome knows whether that one happened.
 type metaPut struct {
 	shard    *shard
 	name     []byte
 	value    []byte
 	expected uint64
 	token    string
-	deleted  bool   // an attempt may have deleted the value
+	tried    uint64 // the version that the last attempt took; 0: none got that far
 	version  uint64 // what Put returns
 }
 
@@ -128,21 +128,30 @@ func (p *metaPut) once(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		current, writer, err := p.current(ctx, tx)
+		if done, err := p.happened(ctx, tx); err != nil || done {
+			return err
+		}
+		current, err := p.current(ctx, tx)
 		switch {
 		case err != nil:
 			return err
-		case writer == p.token:
-			p.version = current
-			return nil
-		case p.value == nil && current == 0 && (p.expected == 0 || p.deleted):
-			p.version = 0
-			return nil
 		case current != p.expected:
 			return fmt.Errorf("%w: version %d was expected, %d is there", store.ErrVersion, p.expected, current)
+		case p.value == nil && current == 0:
+			return nil
 		}
 		return p.write(ctx, tx, counter)
 	})
+}
+
+// happened looks for an earlier attempt in the log.
+func (p *metaPut) happened(ctx context.Context, tx *sql.Tx) (done bool, err error) {
+	if p.tried == 0 {
+		return false, nil
+	}
+	err = p.shard.query(ctx, tx, func(*sql.Rows) error { done = true; return nil },
+		"read meta", "SELECT version FROM meta_log WHERE version = ? AND writer = ?", p.tried, p.token)
+	return done, err
 }
 
 // count takes the next version. The counter's row is locked until the end, so
@@ -160,23 +169,32 @@ func (p *metaPut) count(ctx context.Context, tx *sql.Tx) (uint64, error) {
 	return last, err
 }
 
-// current returns the version of the value, 0 for none, and who wrote it.
-func (p *metaPut) current(ctx context.Context, tx *sql.Tx) (version uint64, writer string, err error) {
-	err = p.shard.query(ctx, tx, func(rows *sql.Rows) error { return rows.Scan(&version, &writer) },
-		"read meta", "SELECT version, writer FROM meta WHERE name = ? FOR UPDATE", p.name)
-	return version, writer, err
+// current returns the version of the value, 0 for none.
+func (p *metaPut) current(ctx context.Context, tx *sql.Tx) (version uint64, err error) {
+	err = p.shard.query(ctx, tx, func(rows *sql.Rows) error { return rows.Scan(&version) },
+		"read meta", "SELECT version FROM meta WHERE name = ? FOR UPDATE", p.name)
+	return version, err
 }
 
+// keptChanges is how many changes the log remembers.
+const keptChanges = 1000
+
 func (p *metaPut) write(ctx context.Context, tx *sql.Tx, version uint64) error {
+	p.tried, p.version = version, version
+	text, args := "INSERT INTO meta (name, version, value) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE version = VALUES(version), value = VALUES(value)",
+		[]any{p.name, version, p.value}
 	if p.value == nil {
-		p.deleted, p.version = true, 0
-		_, err := p.shard.exec(ctx, tx, "write meta", "DELETE FROM meta WHERE name = ?", p.name)
+		text, args = "DELETE FROM meta WHERE name = ?", args[:1]
+		p.version = 0
+	}
+	if _, err := p.shard.exec(ctx, tx, "write meta", text, args...); err != nil {
 		return err
 	}
-	p.version = version
 	_, err := p.shard.exec(ctx, tx, "write meta",
-		"INSERT INTO meta (name, version, value, writer) VALUES (?, ?, ?, ?)"+
-			" ON DUPLICATE KEY UPDATE version = VALUES(version), value = VALUES(value), writer = VALUES(writer)",
-		p.name, version, p.value, p.token)
+		"INSERT INTO meta_log (version, name, writer, changed_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))", version, p.name, p.token)
+	if err != nil || version <= keptChanges {
+		return err
+	}
+	_, err = p.shard.exec(ctx, tx, "write meta", "DELETE FROM meta_log WHERE version < ?", version-keptChanges)
 	return err
 }

@@ -29,7 +29,8 @@ type placement struct {
 	parts map[int]int
 	// made is the number of shards with which the cluster was made: a partition that
 	// nobody placed yet is on shard part % made.
-	made int
+	made    int
+	cluster string
 }
 
 func (p *placement) known(part int) (int, bool) {
@@ -100,7 +101,7 @@ func (s *Store) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.placement.made = home.shards
+	s.placement.made, s.placement.cluster = home.shards, home.cluster
 	for i, sh := range s.shards {
 		want := identity{cluster: home.cluster, number: i, shards: home.shards}
 		got, err := sh.identity(ctx, want)

@@ -165,30 +165,49 @@ func (s *shard) measure(operation string) func() {
 
 // transact runs f in a transaction. An *unknownError says that it is not known
 // whether it happened; with any other one it did not.
-func (s *shard) transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+func (s *shard) transact(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() {
+		if closeErr := conn.Close(); err == nil && closeErr != nil && !errors.Is(closeErr, sql.ErrConnDone) {
+			s.log.Debug("connection did not go back to its pool", "error", closeErr)
+		}
+	}()
 	done := s.measure("begin")
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := conn.BeginTx(ctx, nil)
 	done()
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	if err := f(tx); err != nil {
-		s.metrics.statements.WithLabelValues("rollback").Inc()
-		// A connection that cannot roll back is gone, and so is its transaction.
-		_ = tx.Rollback()
+		done := s.measure("rollback")
+		if tx.Rollback() != nil {
+			discard(conn)
+		}
+		done()
 		return err
 	}
 	done = s.measure("commit")
 	err = tx.Commit()
 	done()
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case kindOf(err) == kindConflict:
-		return fmt.Errorf("commit: %w", err) // The server says that it was rolled back.
-	default:
-		return &unknownError{fmt.Errorf("commit: %w", err)}
 	}
+	// Whatever is still open there must not be continued, or committed by the next
+	// transaction's BEGIN.
+	discard(conn)
+	err = fmt.Errorf("commit: %w", err)
+	if kindOf(err) == kindConflict {
+		return err // The server says that it was rolled back.
+	}
+	return &unknownError{err}
+}
+
+// discard ends a connection instead of giving it back to its pool.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // Its error is the one that it is given.
 }
 
 func (s *shard) close() error { return s.db.Close() }

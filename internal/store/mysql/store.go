@@ -79,6 +79,10 @@ func (s *Store) disconnect() error {
 	return errors.Join(errs...)
 }
 
+// Cluster is the name that the databases were given when they were first used
+// together.
+func (s *Store) Cluster() string { return s.placement.cluster }
+
 // Claim implements store.Store. It reads anew which shard has the partition.
 func (s *Store) Claim(ctx context.Context, part int, epoch uint64) (store.Fence, error) {
 	fence, err := s.claim(ctx, part, epoch)

@@ -192,49 +192,55 @@ func refusal(h head, exists bool, b *store.Batch) error {
 	}
 }
 
-// resolve finds out whether a transaction happened whose COMMIT was not answered:
-// the fences say so. They are read on a fresh connection, and locked, because the
-// old one may still hold them; when the locks are had, it has ended.
+// resolve finds out whether a transaction happened whose COMMIT was not answered.
+// The fence of one of its partitions is read on a fresh connection, and locked,
+// because the old one may still hold it; when the lock is had, it has ended. All
+// batches of a transaction happened, or none, so one fence decides for all.
 func (t *transaction) resolve(ctx context.Context, unknown *unknownError) error {
 	s := t.shard
 	s.metrics.unknown.Inc()
 	s.log.Warn("the outcome of a commit is not known, reading it back", "error", unknown.err)
-	var heads map[int]head
+	var happened, ambiguous bool
 	err := s.retry(context.WithoutCancel(ctx), "read outcome", func(ctx context.Context) error {
 		fresh := s.pool(1)
 		err := s.transact(ctx, fresh, func(tx *sql.Tx) (err error) {
-			heads, err = s.heads(ctx, tx, t.parts(), true)
+			happened, ambiguous, err = s.outcome(ctx, tx, t.requests[0].batch)
 			return err
 		})
 		return errors.Join(err, fresh.Close())
 	})
-	if err != nil {
-		return &lostError{fmt.Errorf("%w; then: %w", unknown, err)}
-	}
-	happened, ambiguous := t.judge(heads)
 	switch {
+	case err != nil:
+		return &lostError{fmt.Errorf("%w; then: %w", unknown, err)}
+	case ambiguous:
+		return &lostError{fmt.Errorf("%w: later owners have moved the fence: %w", store.ErrFenced, unknown)}
 	case happened:
 		return nil
-	case ambiguous:
-		return &lostError{fmt.Errorf("%w: another owner has moved the fence since: %w", store.ErrFenced, unknown)}
 	default:
 		return fmt.Errorf("%w: it did not happen: %w", errAway, unknown.err)
 	}
 }
 
-// judge reads the outcome from fences. All batches of a transaction happened, or
-// none, so one clear fence decides for all; ambiguous says that none is.
-func (t *transaction) judge(heads map[int]head) (happened, ambiguous bool) {
-	for _, r := range t.requests {
-		h, ok := heads[r.batch.Part]
-		switch {
-		case ok && h.Seq == r.batch.Next.Seq && h.HLC == r.batch.Next.HLC && h.Chain == r.batch.Next.Chain:
-			return true, false
-		case !ok || h.HLC <= r.batch.Prev.HLC:
-			return false, false
-		}
+// outcome reports whether a batch happened. While its epoch lasts, the fence says
+// so; after that, what the next owner found when it claimed the partition.
+func (s *shard) outcome(ctx context.Context, tx *sql.Tx, b *store.Batch) (happened, ambiguous bool, err error) {
+	heads, err := s.heads(ctx, tx, []int{b.Part}, true)
+	if err != nil {
+		return false, false, err
 	}
-	return false, true
+	h, ok := heads[b.Part]
+	if !ok || h.Epoch < b.Prev.Epoch {
+		return false, true, nil // A server that lost what it had confirmed.
+	}
+	found := h.HLC
+	if h.Epoch > b.Prev.Epoch {
+		ambiguous = true
+		err = s.query(ctx, tx, func(rows *sql.Rows) error {
+			ambiguous = false
+			return rows.Scan(&found)
+		}, "read claim", "SELECT hlc FROM claim WHERE part = ? AND epoch > ? ORDER BY epoch LIMIT 1", b.Part, b.Prev.Epoch)
+	}
+	return found >= b.Next.HLC, ambiguous, err
 }
 
 // lostError is an outcome that stays unknown.

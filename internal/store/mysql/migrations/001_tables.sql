@@ -12,6 +12,16 @@ CREATE TABLE IF NOT EXISTS fence (
   PRIMARY KEY (part)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
+-- The claims of each partition, the latest thousand: how far it was when an owner took it over.
+CREATE TABLE IF NOT EXISTS claim (
+  part SMALLINT UNSIGNED NOT NULL,
+  epoch BIGINT UNSIGNED NOT NULL,
+  seq BIGINT UNSIGNED NOT NULL,
+  hlc BIGINT UNSIGNED NOT NULL,
+  claimed_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (part, epoch)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
 -- The records: the newest value of each.
 CREATE TABLE IF NOT EXISTS record (
   part SMALLINT UNSIGNED NOT NULL,
@@ -174,13 +184,21 @@ CREATE TABLE IF NOT EXISTS txn (
   PRIMARY KEY (part, tx)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
--- Small named values of the whole cluster; used on shard 0 only, as the two tables below.
+-- Small named values of the whole cluster; used on shard 0 only, as the tables below.
 CREATE TABLE IF NOT EXISTS meta (
   name VARBINARY(1024) NOT NULL,
   version BIGINT UNSIGNED NOT NULL,
   value MEDIUMBLOB NOT NULL,
-  writer VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   PRIMARY KEY (name)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
+
+-- The latest thousand changes of named values.
+CREATE TABLE IF NOT EXISTS meta_log (
+  version BIGINT UNSIGNED NOT NULL,
+  name VARBINARY(1024) NOT NULL,
+  writer VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  changed_at DATETIME(6) NOT NULL,
+  PRIMARY KEY (version)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 CREATE TABLE IF NOT EXISTS meta_version (
