@@ -14,7 +14,7 @@ const (
 	SchemeMySQLS = "mysqls"
 )
 
-const wantStoreURL = "want mysql://user:password@host:3306/database, or mysqls:// with TLS, one for each shard, separated by commas"
+const wantStoreURL = "want mysql://user:password@host:3306/database, or mysqls:// with TLS, one for each shard, separated by commas" //nolint:gosec // It shows the form of an address.
 
 func (s *Store) checkURL() error {
 	if s.URL == "" {
