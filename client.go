@@ -24,6 +24,7 @@ type Client struct {
 	queues  fenfav1.QueueServiceClient
 	cluster fenfav1.ClusterServiceClient
 	watches fenfav1.WatchServiceClient
+	sagas   fenfav1.SagaServiceClient
 
 	batcher *batcher
 	closing sync.Once
@@ -53,6 +54,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		queues:  fenfav1.NewQueueServiceClient(conn),
 		cluster: fenfav1.NewClusterServiceClient(conn),
 		watches: fenfav1.NewWatchServiceClient(conn),
+		sagas:   fenfav1.NewSagaServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	return c, nil

@@ -127,6 +127,7 @@ type core struct {
 	sched    scheduler
 	counts   *counters
 	locks    *lock.Table
+	sagas    *sagaBook
 
 	txns     map[task.ID]*transaction // of which this partition is home
 	asked    map[task.ID]time.Time    // when home was asked about a prepared branch
@@ -157,6 +158,7 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		waiters: make(map[ledger.RecordKey][]*waiter),
 		commits: make(map[task.ID][]func(*store.Dedup)),
 		recent:  recentIDs{most: recentOf(cfg)},
+		sagas:   counts.sagas.book(cfg.Part),
 	}
 	c.locks = lock.NewTable(lock.Config{Journal: lockJournal{c}, Meter: counts.locks, Claimed: now})
 	return c
@@ -332,6 +334,10 @@ func (c *core) wake(now time.Time, l *lane) {
 		if !c.led.Ready(l.key) {
 			l.status = laneLoading
 			c.load(ledger.RecordKey{Key: l.key}, func() { c.loaded(l) })
+			return
+		}
+		if l.q.own {
+			c.receive(now, l)
 			return
 		}
 		if c.untidy(l) {

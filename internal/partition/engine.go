@@ -87,6 +87,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store), watches: hub,
 	}
+	e.counts.sagas.clock = cfg.Clock
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
 		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part)})

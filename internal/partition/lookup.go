@@ -235,6 +235,9 @@ func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (
 			return 0, err
 		}
 	}
+	if task.Reserved(w.Key) {
+		return 0, task.RefuseReserved("key", w.Key)
+	}
 	type reply struct {
 		version uint64
 		err     error

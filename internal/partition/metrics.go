@@ -29,6 +29,8 @@ type counters struct {
 	recovered   *prometheus.CounterVec // by action
 	doubts      doubts
 
+	sagas *sagaCounters
+
 	mu     sync.Mutex
 	recent map[string]*startLatency // by queue
 }
@@ -37,6 +39,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 	c := &counters{
 		recent: make(map[string]*startLatency),
 		locks:  newLockMetrics(reg),
+		sagas:  newSagaCounters(reg),
 		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fenfa_submit_tasks_total", Help: "Submitted tasks by what became of the submit: accepted, duplicate or refused.",
 		}, []string{"queue", "result"}),

@@ -120,6 +120,9 @@ func (c *core) check(it *item, o *task.Outcome, token uint64) error {
 	if o.Kind == task.OutcomeDead {
 		return c.led.CheckReads(&it.Task, o, token)
 	}
+	if err := checkStep(&it.Task, o); err != nil {
+		return err
+	}
 	for i := range o.Emits {
 		e := &o.Emits[i]
 		if err := e.Validate(); err != nil {
@@ -368,6 +371,9 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 		Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
 		Expires: now.Add(max(q.DedupeWindow, q.ResultTTL)),
 	})
+	if len(it.Headers) > 0 {
+		c.tellSaga(now, it, end)
+	}
 	c.leave(it)
 	c.recent.add(it.ID)
 	c.forget(it)
@@ -398,14 +404,15 @@ func (c *core) leave(it *item) {
 func (c *core) bury(now time.Time, it *item, w WorkerRef, reason string) {
 	q := it.lane.q
 	seq := uint64(c.led.Stamp(now))
-	c.led.Put(&store.Dead{
-		Queue: q.Name, Seq: seq, Body: it.body, Reason: reason, DiedAt: task.Timestamp(seq),
-		Attempts: it.attempts, Deliveries: it.deliveries, Tries: it.tries,
-	})
-	q.stats.Dead++
 	q.stats.DeadTotal++
-	if it.lane.ordered && q.OnDead == task.OnDeadHalt {
-		it.lane.halt = true
+	if row := deadRow(it, reason, seq); row != nil {
+		c.led.Put(row)
+		q.stats.Dead++
+		if it.lane.ordered && q.OnDead == task.OnDeadHalt {
+			it.lane.halt = true
+		}
+	} else {
+		seq = 0
 	}
 	c.finish(now, it, ending{state: task.StateDead, worker: w.ID, err: reason, ref: seq})
 }

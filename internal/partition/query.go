@@ -186,6 +186,10 @@ func (c *core) published(rows []*store.Outbox) {
 // emitRefused keeps a follow-up task that the broker will never take as a dead
 // letter that says why.
 func (c *core) emitRefused(now time.Time, row *store.Outbox, t task.Task, cause error) {
+	if c.stepRefused(now, &t, cause) {
+		c.led.Delete(&store.Outbox{Seq: row.Seq})
+		return
+	}
 	seq := uint64(c.led.Stamp(now))
 	c.led.Put(&store.Dead{
 		Queue: t.Queue, Seq: seq, Body: row.Body, DiedAt: task.Timestamp(seq),
@@ -225,6 +229,7 @@ func (c *core) sweep(expired []*store.Dedup) {
 // abandon gives the workers' slots back before the core is dropped.
 func (c *core) abandon() {
 	c.locks.Abandon()
+	c.sagas.close()
 	for _, row := range c.led.InDoubt() {
 		c.counts.doubts.leave(row.Tx)
 	}

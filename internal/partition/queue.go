@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -31,6 +32,7 @@ type queue struct {
 	pages   int // that were asked for
 	stats   QueueStats
 	metrics *queueMetrics
+	own     bool // its tasks are messages that the core works on itself
 }
 
 // configure adds a queue or changes its settings.
@@ -40,6 +42,7 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 		q = &queue{
 			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class),
 			kept: c.cfg.Classes, sweepAt: c.cfg.Classes, metrics: c.counts.queue(settings.Name),
+			own: settings.Name == saga.Queue,
 		}
 		q.plain = q.newClass(task.Placement{})
 		c.queues[settings.Name] = q

@@ -42,6 +42,11 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 			own.fail(err)
 		}
 	})
+	own.start(func(ctx context.Context) {
+		if err := own.loadSagas(ctx); err != nil {
+			own.fail(err)
+		}
+	})
 	own.start(own.sweep)
 	own.start(own.findLocks)
 	own.mail.poke()

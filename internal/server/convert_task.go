@@ -12,6 +12,7 @@ import (
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -155,6 +156,9 @@ func taskToWire(t *task.Task, id string, w *fenfav1.Task) {
 		w.Headers = make(map[string]string, len(t.Headers))
 		for _, h := range t.Headers {
 			w.Headers[h.Name] = h.Value
+		}
+		if w.Saga = taskSagaToWire(t); w.Saga != nil {
+			delete(w.Headers, saga.Header)
 		}
 	}
 	if !t.RunAt.IsZero() {

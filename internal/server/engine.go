@@ -5,6 +5,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/task"
 	"github.com/fenfa/fenfa/internal/watch"
 )
@@ -52,9 +53,21 @@ type WatchEngine interface {
 	Watch(ctx context.Context, req *watch.Request) (*watch.Watch, error)
 }
 
+// SagaEngine runs sagas.
+type SagaEngine interface {
+	DefineSaga(ctx context.Context, d *saga.Definition) (version string, created bool, err error)
+	SagaDefinition(ctx context.Context, name, version string) (*saga.Definition, error)
+	SagaDefinitions(ctx context.Context) ([]*saga.Definition, error)
+	StartSaga(ctx context.Context, name, version, id string, input []byte) (in *saga.Instance, existed bool, err error)
+	Saga(ctx context.Context, id string) (*saga.Instance, error)
+	Sagas(ctx context.Context, filter partition.SagaFilter, limit int, pageToken string) ([]*saga.State, string, error)
+	OperateSaga(ctx context.Context, id string, op saga.Operation) (*saga.Instance, error)
+}
+
 // Engine is what the server calls.
 type Engine interface {
 	TaskEngine
+	SagaEngine
 	QueueEngine
 	RecordEngine
 	LockEngine

@@ -56,6 +56,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterQueueServiceHandlerServer(ctx, mux, &queueService{Server: s})
 		},
 		func() error {
+			return fenfav1.RegisterSagaServiceHandlerServer(ctx, mux, &sagaService{Server: s})
+		},
+		func() error {
 			return fenfav1.RegisterClusterServiceHandlerServer(ctx, mux, &clusterService{Server: s})
 		},
 	} {
@@ -126,6 +129,8 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/sagas":                            (&fenfav1.ListSagasRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/saga-definitions/{name=*}":        (&fenfav1.GetSagaDefinitionRequest{}).ProtoReflect().Descriptor().Fields(),
 	}
 	return func(w http.ResponseWriter, r *http.Request, path map[string]string) {
 		pattern, _ := runtime.HTTPPattern(r.Context())

@@ -24,6 +24,9 @@ func (s *queueService) Configure(ctx context.Context, req *fenfav1.ConfigureQueu
 	if err != nil {
 		return nil, err
 	}
+	if task.Reserved(change.Name) {
+		return nil, task.RefuseReserved("queue", change.Name)
+	}
 	now, created, err := s.cfg.Engine.ConfigureQueue(ctx, change)
 	if err != nil {
 		return nil, err

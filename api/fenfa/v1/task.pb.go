@@ -301,7 +301,9 @@ type Task struct {
 	// Output only: failures so far plus one.
 	Attempt uint32 `protobuf:"varint,13,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Output only: how often it was handed to a worker, this time included.
-	Delivery      uint32 `protobuf:"varint,14,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	Delivery uint32 `protobuf:"varint,14,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// Output only: the saga whose step or compensation it is.
+	Saga          *TaskSaga `protobuf:"bytes,20,opt,name=saga,proto3" json:"saga,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -441,6 +443,163 @@ func (x *Task) GetDelivery() uint32 {
 	return 0
 }
 
+func (x *Task) GetSaga() *TaskSaga {
+	if x != nil {
+		return x.Saga
+	}
+	return nil
+}
+
+// TaskSaga says which saga a task belongs to.
+type TaskSaga struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Step  string                 `protobuf:"bytes,3,opt,name=step,proto3" json:"step,omitempty"`
+	// The task undoes the step.
+	Compensation bool `protobuf:"varint,4,opt,name=compensation,proto3" json:"compensation,omitempty"`
+	// How many tasks there were for this so far.
+	Try uint32 `protobuf:"varint,5,opt,name=try,proto3" json:"try,omitempty"`
+	// A compensation of a step that did not take effect.
+	Null bool `protobuf:"varint,6,opt,name=null,proto3" json:"null,omitempty"`
+	// Of the steps that are done, in the order of the definition.
+	Results       []*SagaResult `protobuf:"bytes,7,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskSaga) Reset() {
+	*x = TaskSaga{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskSaga) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskSaga) ProtoMessage() {}
+
+func (x *TaskSaga) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskSaga.ProtoReflect.Descriptor instead.
+func (*TaskSaga) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TaskSaga) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TaskSaga) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TaskSaga) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *TaskSaga) GetCompensation() bool {
+	if x != nil {
+		return x.Compensation
+	}
+	return false
+}
+
+func (x *TaskSaga) GetTry() uint32 {
+	if x != nil {
+		return x.Try
+	}
+	return 0
+}
+
+func (x *TaskSaga) GetNull() bool {
+	if x != nil {
+		return x.Null
+	}
+	return false
+}
+
+func (x *TaskSaga) GetResults() []*SagaResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// SagaResult is what a step of a saga returned.
+type SagaResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SagaResult) Reset() {
+	*x = SagaResult{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SagaResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SagaResult) ProtoMessage() {}
+
+func (x *SagaResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SagaResult.ProtoReflect.Descriptor instead.
+func (*SagaResult) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SagaResult) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *SagaResult) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 type SubmitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tasks         []*Task                `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
@@ -450,7 +609,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +621,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[3]
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +634,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{3}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SubmitRequest) GetTasks() []*Task {
@@ -495,7 +654,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +666,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[4]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +679,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{4}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitResponse) GetResults() []*SubmitResult {
@@ -547,7 +706,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +718,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +731,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubmitResult) GetId() string {
@@ -615,7 +774,7 @@ type SubmitStreamRequest struct {
 
 func (x *SubmitStreamRequest) Reset() {
 	*x = SubmitStreamRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -627,7 +786,7 @@ func (x *SubmitStreamRequest) String() string {
 func (*SubmitStreamRequest) ProtoMessage() {}
 
 func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -640,7 +799,7 @@ func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamRequest.ProtoReflect.Descriptor instead.
 func (*SubmitStreamRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubmitStreamRequest) GetSequence() uint64 {
@@ -668,7 +827,7 @@ type SubmitStreamResponse struct {
 
 func (x *SubmitStreamResponse) Reset() {
 	*x = SubmitStreamResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +839,7 @@ func (x *SubmitStreamResponse) String() string {
 func (*SubmitStreamResponse) ProtoMessage() {}
 
 func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +852,7 @@ func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamResponse.ProtoReflect.Descriptor instead.
 func (*SubmitStreamResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubmitStreamResponse) GetSequence() uint64 {
@@ -721,7 +880,7 @@ type SubmitException struct {
 
 func (x *SubmitException) Reset() {
 	*x = SubmitException{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +892,7 @@ func (x *SubmitException) String() string {
 func (*SubmitException) ProtoMessage() {}
 
 func (x *SubmitException) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +905,7 @@ func (x *SubmitException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitException.ProtoReflect.Descriptor instead.
 func (*SubmitException) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubmitException) GetIndex() uint32 {
@@ -772,7 +931,7 @@ type GetTaskRequest struct {
 
 func (x *GetTaskRequest) Reset() {
 	*x = GetTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +943,7 @@ func (x *GetTaskRequest) String() string {
 func (*GetTaskRequest) ProtoMessage() {}
 
 func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +956,7 @@ func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetTaskRequest) GetId() string {
@@ -816,7 +975,7 @@ type GetTaskResponse struct {
 
 func (x *GetTaskResponse) Reset() {
 	*x = GetTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +987,7 @@ func (x *GetTaskResponse) String() string {
 func (*GetTaskResponse) ProtoMessage() {}
 
 func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1000,7 @@ func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetTaskResponse) GetStatus() *TaskStatus {
@@ -879,7 +1038,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +1050,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1063,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TaskStatus) GetId() string {
@@ -1024,7 +1183,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[12]
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1195,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[12]
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1208,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1085,7 +1244,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\fmax_attempts\x18\x04 \x01(\rR\vmaxAttempts\"=\n" +
 	"\tPlacement\x12\x18\n" +
 	"\arequire\x18\x01 \x03(\tR\arequire\x12\x16\n" +
-	"\x06prefer\x18\x02 \x03(\tR\x06prefer\"\xf8\x04\n" +
+	"\x06prefer\x18\x02 \x03(\tR\x06prefer\"\xa0\x05\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x10\n" +
@@ -1103,10 +1262,23 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\tplacement\x18\x0f \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12.\n" +
 	"\x13created_unix_micros\x18\f \x01(\x03R\x11createdUnixMicros\x12\x18\n" +
 	"\aattempt\x18\r \x01(\rR\aattempt\x12\x1a\n" +
-	"\bdelivery\x18\x0e \x01(\rR\bdelivery\x1a:\n" +
+	"\bdelivery\x18\x0e \x01(\rR\bdelivery\x12&\n" +
+	"\x04saga\x18\x14 \x01(\v2\x12.fenfa.v1.TaskSagaR\x04saga\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"5\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbc\x01\n" +
+	"\bTaskSaga\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\tR\x04step\x12\"\n" +
+	"\fcompensation\x18\x04 \x01(\bR\fcompensation\x12\x10\n" +
+	"\x03try\x18\x05 \x01(\rR\x03try\x12\x12\n" +
+	"\x04null\x18\x06 \x01(\bR\x04null\x12.\n" +
+	"\aresults\x18\a \x03(\v2\x14.fenfa.v1.SagaResultR\aresults\"6\n" +
+	"\n" +
+	"SagaResult\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"5\n" +
 	"\rSubmitRequest\x12$\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x0e.fenfa.v1.TaskR\x05tasks\"B\n" +
 	"\x0eSubmitResponse\x120\n" +
@@ -1190,64 +1362,68 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
 	(*RetryPolicy)(nil),           // 2: fenfa.v1.RetryPolicy
 	(*Placement)(nil),             // 3: fenfa.v1.Placement
 	(*Task)(nil),                  // 4: fenfa.v1.Task
-	(*SubmitRequest)(nil),         // 5: fenfa.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 6: fenfa.v1.SubmitResponse
-	(*SubmitResult)(nil),          // 7: fenfa.v1.SubmitResult
-	(*SubmitStreamRequest)(nil),   // 8: fenfa.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 9: fenfa.v1.SubmitStreamResponse
-	(*SubmitException)(nil),       // 10: fenfa.v1.SubmitException
-	(*GetTaskRequest)(nil),        // 11: fenfa.v1.GetTaskRequest
-	(*GetTaskResponse)(nil),       // 12: fenfa.v1.GetTaskResponse
-	(*TaskStatus)(nil),            // 13: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 14: fenfa.v1.Attempt
-	nil,                           // 15: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*Error)(nil),                 // 18: fenfa.v1.Error
+	(*TaskSaga)(nil),              // 5: fenfa.v1.TaskSaga
+	(*SagaResult)(nil),            // 6: fenfa.v1.SagaResult
+	(*SubmitRequest)(nil),         // 7: fenfa.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 8: fenfa.v1.SubmitResponse
+	(*SubmitResult)(nil),          // 9: fenfa.v1.SubmitResult
+	(*SubmitStreamRequest)(nil),   // 10: fenfa.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),  // 11: fenfa.v1.SubmitStreamResponse
+	(*SubmitException)(nil),       // 12: fenfa.v1.SubmitException
+	(*GetTaskRequest)(nil),        // 13: fenfa.v1.GetTaskRequest
+	(*GetTaskResponse)(nil),       // 14: fenfa.v1.GetTaskResponse
+	(*TaskStatus)(nil),            // 15: fenfa.v1.TaskStatus
+	(*Attempt)(nil),               // 16: fenfa.v1.Attempt
+	nil,                           // 17: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*Error)(nil),                 // 20: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	16, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	16, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	15, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	18, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	18, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	17, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	17, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	17, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	16, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	19, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	19, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	18, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	2,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	3,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
-	4,  // 9: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
-	7,  // 10: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
-	1,  // 11: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	18, // 12: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
-	4,  // 13: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
-	10, // 14: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
-	7,  // 15: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	13, // 16: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	1,  // 17: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	17, // 18: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	17, // 19: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	17, // 20: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	14, // 21: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	4,  // 22: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	17, // 23: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	5,  // 24: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	8,  // 25: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	11, // 26: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	6,  // 27: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	9,  // 28: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	12, // 29: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	27, // [27:30] is the sub-list for method output_type
-	24, // [24:27] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	5,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
+	6,  // 10: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
+	4,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
+	9,  // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
+	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
+	20, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	4,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
+	12, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
+	9,  // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
+	15, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	1,  // 19: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	19, // 20: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	19, // 21: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	19, // 22: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	16, // 23: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	4,  // 24: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	19, // 25: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	7,  // 26: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	10, // 27: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	13, // 28: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	8,  // 29: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	11, // 30: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	14, // 31: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	29, // [29:32] is the sub-list for method output_type
+	26, // [26:29] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -1262,7 +1438,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
