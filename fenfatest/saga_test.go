@@ -167,6 +167,9 @@ func TestAStepThatHangsTakesNoEffectAfterItsCompensation(t *testing.T) {
 	d.Stages[0][0].Compensation = &fenfa.Compensation{When: fenfa.WhenTried}
 	undone := make(chan bool, 10)
 	n := startTrips(t, d, func(_ context.Context, task *fenfa.Task) error {
+		if task.Queue() == "mail" {
+			return nil
+		}
 		if task.Saga().Compensation() {
 			undone <- task.Saga().Null()
 			task.State().Put("undone", true)
