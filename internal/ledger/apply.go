@@ -84,8 +84,8 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		if err := task.CheckRecordName(w.Name); err != nil {
 			return err
 		}
-		if task.Reserved(l.keyOf(t, w.Key)) {
-			return task.RefuseReserved("key", l.keyOf(t, w.Key))
+		if err := task.CheckRecordKey(key); err != nil {
+			return err
 		}
 		if l.writtenBefore(t, o.Writes[:i], w) {
 			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)

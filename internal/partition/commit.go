@@ -256,7 +256,7 @@ func (r *Commit) validate() error {
 	size := 0
 	for i := range r.Writes {
 		w := &r.Writes[i]
-		if err := cmp.Or(task.ValidateRecord(w.Key, w.Name, len(w.Value)), task.CheckRecordName(w.Name)); err != nil {
+		if err := cmp.Or(task.ValidateRecord(w.Key, w.Name, len(w.Value)), task.CheckRecordName(w.Name), task.CheckRecordKey(w.Key)); err != nil {
 			return err
 		}
 		if i > 0 && w.Key == r.Writes[i-1].Key && w.Name == r.Writes[i-1].Name {

@@ -235,8 +235,8 @@ func (e *Engine) PutRecord(ctx context.Context, w task.Write, anyVersion bool) (
 			return 0, err
 		}
 	}
-	if task.Reserved(w.Key) {
-		return 0, task.RefuseReserved("key", w.Key)
+	if err := task.CheckRecordKey(w.Key); err != nil {
+		return 0, err
 	}
 	type reply struct {
 		version uint64

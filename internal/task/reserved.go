@@ -15,3 +15,11 @@ func Reserved(name string) bool { return strings.HasPrefix(name, ReservedPrefix)
 func RefuseReserved(what, name string) *Error {
 	return Errorf(CodeInvalidArgument, "%s %q belongs to the node, as all names that begin with %q do: use another", what, clip(name, 48), ReservedPrefix).WithField(what)
 }
+
+// CheckRecordKey refuses keys whose records are the node's own.
+func CheckRecordKey(key string) error {
+	if Reserved(key) {
+		return RefuseReserved("key", key)
+	}
+	return nil
+}
