@@ -52,7 +52,7 @@ func (n *Node) openRabbitMQ(ctx context.Context) (broker.Broker, error) {
 	if err := n.refuseStranded(); err != nil {
 		return nil, err
 	}
-	cfg.Logger, cfg.Registerer = n.log, n.registry
+	cfg.Alone, cfg.Logger, cfg.Registerer = true, n.log, n.registry
 	inner, err := rabbitmq.New(ctx, cfg)
 	if err != nil {
 		return nil, brokerError(n.opts.Config.Broker.URL, err)
@@ -107,6 +107,10 @@ func brokerError(url config.URL, err error) error {
 		return err
 	case errors.Is(err, rabbitmq.ErrLogin):
 		return task.Errorf(task.CodeFailedPrecondition, "RabbitMQ did not let this node in: check user, password and vhost in broker.url (%s): %w", url, err).WithField("broker.url")
+	case errors.Is(err, rabbitmq.ErrInUse):
+		return task.Errorf(task.CodeFailedPrecondition,
+			"another node uses RabbitMQ under this broker.prefix: one node uses a prefix, because nobody else would know what its tasks did; stop it, or give each its own (broker.url is %s): %w",
+			url, err).WithField("broker.prefix")
 	case errors.Is(err, context.DeadlineExceeded):
 		return task.Errorf(task.CodeFailedPrecondition,
 			"RabbitMQ cannot be reached: check that it runs, that broker.url (%s) names its hosts and ports, and that no firewall is between: %w", url, err).WithField("broker.url")

@@ -89,6 +89,7 @@ func TestErrorsOfTheServersSayWhatToCheck(t *testing.T) {
 	for want, err := range map[string]error{
 		"check user, password and vhost": rabbitmq.ErrLogin,
 		"check that it runs":             context.DeadlineExceeded,
+		"one node uses a prefix":         rabbitmq.ErrInUse,
 		"cannot be used":                 errors.New("queue exists otherwise"),
 	} {
 		got := brokerError(url, err)

@@ -22,6 +22,9 @@ type Broker struct {
 	metrics *metrics
 	control control
 	fence   *fence
+	alone   alone
+	away    outage // no connection
+	alarm   outage // the server takes no messages
 	lanes   []*lane
 	readers []*link       // connections of readers
 	process uint64        // tells this process from others
@@ -35,6 +38,7 @@ type Broker struct {
 	closed bool
 	tasks  sync.WaitGroup // goroutines that end by themselves or with readers; none starts after closed
 	links  sync.WaitGroup // goroutines that end with stop
+	runs   func(func(context.Context)) // starts one of links
 	stop   context.CancelFunc
 }
 
@@ -49,6 +53,9 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{cfg: cfg, servers: strings.Join(cfg.Endpoints, ", "), metrics: newMetrics()}
+	b.alone.b = b
+	b.away = outage{logger: cfg.Logger, over: "RabbitMQ is back"}
+	b.alarm = outage{logger: cfg.Logger, over: "RabbitMQ takes messages again"}
 	b.queues.Store(&map[string]*queue{})
 	var start [16]byte
 	if _, err := rand.Read(start[:]); err != nil {
@@ -72,14 +79,15 @@ func (b *Broker) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	b.stop = stop
 	run := func(f func(context.Context)) { b.links.Go(func() { f(ctx) }) }
+	b.runs = run
+	var links []*link
 	open := func(name string) *link {
 		l := newLink(b, name)
-		run(l.run)
+		links = append(links, l)
 		return l
 	}
 	b.control = control{b: b, link: open("control")}
 	b.fence = newFence(b)
-	run(b.fence.run)
 	publishers := make([]*link, b.cfg.Connections)
 	b.readers = make([]*link, b.cfg.Connections)
 	for i := range b.cfg.Connections {
@@ -89,10 +97,17 @@ func (b *Broker) start() {
 	b.lanes = make([]*lane, b.cfg.Lanes)
 	for i := range b.lanes {
 		b.lanes[i] = newLane(b, publishers[i%len(publishers)])
-		run(b.lanes[i].run)
 	}
-	run(b.refresh)
-	run(b.keepState)
+	// Each of them looks at all others.
+	for _, l := range links {
+		run(l.run)
+	}
+	for _, ln := range b.lanes {
+		run(ln.run)
+	}
+	for _, f := range []func(context.Context){b.fence.run, b.refresh, b.keepState} {
+		run(f)
+	}
 }
 
 // greet waits for the first connection and for what all queues share.
@@ -118,6 +133,12 @@ func (b *Broker) greet(ctx context.Context) error {
 
 // enterServer declares what all queues share and reads what was left there.
 func (b *Broker) enterServer(ctx context.Context) error {
+	if b.cfg.Alone {
+		if err := b.alone.first(ctx); err != nil {
+			return b.on("take prefix "+b.cfg.Prefix, "", err)
+		}
+		b.runs(b.alone.run)
+	}
 	left := make(chan *state, 1)
 	err := b.control.do(ctx, "declare what queues share", func(ch *amqp.Channel) error {
 		if err := b.cfg.declareShared(ch); err != nil {
@@ -126,10 +147,11 @@ func (b *Broker) enterServer(ctx context.Context) error {
 		left <- b.cfg.loadState(ch)
 		return nil
 	})
-	if err == nil {
-		b.inherited.load(<-left)
+	if err != nil {
+		return err
 	}
-	return err
+	b.inherited.load(<-left)
+	return nil
 }
 
 // Capabilities implements broker.Broker.

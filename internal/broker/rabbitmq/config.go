@@ -45,6 +45,9 @@ type Config struct {
 	// Prefix begins the name of everything that is declared on the server; default
 	// "fenfa".
 	Prefix string
+	// Alone refuses a second process under the prefix: New fails with ErrInUse while
+	// another one lives that was opened alone.
+	Alone bool
 	// Replicas is the number of servers that hold each new queue; 0: the server's
 	// own default.
 	Replicas int

@@ -1,6 +1,10 @@
 package rabbitmq
 
-import "github.com/prometheus/client_golang/prometheus/testutil"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
 
 // ServerName is the server's name of the log of a queue and partition.
 func (b *Broker) ServerName(queue string, partition int) string {
@@ -25,3 +29,18 @@ func (b *Broker) Ahead(queue string, partition int) int {
 	defer l.reader.mu.Unlock()
 	return l.reader.ahead
 }
+
+// Alone says why the place under the prefix is not this process's over the
+// connection of now.
+func (b *Broker) Alone() error {
+	s, _, _ := b.control.link.state()
+	b.alone.mu.Lock()
+	defer b.alone.mu.Unlock()
+	if s == nil || b.alone.held != s {
+		return errors.New("it is not held")
+	}
+	return nil
+}
+
+// Connects is how many connections were made.
+func (b *Broker) Connects() float64 { return testutil.ToFloat64(b.metrics.connects) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -31,7 +32,7 @@ func newFence(b *Broker) *fence { return &fence{b: b} }
 func (f *fence) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := f.listen(ctx); err != nil && ctx.Err() == nil {
-			f.b.cfg.Logger.Warn("other nodes' readers are not heard of", "error", err)
+			f.b.away.failed("other nodes' readers are not heard of", slog.Any("error", err))
 			pause(ctx, jitter(f.b.cfg.RetryBase))
 		}
 	}
@@ -54,6 +55,7 @@ func (f *fence) listen(ctx context.Context) error {
 		_ = ch.Close()
 		return f.b.on("listen to announcements", s.endpoint, err)
 	}
+	f.b.connected()
 	f.announceAll(ctx)
 	for d := range heard {
 		var a announcement
@@ -130,7 +132,7 @@ func (f *fence) announce(ctx context.Context, l *log, epoch uint64, opened bool)
 	err = f.b.control.do(ctx, "announce reader of "+l.name, func(ch *amqp.Channel) error {
 		return ch.Publish(f.b.cfg.Prefix+fenceName, "", false, false, amqp.Publishing{Body: body})
 	})
-	if err != nil && ctx.Err() == nil && !f.b.isClosed() {
+	if err != nil && ctx.Err() == nil && !f.b.isClosed() && f.b.disconnected() == nil {
 		f.b.cfg.Logger.Warn("reader was not announced", "log", l.name, "error", err)
 	}
 }

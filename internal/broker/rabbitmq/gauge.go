@@ -165,7 +165,7 @@ func (b *Broker) refresh(ctx context.Context) {
 			if limits.MaxTasks <= 0 && limits.MaxBytes <= 0 || !q.gauge.busy.Swap(false) {
 				continue
 			}
-			if err := b.recount(ctx, q); err != nil && ctx.Err() == nil {
+			if err := b.recount(ctx, q); err != nil && ctx.Err() == nil && b.disconnected() == nil {
 				b.cfg.Logger.Warn("backlog was not counted", "queue", q.name, "error", err)
 			}
 		}

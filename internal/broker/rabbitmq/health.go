@@ -8,21 +8,54 @@ import (
 // Problem implements broker.Watched: it says why the servers do not take or give
 // messages now, as far as the connections tell.
 func (b *Broker) Problem() error {
+	if err := b.disconnected(); err != nil {
+		return err
+	}
+	if err := b.blocked(); err != nil {
+		return err
+	}
+	return b.alone.problem()
+}
+
+// shared returns the connections that all queues share.
+func (b *Broker) shared() []*link {
 	links := append([]*link{b.control.link}, b.readers...)
 	for _, ln := range b.lanes {
 		links = append(links, ln.link)
 	}
-	for _, l := range links {
+	return links
+}
+
+// disconnected says why a connection is missing.
+func (b *Broker) disconnected() error {
+	for _, l := range b.shared() {
 		s, _, failure := l.state()
-		if s == nil {
-			if failure == nil {
-				failure = errors.New("not connected yet")
-			}
-			return fmt.Errorf("no connection to RabbitMQ at %s: %w", b.servers, failure)
+		if s != nil {
+			continue
 		}
-		if blocked := s.blocked.Load(); blocked != nil {
-			return fmt.Errorf("RabbitMQ at %s: %w", s.endpoint, blockedError(blocked))
+		if failure == nil {
+			failure = errors.New("not connected yet")
+		}
+		return fmt.Errorf("no connection to RabbitMQ at %s: %w", b.servers, failure)
+	}
+	return nil
+}
+
+// blocked says which connection the server takes nothing from.
+func (b *Broker) blocked() error {
+	for _, l := range b.shared() {
+		if s, _, _ := l.state(); s != nil {
+			if now := s.blocked.Load(); now != nil {
+				return fmt.Errorf("RabbitMQ at %s: %w", s.endpoint, blockedError(now))
+			}
 		}
 	}
 	return nil
+}
+
+// connected says that a connection was made: with the last one an outage is over.
+func (b *Broker) connected() {
+	if b.disconnected() == nil {
+		b.away.end()
+	}
 }

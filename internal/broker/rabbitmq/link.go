@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -60,7 +61,9 @@ func (l *link) run(ctx context.Context) {
 		s, err := l.dial(ctx)
 		if err != nil {
 			l.set(nil, err)
-			l.b.cfg.Logger.Warn("no connection to RabbitMQ", "link", l.name, "error", err)
+			if ctx.Err() == nil {
+				l.b.away.failed("no connection to RabbitMQ", slog.String("link", l.name), slog.Any("error", err))
+			}
 			l.b.metrics.dialFailures.Inc()
 			if !pause(ctx, jitter(delay)) {
 				return
@@ -71,9 +74,10 @@ func (l *link) run(ctx context.Context) {
 		delay = l.b.cfg.RetryBase
 		l.b.metrics.connects.Inc()
 		l.set(s, nil)
+		l.b.connected()
 		l.watch(ctx, s)
 		if ctx.Err() == nil {
-			l.b.cfg.Logger.Warn("connection to RabbitMQ was lost", "link", l.name, "endpoint", s.endpoint, "error", s.cause)
+			l.b.away.failed("connection to RabbitMQ was lost", slog.String("link", l.name), slog.String("endpoint", s.endpoint), slog.Any("error", s.cause))
 		}
 	}
 }
@@ -143,13 +147,16 @@ func (l *link) watch(ctx context.Context, s *session) {
 func (l *link) block(s *session, b amqp.Blocking) {
 	switch now := s.blocked.Load(); {
 	case b.Active && now == nil:
-		l.b.cfg.Logger.Warn("RabbitMQ takes no messages", "link", l.name, "endpoint", s.endpoint, "reason", b.Reason)
+		l.b.alarm.failed("RabbitMQ takes no messages", slog.String("link", l.name), slog.String("endpoint", s.endpoint), slog.String("reason", b.Reason))
 		l.b.metrics.blocked.Inc()
 		s.blocked.Store(&block{reason: b.Reason, over: make(chan struct{})})
 	case !b.Active && now != nil:
 		l.b.metrics.blocked.Dec()
 		s.blocked.Store(nil)
 		close(now.over)
+		if l.b.blocked() == nil {
+			l.b.alarm.end()
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -39,6 +40,7 @@ func (r *reader) run(ctx context.Context) {
 			continue
 		}
 		delay = r.b.cfg.RetryBase
+		r.b.connected()
 		if !first {
 			r.b.metrics.resumed.Inc()
 			r.b.fence.announce(ctx, r.log, r.epoch, false)
@@ -58,7 +60,7 @@ func (r *reader) fatal(err error) bool {
 		r.end(fmt.Errorf("%w: %q: %w", broker.ErrNoQueue, r.queue.name, err))
 		return true
 	}
-	r.b.cfg.Logger.Warn("reader is not subscribed", "queue", r.queue.name, "partition", r.log.part, "error", err)
+	r.b.away.failed("reader is not subscribed", slog.String("queue", r.queue.name), slog.Int("partition", r.log.part), slog.Any("error", err))
 	return false
 }
 
