@@ -34,9 +34,24 @@ func (c *Client) repeat(ctx context.Context, tasks []*Task, results []SubmitResu
 			tickets[k] = c.begin(ctx, tasks[i])
 		}
 		for k, i := range again {
+			before := results[i].Err
 			results[i] = tickets[k].wait(ctx)
+			results[i].Err = withReason(results[i].Err, before)
 		}
 	}
+}
+
+// withReason adds to an error of the client's own, which knows nothing but that no
+// answer came, why the node refused the same task before.
+func withReason(err, before error) error {
+	refusal, ok := errors.AsType[*Error](before)
+	if !ok || !notAnswered(err) {
+		return err
+	}
+	own, _ := errors.AsType[*Error](err) // As notAnswered found it.
+	e := *own
+	e.Message += "; the last answer was: " + refusal.Message
+	return &e
 }
 
 // repeatable returns the indexes, in order, of the tasks that may be submitted

@@ -2,7 +2,9 @@ package fenfa
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -48,6 +50,29 @@ func TestARefusalForNowIsReturnedWhenTheTimeIsOver(t *testing.T) {
 	if _, err := c.Submit(ctx, NewTask("q", 1)); CodeOf(err) != CodeUnavailable {
 		t.Errorf("error %v, want unavailable", err)
 	}
+}
+
+func TestALaterSilenceDoesNotHideWhyTheNodeRefused(t *testing.T) {
+	n := startFake(t)
+	hold := make(chan struct{})
+	n.knobs.refuse = func(*fenfav1.Task) *fenfav1.Error {
+		n.knobs.hold = hold // What comes next is not answered.
+		return &fenfav1.Error{Code: fenfav1.Code_CODE_UNAVAILABLE, Message: "the broker has a memory alarm", RetryAfter: durationpb.New(time.Millisecond)}
+	}
+	c := dial(t, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := c.Submit(ctx, NewTask("q", 1))
+		ended <- err
+	}()
+	n.await("the task is sent again", func() bool { return n.requests == 2 })
+	cancel()
+	err := <-ended
+	if !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "memory alarm") {
+		t.Errorf("error %v, want an unknown outcome with the node's reason", err)
+	}
+	close(hold)
 }
 
 func TestARepeatDoesNotBringATaskBehindALaterOneOfItsKey(t *testing.T) {
