@@ -63,6 +63,9 @@ func (e *execution) work(h HandlerFunc) (*fenfav1.Outcome, error) {
 		err = e.resolve(&e.ctx)
 	}
 	e.ctx.end()
+	if back, ok := errors.AsType[*giveBackError](err); ok {
+		return e.lease.session.unbegun, back
+	}
 	if err != nil {
 		o := failedOutcome(err)
 		o.Reads = e.wireReads(false)

@@ -34,6 +34,28 @@ func RetryAfter(d time.Duration, err error) error {
 	return &retryError{after: max(d, 0), err: err}
 }
 
+// GiveBack marks err so that a handler that returns it has its task handed out again,
+// to this worker or another one, and neither an attempt nor a delivery is counted:
+// for a handler that finds, before it had an effect, that nobody can work now,
+// because something that all tasks need is away. Where tasks have order, those of the
+// key wait behind it. What the handler wrote or emitted is dropped. A task that is
+// given back again and again is handed out again after up to a second; call
+// Worker.Quiet to get none meanwhile. GiveBack(nil) is nil.
+func GiveBack(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &giveBackError{err}
+}
+
+type giveBackError struct{ err error }
+
+// Error implements error.
+func (e *giveBackError) Error() string { return e.err.Error() }
+
+// Unwrap returns the marked error.
+func (e *giveBackError) Unwrap() error { return e.err }
+
 type rejectError struct{ err error }
 
 // Error implements error.

@@ -268,6 +268,7 @@ type outView struct {
 	Published  int64   `json:"published"`
 	Unroutable int64   `json:"unroutable"` // failed attempts
 	Failed     int64   `json:"failed"`     // failed attempts
+	GivenBack  int64   `json:"given_back"` // while RabbitMQ was away
 	Rejected   int64   `json:"rejected"`   // dead letters
 	Reconnects int64   `json:"reconnects"`
 	Seconds    float64 `json:"seconds"`
@@ -288,12 +289,12 @@ func (b *bridgeFlags) runOut(cmd *cobra.Command, out *output, server broker.Conf
 	})
 	c, seconds := run.Counts(), time.Since(began).Seconds()
 	v := outView{
-		Published: c.Published, Unroutable: c.Unroutable, Failed: c.Failed, Rejected: c.Rejected, Reconnects: c.Reconnects,
+		Published: c.Published, Unroutable: c.Unroutable, Failed: c.Failed, GivenBack: c.GivenBack, Rejected: c.Rejected, Reconnects: c.Reconnects,
 		Seconds: seconds, Rate: float64(c.Published) / max(seconds, 0.001),
 	}
 	written := out.write(cmd, v, func(w io.Writer) {
-		fmt.Fprintf(w, "%d published; failed attempts: %d unroutable, %d others; %d rejected; %.1f s, %.0f/s\n",
-			v.Published, v.Unroutable, v.Failed, v.Rejected, v.Seconds, v.Rate)
+		fmt.Fprintf(w, "%d published; failed attempts: %d unroutable, %d others; %d given back while RabbitMQ was away; %d rejected; %.1f s, %.0f/s\n",
+			v.Published, v.Unroutable, v.Failed, v.GivenBack, v.Rejected, v.Seconds, v.Rate)
 	})
 	return errors.Join(b.verdict(cause), written)
 }

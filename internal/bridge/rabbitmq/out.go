@@ -21,12 +21,13 @@ type OutCounts struct {
 	Published  int64 // messages that the server confirmed
 	Unroutable int64 // attempts that failed because no queue took the message
 	Failed     int64 // attempts that failed otherwise
+	GivenBack  int64 // tasks that were handed back because RabbitMQ was away: no attempts
 	Rejected   int64 // tasks of which no message can be made, and which became dead letters
 	Reconnects int64 // connections to RabbitMQ after the first one
 }
 
 type outCounts struct {
-	published, unroutable, failed, rejected, connects atomic.Int64
+	published, unroutable, failed, givenBack, rejected, connects atomic.Int64
 }
 
 // Out publishes the tasks of a queue of fenfa to RabbitMQ, each at least once: a
@@ -50,7 +51,7 @@ func NewOut(cfg OutConfig) (*Out, error) {
 func (o *Out) Counts() OutCounts {
 	c := &o.counts
 	return OutCounts{
-		Published: c.published.Load(), Unroutable: c.unroutable.Load(), Failed: c.failed.Load(), Rejected: c.rejected.Load(),
+		Published: c.published.Load(), Unroutable: c.unroutable.Load(), Failed: c.failed.Load(), GivenBack: c.givenBack.Load(), Rejected: c.rejected.Load(),
 		Reconnects: max(0, c.connects.Load()-1),
 	}
 }
@@ -92,6 +93,9 @@ func (o *Out) handle(ctx context.Context, t *fenfa.Task) error {
 	switch {
 	case err == nil:
 		o.counts.published.Add(1)
+	case errors.Is(err, errAway):
+		o.counts.givenBack.Add(1)
+		return fenfa.GiveBack(err)
 	case errors.Is(err, errUnroutable):
 		o.counts.unroutable.Add(1)
 	default:
@@ -151,6 +155,7 @@ func (o *Out) session(ctx context.Context, worker *fenfa.Worker) (connected bool
 				blocked = nil
 				continue
 			}
+			out.blocked.set(b.Active)
 			o.blocked(worker, b)
 		case cause := <-closed:
 			out.why = errLost
@@ -186,7 +191,7 @@ func (o *Out) open(conn *amqp.Connection) (*outlet, error) {
 		return nil, fmt.Errorf("ask for confirms: %w", err)
 	}
 	returns := ch.NotifyReturn(make(chan amqp.Return, o.cfg.Concurrency))
-	return &outlet{ch: ch, closed: make(chan struct{}), returns: returns, returned: make(map[string]amqp.Return)}, nil
+	return &outlet{ch: ch, closed: make(chan struct{}), returns: returns, returned: make(map[string]amqp.Return), blocked: newBlock()}, nil
 }
 
 // blocked keeps tasks away from a server that takes no messages.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -158,6 +159,78 @@ func TestAnExchangeThatIsNotThereEndsTheRun(t *testing.T) {
 	}
 	if err := out.Run(t.Context()); !errors.Is(err, ErrNoExchange) {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestWhileTheServerIsAwayTasksAreGivenBack(t *testing.T) {
+	blocked := &outlet{blocked: newBlock(), closed: make(chan struct{})}
+	blocked.blocked.set(true)
+	for name, now := range map[string]*outlet{"no connection": nil, "an alarm": blocked} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &Out{cfg: OutConfig{Route: Route{Key: "answers"}}, publisher: newPublisher()}
+				o.publisher.set(now, errors.New("nobody answers"))
+				if err := o.handle(t.Context(), fenfa.NewTask("results", name)); !errors.Is(err, errAway) {
+					t.Errorf("the handler ended with %v", err)
+				}
+				if c := o.Counts(); c != (OutCounts{GivenBack: 1}) {
+					t.Errorf("counts are %+v", c)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAlarmThatBeginsAgainIsSeenAgain(t *testing.T) {
+	b := newBlock()
+	is := func() bool {
+		select {
+		case <-b.is():
+			return true
+		default:
+			return false
+		}
+	}
+	for _, blocked := range []bool{false, true, true, false, false, true} {
+		if b.set(blocked); is() != blocked {
+			t.Errorf("it says %v", is())
+		}
+	}
+}
+
+func TestAnOutageIsNoFailedAttempt(t *testing.T) {
+	server := shared.NeedPrivate(t)
+	n := fenfatest.Start(t, fenfatest.WithQueue(fenfa.Queue{Name: "results", Retry: fenfa.RetryPolicy{MaxAttempts: 1}}))
+	r := dialRabbit(t)
+	queue := r.declare("quorum", nil)
+	<-time.After(broker.DefaultNewQueue) // Servers before 4.0 forget a quorum queue that was made just before a kill.
+	out, _ := startOut(t, OutConfig{Server: serverConfig(t), Client: n.Client(), From: "results", Route: Route{Key: queue}, Mandatory: true})
+	var ids []fenfa.ID
+	submit := func() {
+		t.Helper()
+		for i := range 10 {
+			id, err := n.Client().Submit(t.Context(), fenfa.NewTask("results", i, fenfa.Key(fmt.Sprint(i%3))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+	}
+	submit()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	submit()
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		if st := n.Await(t.Context(), id); st.State != fenfa.StateDone {
+			t.Errorf("a task is %+v", st)
+		}
+	}
+	if c := out.Counts(); c.Failed != 0 || c.Unroutable != 0 {
+		t.Errorf("counts are %+v", c)
 	}
 }
 

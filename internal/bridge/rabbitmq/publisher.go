@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -14,6 +15,12 @@ var (
 	errUnroutable = errors.New("no queue of RabbitMQ takes the message")
 	errNacked     = errors.New("RabbitMQ refused the message: a queue has reached its limit, or failed")
 )
+
+// errAway says that the server takes nothing now: it is no failed attempt.
+var errAway = errors.New("RabbitMQ is away")
+
+// awayPatience is how long a task waits for a connection before it is given back.
+const awayPatience = time.Second
 
 // channelsMost is how many channels one publish tries: a server closes the channel
 // on a message that it does not like.
@@ -33,12 +40,45 @@ type outlet struct {
 	closed  chan struct{} // after why was set
 	why     error
 	returns chan amqp.Return // has room for all that may be under way
+	blocked block
 
 	mu       sync.Mutex
 	returned map[string]amqp.Return // by message-id
 }
 
-func newPublisher() *publisher { return &publisher{changed: make(chan struct{})} }
+// block is whether the server takes no messages now.
+type block struct {
+	mu    sync.Mutex
+	begun chan struct{} // closed while it is so
+}
+
+func newBlock() block { return block{begun: make(chan struct{})} }
+
+func (b *block) set(blocked bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.begun:
+		if !blocked {
+			b.begun = make(chan struct{})
+		}
+	default:
+		if blocked {
+			close(b.begun)
+		}
+	}
+}
+
+// is returns a channel that is closed when the server takes no messages.
+func (b *block) is() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun
+}
+
+func newPublisher() *publisher {
+	return &publisher{changed: make(chan struct{}), reason: errors.New("not connected yet")}
+}
 
 func (p *publisher) set(now *outlet, reason error) {
 	p.mu.Lock()
@@ -48,8 +88,10 @@ func (p *publisher) set(now *outlet, reason error) {
 	p.changed = make(chan struct{})
 }
 
-// outlet waits for a channel.
+// outlet waits for a channel, for a while.
 func (p *publisher) outlet(ctx context.Context) (*outlet, error) {
+	patience := time.NewTimer(awayPatience)
+	defer patience.Stop()
 	for {
 		p.mu.Lock()
 		now, changed, reason := p.now, p.changed, p.reason
@@ -59,8 +101,10 @@ func (p *publisher) outlet(ctx context.Context) (*outlet, error) {
 		}
 		select {
 		case <-changed:
+		case <-patience.C:
+			return nil, fmt.Errorf("%w: %w", errAway, reason)
 		case <-ctx.Done():
-			return nil, fmt.Errorf("no connection to RabbitMQ: %w: %w", context.Cause(ctx), reason)
+			return nil, fmt.Errorf("%w: %w: %w", errAway, context.Cause(ctx), reason)
 		}
 	}
 }
@@ -86,6 +130,11 @@ func (p *publisher) publish(ctx context.Context, l *letter, mandatory bool) erro
 // publish publishes once. Where again is true the channel broke and the fate of the
 // message is unknown.
 func (o *outlet) publish(ctx context.Context, l *letter, mandatory bool) (again bool, err error) {
+	select {
+	case <-o.blocked.is():
+		return false, fmt.Errorf("%w: it takes no messages, which is an alarm", errAway)
+	default:
+	}
 	confirm, err := o.ch.PublishWithDeferredConfirmWithContext(ctx, l.exchange, l.key, mandatory, false, l.message)
 	if err != nil {
 		if o.ch.IsClosed() {
@@ -93,10 +142,14 @@ func (o *outlet) publish(ctx context.Context, l *letter, mandatory bool) (again 
 		}
 		return false, fmt.Errorf("publish: %w", err)
 	}
-	acked, err := confirm.WaitContext(ctx)
-	if err != nil {
+	select {
+	case <-confirm.Done():
+	case <-o.blocked.is():
+		return false, fmt.Errorf("%w: it takes no messages, which is an alarm", errAway)
+	case <-ctx.Done():
 		return false, fmt.Errorf("wait for the confirm: %w", context.Cause(ctx))
 	}
+	acked := confirm.Acked()
 	// A return came before the confirm of its message.
 	if back, ok := o.isReturned(l.message.MessageId); ok {
 		return false, fmt.Errorf("%w: exchange %q, routing key %q: %s", errUnroutable, l.exchange, l.key, back.ReplyText)
