@@ -247,6 +247,29 @@ func TestRefusedMessagesAreDeadLettersOfTheirQueue(t *testing.T) {
 	watch(n).await(t, 2)
 }
 
+func TestAMessageThatWasMovedWithOtherFlagsIsExplained(t *testing.T) {
+	server := serverConfig(t)
+	n := fenfatest.Start(t, fenfatest.WithQueues("orders"))
+	r := dialRabbit(t)
+	queue := r.declare("classic", nil)
+	one := amqp.Publishing{MessageId: "1", Headers: amqp.Table{"customer": "c", "region": "r"}}
+	cfg := InConfig{Server: server, Client: n.Client(), Queue: queue, To: "orders", Key: KeyRule{Header: "customer"}, UntilEmpty: true}
+	for range 2 { // With the same flags the message is known.
+		r.publish(queue, one)
+		if c := move(t, cfg); c.Confirmed+c.Duplicate != 1 {
+			t.Fatalf("counts are %+v", c)
+		}
+	}
+	r.publish(queue, one)
+	cfg.Key = KeyRule{Header: "region"}
+	err := start(t, cfg).wait()
+	for _, want := range []string{"moved before", "--key-*", "flags of before", `message-id "1"`} {
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
 func TestWhatCannotBeConsumedEndsTheRun(t *testing.T) {
 	server := serverConfig(t)
 	r := dialRabbit(t)

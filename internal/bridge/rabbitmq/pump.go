@@ -234,6 +234,7 @@ func (p *pump) confirmed(m *message, duplicate bool) {
 func (p *pump) refuse(m *message, reason error) bool {
 	in := p.in
 	in.counts.refused.Add(1)
+	reason = explain(reason)
 	switch in.cfg.Refused {
 	case RefusedReject:
 		if err := p.ch.Reject(m.tag, false); err != nil {

@@ -88,6 +88,16 @@ func isRefusal(err error) bool {
 	return ok && (e.Code == fenfa.CodeInvalidArgument || e.Code == fenfa.CodeTooLarge || e.Code == fenfa.CodeAlreadyExists)
 }
 
+// explain says what a refusal means that the node cannot explain: a bridge whose
+// flags were changed makes another task of a message that was moved before.
+func explain(reason error) error {
+	if !errors.Is(reason, fenfa.ErrAlreadyExists) {
+		return reason
+	}
+	return fmt.Errorf("%w: a message with this identity was moved before and became another task: it was moved with another --to, --key-* or --type-header, "+
+		"or two messages have one message-id; go on with the flags of before, choose another rule for ids (--id), or set the message aside (--on-refused)", reason)
+}
+
 // isNoTarget reports whether fenfa takes no task at all for the queue, until a
 // person changes something.
 func isNoTarget(err error) bool {
