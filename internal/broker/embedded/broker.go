@@ -57,9 +57,10 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.metrics.register(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("new embedded broker: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	b.stop = stop
-	b.sweeps.Go(func() { b.sweepLoop(ctx) })
+	if err := b.sweep(); err != nil {
+		b.metrics.unregister(cfg.Registerer)
+		return nil, fmt.Errorf("new embedded broker: %w", err)
+	}
 	return b, nil
 }
 
@@ -119,7 +120,7 @@ func (b *Broker) load() error {
 			q.bytes.Add(l.published.bytes - l.settled.bytes)
 		}
 	}
-	floor, err := b.latestMillis()
+	floor, err := index.LatestMillis(b.db)
 	if err != nil {
 		return err
 	}
@@ -172,23 +173,6 @@ func (b *Broker) loadStates(s *queues) error {
 		}
 		return err
 	})
-}
-
-// latestMillis returns the millisecond behind all version 7 ids in the index.
-func (b *Broker) latestMillis() (uint64, error) {
-	lo, hi := indexBounds(idVersion)
-	it, err := b.db.Iter(lo, hi)
-	if err != nil {
-		return 0, err
-	}
-	var floor uint64
-	if it.Last() {
-		if id, ok := indexID(it.Key()); ok {
-			ms, _ := id.Millis()
-			floor = ms + 1
-		}
-	}
-	return floor, it.Close()
 }
 
 // scan calls f for each row in [lo, hi).

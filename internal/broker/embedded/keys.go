@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/idspace"
 	"github.com/fenfa/fenfa/internal/kv"
-	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Keys are described in docs/formats/broker.md. Numbers in them are big endian,
@@ -24,15 +24,11 @@ const (
 	stateReserved  byte = 'r'
 )
 
-// Kinds of ids in kv.SpaceBrokerIndex: version 7 ids sort by their millisecond.
-const (
-	idOther   byte = 0x00
-	idVersion byte = 0x07
-)
+// index is where the rows of ids are.
+const index = idspace.Space(kv.SpaceBrokerIndex)
 
 const (
 	logKeySize   = 1 + 4 + 2 + 8
-	indexKeySize = 1 + 1 + 16
 	stateKeySize = 1 + 4 + 2 + 1
 )
 
@@ -64,41 +60,6 @@ func logPosition(key []byte) (pos broker.Position, ok bool) {
 		return 0, false
 	}
 	return broker.Position(binary.BigEndian.Uint64(key[7:])), true
-}
-
-// putIndexKey writes the index key of an id into b.
-func putIndexKey(b []byte, id *task.ID) {
-	_ = b[indexKeySize-1]
-	b[0] = kv.SpaceBrokerIndex
-	b[1] = idOther
-	if id[6]>>4 == 7 {
-		b[1] = idVersion
-	}
-	copy(b[2:], id[:])
-}
-
-func indexKey(id *task.ID) []byte {
-	b := make([]byte, indexKeySize)
-	putIndexKey(b, id)
-	return b
-}
-
-// indexID returns the id in an index key; ok is false for bytes that are not one.
-func indexID(key []byte) (id task.ID, ok bool) {
-	if len(key) != indexKeySize || key[0] != kv.SpaceBrokerIndex {
-		return id, false
-	}
-	copy(id[:], key[2:])
-	want := idOther
-	if id[6]>>4 == 7 {
-		want = idVersion
-	}
-	return id, key[1] == want
-}
-
-// indexBounds returns the key range of all ids of a kind.
-func indexBounds(kind byte) (lo, hi []byte) {
-	return []byte{kv.SpaceBrokerIndex, kind}, []byte{kv.SpaceBrokerIndex, kind + 1}
 }
 
 func putStateKey(b []byte, queue uint32, part uint16, kind byte) {

@@ -36,7 +36,7 @@ func (b *Broker) Locate(ctx context.Context, id task.ID) (broker.Located, bool, 
 }
 
 func (b *Broker) locate(id task.ID) (broker.Located, bool, error) {
-	value, ok, err := b.db.Get(indexKey(&id))
+	value, ok, err := b.db.Get(index.Key(&id))
 	if err != nil || !ok {
 		return broker.Located{}, false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/idspace"
 	"github.com/fenfa/fenfa/internal/broker/recent"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/task"
@@ -117,7 +118,7 @@ func (b *Broker) claim(p *publication) (unsure int) {
 
 // lookUp asks the index about the ids that recent knows nothing about.
 func (b *Broker) lookUp(p *publication, now time.Time) error {
-	key := make([]byte, indexKeySize)
+	key := make([]byte, idspace.KeySize)
 	looked := 0
 	for i := range p.items {
 		it := &p.items[i]
@@ -125,7 +126,7 @@ func (b *Broker) lookUp(p *publication, now time.Time) error {
 			continue
 		}
 		looked++
-		putIndexKey(key, &it.id)
+		index.PutKey(key, &it.id)
 		value, found, err := b.db.Get(key)
 		if err != nil {
 			return fmt.Errorf("look up task %s: %w", it.id, err)
@@ -238,8 +239,8 @@ func (p *publication) encode(batch *kv.Batch, at int64) {
 		if it.verdict != verdictNew {
 			continue
 		}
-		key, value := batch.SetInPlace(indexKeySize, indexRowSize)
-		putIndexKey(key, &it.id)
+		key, value := batch.SetInPlace(idspace.KeySize, indexRowSize)
+		index.PutKey(key, &it.id)
 		(&indexRow{queue: it.log.queue.number, part: it.log.part, pos: it.pos, fingerprint: it.fingerprint, publishedAt: at}).put(value)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/idspace"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -37,8 +38,8 @@ func samples() map[string][]byte {
 		"message":      encoded(logHeaderSize+len(sampleLog.body), sampleLog.put),
 		"message.key":  logKey(3, 0x0102, 0x0a0b),
 		"index":        encoded(indexRowSize, sampleRef.put),
-		"index.key":    indexKey(&sampleID),
-		"other.key":    indexKey(&task.ID{0xff, 6: 0x80}),
+		"index.key":    index.Key(&sampleID),
+		"other.key":    index.Key(&task.ID{0xff, 6: 0x80}),
 		"counts":       encoded(countsRowSize, sampleNum.put),
 		"counts.key":   stateKey(3, 0x0102, statePublished),
 		"mark":         encodeMark(0x0a0b),
@@ -81,7 +82,7 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 	if row, err := decodeIndexRow(s["index"]); err != nil || row != sampleRef {
 		t.Errorf("index: %v, %v", row, err)
 	}
-	if id, ok := indexID(s["index.key"]); !ok || id != sampleID {
+	if id, ok := index.ID(s["index.key"]); !ok || id != sampleID {
 		t.Errorf("id: %s, %v", id, ok)
 	}
 	if row, err := decodeCounts(s["counts"]); err != nil || row != sampleNum {
@@ -142,14 +143,14 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 }
 
 func TestDamagedKeysAreRefused(t *testing.T) {
-	key := indexKey(&sampleID)
-	key[1] = idOther
+	key := index.Key(&sampleID)
+	key[1] = idspace.Other
 	for name, b := range map[string][]byte{"wrong kind": key, "short": key[:5], "none": nil, "of the log": logKey(1, 1, 1)} {
-		if id, ok := indexID(b); ok {
+		if id, ok := index.ID(b); ok {
 			t.Errorf("%s: gave id %s", name, id)
 		}
 	}
-	if _, ok := logPosition(indexKey(&sampleID)); ok {
+	if _, ok := logPosition(index.Key(&sampleID)); ok {
 		t.Error("an index key gave a position")
 	}
 }
@@ -160,10 +161,10 @@ func TestKeysSortAsTheyShould(t *testing.T) {
 		"positions":  {logKey(1, 1, 0xff), logKey(1, 1, 0x100)},
 		"partitions": {logKey(1, 0xff, 9), logKey(1, 0x100, 1)},
 		"queues":     {logKey(0xff, 9, 9), logKey(0x100, 1, 1)},
-		"ids":        {indexKey(&early), indexKey(&late)},
-		"times":      {indexKey(&early), millisKey(1001)},
-		"and ids":    {millisKey(1001), indexKey(&late)},
-		"kinds":      {indexKey(&task.ID{0xff, 6: 0x80}), indexKey(&early)},
+		"ids":        {index.Key(&early), index.Key(&late)},
+		"times":      {index.Key(&early), index.MillisKey(1001)},
+		"and ids":    {index.MillisKey(1001), index.Key(&late)},
+		"kinds":      {index.Key(&task.ID{0xff, 6: 0x80}), index.Key(&early)},
 	} {
 		if bytes.Compare(pair[0], pair[1]) >= 0 {
 			t.Errorf("%s: %x is not before %x", name, pair[0], pair[1])
@@ -197,7 +198,7 @@ func FuzzDecoders(f *testing.F) {
 				t.Errorf("queue: %x gave %+v and then %+v, %v", b, row, again, err)
 			}
 		}
-		if id, ok := indexID(b); ok && !bytes.Equal(indexKey(&id), b) {
+		if id, ok := index.ID(b); ok && !bytes.Equal(index.Key(&id), b) {
 			t.Errorf("index key: %x", b)
 		}
 	})

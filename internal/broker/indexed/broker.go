@@ -60,9 +60,10 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.metrics.register(cfg.Registerer); err != nil {
 		return nil, fmt.Errorf("new indexed broker: %w", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	b.stop = stop
-	b.sweeps.Go(func() { b.sweepLoop(ctx) })
+	if err := b.sweep(); err != nil {
+		b.metrics.unregister(cfg.Registerer)
+		return nil, fmt.Errorf("new indexed broker: %w", err)
+	}
 	return b, nil
 }
 
@@ -137,7 +138,7 @@ func (b *Broker) load() error {
 		return err
 	}
 	b.queues.Store(known)
-	floor, err := b.latestMillis()
+	floor, err := idRows.LatestMillis(b.db)
 	if err != nil {
 		return err
 	}
@@ -170,23 +171,6 @@ func (b *Broker) loadQueues() (*queues, error) {
 		err = closeErr
 	}
 	return known, err
-}
-
-// latestMillis returns the millisecond behind all version 7 ids that have a row.
-func (b *Broker) latestMillis() (uint64, error) {
-	lo, hi := idBounds(idVersion)
-	it, err := b.db.Iter(lo, hi)
-	if err != nil {
-		return 0, err
-	}
-	var floor uint64
-	if it.Last() {
-		if id, ok := keyID(it.Key()); ok {
-			ms, _ := id.Millis()
-			floor = ms + 1
-		}
-	}
-	return floor, it.Close()
 }
 
 // Used reports whether an index was ever kept in the database: its tasks may wait

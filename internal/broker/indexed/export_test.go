@@ -11,7 +11,24 @@ func (b *Broker) Sweep(ctx context.Context) error { return b.SweepPaused(ctx, ni
 
 // SweepPaused calls paused in each step between looking and removing.
 func (b *Broker) SweepPaused(ctx context.Context, paused func()) error {
-	return (&sweeper{broker: b, next: make(map[byte][]byte), paused: paused}).sweep(ctx)
+	s, err := b.newSweeper(pausedGuard{sweepGuard{b}, paused})
+	if err != nil {
+		return err
+	}
+	return s.Sweep(ctx)
+}
+
+// pausedGuard lets a test do something before rows are removed.
+type pausedGuard struct {
+	sweepGuard
+	paused func()
+}
+
+func (g pausedGuard) Commit(state uint64, commit func()) bool {
+	if g.paused != nil {
+		g.paused()
+	}
+	return g.sweepGuard.Commit(state, commit)
 }
 
 // Claims is how many ids are claimed by publishes whose rows are not durable.

@@ -26,7 +26,7 @@ func (b *Broker) Locate(_ context.Context, id task.ID) (broker.Located, bool, er
 	case !written:
 		var found bool
 		var err error
-		if row, found, err = b.read(idKey(&id)); err != nil || !found {
+		if row, found, err = b.read(idRows.Key(&id)); err != nil || !found {
 			if err != nil {
 				err = fmt.Errorf("locate task %s: %w", id, err)
 			}

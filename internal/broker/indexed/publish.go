@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/broker/idspace"
 	"github.com/fenfa/fenfa/internal/broker/recent"
 	"github.com/fenfa/fenfa/internal/kv"
 )
@@ -121,7 +122,7 @@ func (b *Broker) withdraw(p *publication, n int) {
 // lookUp looks for the rows of the ids that recent knows nothing about. What is
 // known already is released at once.
 func (b *Broker) lookUp(p *publication, now time.Time) error {
-	key := make([]byte, idKeySize)
+	key := make([]byte, idspace.KeySize)
 	looked, known := 0, 0
 	for i := range p.items {
 		it := &p.items[i]
@@ -129,7 +130,7 @@ func (b *Broker) lookUp(p *publication, now time.Time) error {
 			continue
 		}
 		looked++
-		putIDKey(key, &it.id)
+		idRows.PutKey(key, &it.id)
 		row, found, err := b.read(key)
 		if err != nil {
 			return fmt.Errorf("look up task %s: %w", it.id, err)
@@ -266,8 +267,8 @@ func (b *Broker) remember(p *publication) {
 func (p *publication) encode(batch *kv.Batch) {
 	for _, i := range p.byID {
 		it := &p.items[i]
-		key, value := batch.SetInPlace(idKeySize, idRowSize)
-		putIDKey(key, &it.id)
+		key, value := batch.SetInPlace(idspace.KeySize, idRowSize)
+		idRows.PutKey(key, &it.id)
 		(&idRow{queue: it.queue.number, part: it.part, fingerprint: it.fingerprint, publishedAt: p.at}).put(value)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/broker/idspace"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -29,8 +30,8 @@ func encoded(r *idRow) []byte {
 func samples() map[string][]byte {
 	return map[string][]byte{
 		"id":         encoded(&sampleRow),
-		"id.key":     idKey(&sampleID),
-		"other.key":  idKey(&task.ID{0xff, 6: 0x80}),
+		"id.key":     idRows.Key(&sampleID),
+		"other.key":  idRows.Key(&task.ID{0xff, 6: 0x80}),
 		"queue":      sampleQueue.encode(),
 		"queue.key":  queueKey("orders"),
 		"number":     encodeNumber(7),
@@ -61,7 +62,7 @@ func TestRowsComeBackAsTheyWere(t *testing.T) {
 	if row, err := decodeIDRow(s["id"]); err != nil || row != sampleRow {
 		t.Errorf("id: %v, %v", row, err)
 	}
-	if id, ok := keyID(s["id.key"]); !ok || id != sampleID {
+	if id, ok := idRows.ID(s["id.key"]); !ok || id != sampleID {
 		t.Errorf("key of an id: %s, %v", id, ok)
 	}
 	if row, err := decodeQueueRow(s["queue"]); err != nil || row != sampleQueue {
@@ -101,10 +102,10 @@ func TestDamagedRowsAreRefused(t *testing.T) {
 }
 
 func TestDamagedKeysAreRefused(t *testing.T) {
-	key := idKey(&sampleID)
-	key[1] = idOther
+	key := idRows.Key(&sampleID)
+	key[1] = idspace.Other
 	for name, b := range map[string][]byte{"wrong kind": key, "short": key[:5], "none": nil, "of a queue": queueKey("a queue of 16 by")} {
-		if id, ok := keyID(b); ok {
+		if id, ok := idRows.ID(b); ok {
 			t.Errorf("%s: gave id %s", name, id)
 		}
 	}
@@ -112,7 +113,7 @@ func TestDamagedKeysAreRefused(t *testing.T) {
 
 func TestKeysSortByTime(t *testing.T) {
 	early, late := task.NewID(time.UnixMilli(1000)), task.NewID(time.UnixMilli(1001))
-	order := [][]byte{idKey(&task.ID{0xff, 6: 0x80}), idKey(&early), millisKey(1001), idKey(&late)}
+	order := [][]byte{idRows.Key(&task.ID{0xff, 6: 0x80}), idRows.Key(&early), idRows.MillisKey(1001), idRows.Key(&late)}
 	for i := range order[1:] {
 		if bytes.Compare(order[i], order[i+1]) >= 0 {
 			t.Errorf("%x is not before %x", order[i], order[i+1])
@@ -138,7 +139,7 @@ func FuzzDecoders(f *testing.F) {
 				t.Errorf("queue: %x gave %+v and then %+v, %v", b, row, again, err)
 			}
 		}
-		if id, ok := keyID(b); ok && !bytes.Equal(idKey(&id), b) {
+		if id, ok := idRows.ID(b); ok && !bytes.Equal(idRows.Key(&id), b) {
 			t.Errorf("key: %x", b)
 		}
 	})

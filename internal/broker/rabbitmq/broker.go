@@ -36,8 +36,8 @@ type Broker struct {
 
 	mu     sync.Mutex
 	closed bool
-	tasks  sync.WaitGroup // goroutines that end by themselves or with readers; none starts after closed
-	links  sync.WaitGroup // goroutines that end with stop
+	tasks  sync.WaitGroup              // goroutines that end by themselves or with readers; none starts after closed
+	links  sync.WaitGroup              // goroutines that end with stop
 	runs   func(func(context.Context)) // starts one of links
 	stop   context.CancelFunc
 }
@@ -54,8 +54,6 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg, servers: strings.Join(cfg.Endpoints, ", "), metrics: newMetrics()}
 	b.alone.b = b
-	b.away = outage{logger: cfg.Logger, over: "RabbitMQ is back"}
-	b.alarm = outage{logger: cfg.Logger, over: "RabbitMQ takes messages again"}
 	b.queues.Store(&map[string]*queue{})
 	var start [16]byte
 	if _, err := rand.Read(start[:]); err != nil {

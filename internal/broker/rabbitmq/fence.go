@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -32,7 +31,7 @@ func newFence(b *Broker) *fence { return &fence{b: b} }
 func (f *fence) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := f.listen(ctx); err != nil && ctx.Err() == nil {
-			f.b.away.failed("other nodes' readers are not heard of", slog.Any("error", err))
+			f.b.cfg.Logger.Log(ctx, f.b.away.failed(), "other nodes' readers are not heard of", "error", err)
 			pause(ctx, jitter(f.b.cfg.RetryBase))
 		}
 	}
@@ -55,7 +54,7 @@ func (f *fence) listen(ctx context.Context) error {
 		_ = ch.Close()
 		return f.b.on("listen to announcements", s.endpoint, err)
 	}
-	f.b.connected()
+	f.b.connected(ctx)
 	f.announceAll(ctx)
 	for d := range heard {
 		var a announcement

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -54,8 +55,11 @@ func (b *Broker) blocked() error {
 }
 
 // connected says that a connection was made: with the last one an outage is over.
-func (b *Broker) connected() {
-	if b.disconnected() == nil {
-		b.away.end()
+func (b *Broker) connected(ctx context.Context) {
+	if b.disconnected() != nil {
+		return
+	}
+	if was, ok := b.away.end(); ok {
+		b.cfg.Logger.InfoContext(ctx, "RabbitMQ is back", was...)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -62,7 +61,7 @@ func (l *link) run(ctx context.Context) {
 		if err != nil {
 			l.set(nil, err)
 			if ctx.Err() == nil {
-				l.b.away.failed("no connection to RabbitMQ", slog.String("link", l.name), slog.Any("error", err))
+				l.b.cfg.Logger.Log(ctx, l.b.away.failed(), "no connection to RabbitMQ", "link", l.name, "error", err)
 			}
 			l.b.metrics.dialFailures.Inc()
 			if !pause(ctx, jitter(delay)) {
@@ -74,10 +73,10 @@ func (l *link) run(ctx context.Context) {
 		delay = l.b.cfg.RetryBase
 		l.b.metrics.connects.Inc()
 		l.set(s, nil)
-		l.b.connected()
+		l.b.connected(ctx)
 		l.watch(ctx, s)
 		if ctx.Err() == nil {
-			l.b.away.failed("connection to RabbitMQ was lost", slog.String("link", l.name), slog.String("endpoint", s.endpoint), slog.Any("error", s.cause))
+			l.b.cfg.Logger.Log(ctx, l.b.away.failed(), "connection to RabbitMQ was lost", "link", l.name, "endpoint", s.endpoint, "error", s.cause)
 		}
 	}
 }
@@ -126,14 +125,14 @@ func (l *link) watch(ctx context.Context, s *session) {
 				blocks = nil
 				continue
 			}
-			l.block(s, b)
+			l.block(ctx, s, b)
 		case cause := <-closed:
 			s.cause = amqp.ErrClosed
 			if cause != nil {
 				s.cause = cause
 			}
 			l.set(nil, s.cause)
-			l.block(s, amqp.Blocking{})
+			l.block(ctx, s, amqp.Blocking{})
 			close(s.down)
 			return
 		case <-ending:
@@ -144,18 +143,21 @@ func (l *link) watch(ctx context.Context, s *session) {
 	}
 }
 
-func (l *link) block(s *session, b amqp.Blocking) {
+func (l *link) block(ctx context.Context, s *session, b amqp.Blocking) {
 	switch now := s.blocked.Load(); {
 	case b.Active && now == nil:
-		l.b.alarm.failed("RabbitMQ takes no messages", slog.String("link", l.name), slog.String("endpoint", s.endpoint), slog.String("reason", b.Reason))
+		l.b.cfg.Logger.Log(ctx, l.b.alarm.failed(), "RabbitMQ takes no messages", "link", l.name, "endpoint", s.endpoint, "reason", b.Reason)
 		l.b.metrics.blocked.Inc()
 		s.blocked.Store(&block{reason: b.Reason, over: make(chan struct{})})
 	case !b.Active && now != nil:
 		l.b.metrics.blocked.Dec()
 		s.blocked.Store(nil)
 		close(now.over)
-		if l.b.blocked() == nil {
-			l.b.alarm.end()
+		if l.b.blocked() != nil {
+			return
+		}
+		if was, ok := l.b.alarm.end(); ok {
+			l.b.cfg.Logger.InfoContext(ctx, "RabbitMQ takes messages again", was...)
 		}
 	}
 }

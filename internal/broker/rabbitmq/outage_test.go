@@ -1,27 +1,33 @@
 package rabbitmq
 
 import (
-	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 )
 
 func TestAnOutageIsTwoLines(t *testing.T) {
-	var log strings.Builder
-	o := outage{logger: slog.New(slog.NewTextHandler(&log, nil)), over: "it is back"}
-	o.end() // There was none.
+	var o outage
+	if was, ok := o.end(); ok {
+		t.Errorf("there was one: %v", was)
+	}
 	for range 2 {
-		log.Reset()
-		for range 100 {
-			o.failed("it is away", slog.Any("error", errors.New("nobody answers")))
+		for i := range 100 {
+			want := slog.LevelDebug
+			if i == 0 {
+				want = slog.LevelWarn
+			}
+			if got := o.failed(); got != want {
+				t.Fatalf("failure %d is logged at %v, want %v", i, got, want)
+			}
 		}
-		o.end()
-		o.end()
-		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-		if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN msg=\"it is away\" error=\"nobody answers\"") ||
-			!strings.Contains(lines[1], "level=INFO msg=\"it is back\"") || !strings.Contains(lines[1], "failures=100") {
-			t.Errorf("the log says\n%s", log.String())
+		was, ok := o.end()
+		if text := fmt.Sprint(was); !ok || !strings.Contains(text, "failures=100") || !strings.Contains(text, "after=") {
+			t.Errorf("it was %s, %v", text, ok)
+		}
+		if _, ok := o.end(); ok {
+			t.Error("it ended twice")
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -33,14 +32,14 @@ func (r *reader) run(ctx context.Context) {
 	for first := true; r.ended() == nil; first = false {
 		sub, err := r.subscribe(ctx)
 		if err != nil {
-			if r.fatal(err) || !pause(ctx, jitter(delay)) {
+			if r.fatal(ctx, err) || !pause(ctx, jitter(delay)) {
 				return
 			}
 			delay = min(2*delay, r.b.cfg.RetryMax)
 			continue
 		}
 		delay = r.b.cfg.RetryBase
-		r.b.connected()
+		r.b.connected(ctx)
 		if !first {
 			r.b.metrics.resumed.Inc()
 			r.b.fence.announce(ctx, r.log, r.epoch, false)
@@ -51,7 +50,7 @@ func (r *reader) run(ctx context.Context) {
 }
 
 // fatal ends the reader where another try does not help.
-func (r *reader) fatal(err error) bool {
+func (r *reader) fatal(ctx context.Context, err error) bool {
 	if r.ended() != nil {
 		return true
 	}
@@ -60,7 +59,7 @@ func (r *reader) fatal(err error) bool {
 		r.end(fmt.Errorf("%w: %q: %w", broker.ErrNoQueue, r.queue.name, err))
 		return true
 	}
-	r.b.away.failed("reader is not subscribed", slog.String("queue", r.queue.name), slog.Int("partition", r.log.part), slog.Any("error", err))
+	r.b.cfg.Logger.Log(ctx, r.b.away.failed(), "reader is not subscribed", "queue", r.queue.name, "partition", r.log.part, "error", err)
 	return false
 }
 
