@@ -50,10 +50,11 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := regexp.MustCompile(`(?m)(\| metric \|.*\n(?:\|.*\n)+)`)
-	if !table.Match(text) {
+	first := table.FindStringIndex(string(text))
+	if first == nil {
 		t.Fatalf("%s has no table of metrics", page)
 	}
-	want := table.ReplaceAllString(string(text), strings.ReplaceAll(tableOf(parseMetrics(t, metrics(t, n))), "$", "$$"))
+	want := string(text[:first[0]]) + tableOf(parseMetrics(t, metrics(t, n))) + string(text[first[1]:])
 	if want == string(text) {
 		return
 	}

@@ -1,35 +1,12 @@
 package rabbitmq_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq/rabbitmqtest"
 	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 )
-
-// leader returns the server that leads a queue on the servers.
-func leader(t *testing.T, c *rabbitmqserver.Cluster, name string) *rabbitmqserver.Node {
-	t.Helper()
-	list, err := c.Nodes[0].Control(t.Context(), "list_queues", "name", "leader", "--no-table-headers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(list) {
-		fields := strings.Fields(line)
-		if len(fields) != 2 || fields[0] != name {
-			continue
-		}
-		for _, n := range c.Nodes {
-			if n.Name() == fields[1] {
-				return n
-			}
-		}
-	}
-	t.Fatalf("queue %s has no leader in\n%s", name, list)
-	return nil
-}
 
 func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	shared.NeedPrivate(t)
@@ -55,7 +32,9 @@ func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 			}
 		}
 		l.await(500 + 300*(kill%5))
-		dead = leader(t, cluster, cfg.Prefix+"."+queue+".0")
+		if dead, err = cluster.Leader(t.Context(), cfg.Prefix+"."+queue+".0"); err != nil {
+			t.Fatal(err)
+		}
 		if err := dead.Kill(); err != nil {
 			t.Fatal(err)
 		}

@@ -31,3 +31,14 @@ func Private(tb testing.TB, cfg rabbitmqserver.Config) *rabbitmqserver.Cluster {
 	})
 	return c
 }
+
+// PrivateTLS is Private for servers that also listen with TLS. It returns the file
+// of the authority to trust.
+func PrivateTLS(tb testing.TB, cfg rabbitmqserver.Config) (c *rabbitmqserver.Cluster, authority string) {
+	tb.Helper()
+	cfg.Dir = tb.TempDir()
+	if _, err := certify(&cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return Private(tb, cfg), cfg.CA
+}
