@@ -44,9 +44,7 @@ func startWorker(t *testing.T, addr, name string) *harness.Process {
 func configure(t *testing.T, client *fenfa.Client) {
 	t.Helper()
 	for _, name := range []string{orders, notes} {
-		if _, _, err := client.ConfigureQueue(t.Context(), fenfa.Queue{Name: name}); err != nil {
-			t.Fatalf("configure %s: %v", name, err)
-		}
+		harness.Configure(t, client, fenfa.Queue{Name: name})
 	}
 }
 

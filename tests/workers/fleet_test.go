@@ -48,9 +48,7 @@ func newFleet(t *testing.T, queues ...fenfa.Queue) *fleet {
 // configure makes a queue or changes its settings.
 func (f *fleet) configure(q fenfa.Queue) {
 	f.t.Helper()
-	if _, _, err := f.client.ConfigureQueue(f.t.Context(), q); err != nil {
-		f.t.Fatalf("configure %s: %v", q.Name, err)
-	}
+	harness.Configure(f.t, f.client, q)
 }
 
 // hire starts a crew.
