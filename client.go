@@ -25,6 +25,7 @@ type Client struct {
 	cluster fenfav1.ClusterServiceClient
 	watches fenfav1.WatchServiceClient
 	sagas   fenfav1.SagaServiceClient
+	auditor fenfav1.AuditServiceClient
 
 	batcher *batcher
 	closing sync.Once
@@ -55,6 +56,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		cluster: fenfav1.NewClusterServiceClient(conn),
 		watches: fenfav1.NewWatchServiceClient(conn),
 		sagas:   fenfav1.NewSagaServiceClient(conn),
+		auditor: fenfav1.NewAuditServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	return c, nil

@@ -379,3 +379,68 @@ func TestAnAuditEndsWithItsContextAndWithWhoIsTold(t *testing.T) {
 		}
 	}
 }
+
+// unreadable is a store of which one row of a table cannot be read.
+type unreadable struct {
+	store.Store
+	bad func(store.Row) bool
+}
+
+func (u *unreadable) Load(ctx context.Context, scan store.Scan) ([]store.Row, error) {
+	rows, err := u.Store.Load(ctx, scan)
+	return u.check(rows, err)
+}
+
+func (u *unreadable) Get(ctx context.Context, part int, keys []store.Row) ([]store.Row, error) {
+	rows, err := u.Store.Get(ctx, part, keys)
+	return u.check(rows, err)
+}
+
+func (u *unreadable) check(rows []store.Row, err error) ([]store.Row, error) {
+	for _, row := range rows {
+		if row != nil && u.bad(row) {
+			return nil, fmt.Errorf("decode row: %w", task.ErrCorrupt)
+		}
+	}
+	return rows, err
+}
+
+func TestWhatCannotBeReadIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		gone uint64
+		bad  func(store.Row) bool
+		want [][]string
+	}{
+		"a row of the log": {0, func(row store.Row) bool { r, ok := row.(*store.OpLog); return ok && r.Seq == 3 }, [][]string{{"row 3: corrupt"}}},
+		"the last row": {0, func(row store.Row) bool { r, ok := row.(*store.OpLog); return ok && r.Seq == 10 }, [][]string{
+			{"row 10: corrupt"}, {`row 10, record "n" of key "e": differs`},
+		}},
+		"a row behind a gap": {3, func(row store.Row) bool { r, ok := row.(*store.OpLog); return ok && r.Seq == 4 }, [][]string{
+			{"row 3: gap"}, {"row 4: corrupt"},
+		}},
+		"a record": {0, func(row store.Row) bool { r, ok := row.(*store.Record); return ok && r.Key == "b" }, [][]string{
+			{"corrupt: expected records that can be read"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := filled(t)
+			if c.gone != 0 {
+				w.damage(nil, []store.Row{&store.OpLog{Seq: c.gone}})
+			}
+			found, _ := w.audit(func(cfg *Config) { cfg.Store = &unreadable{Store: w.store, bad: c.bad} })
+			expect(t, found, c.want)
+		})
+	}
+}
+
+func BenchmarkAudit(b *testing.B) {
+	w := newWorld(b)
+	for i := range 20_000 {
+		w.write(fmt.Sprint("k", i%5000), "some value of a usual size")
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.audit()
+	}
+	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}

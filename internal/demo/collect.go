@@ -114,6 +114,18 @@ func outcomeOf(ctx context.Context, client taskGetter, id task.ID) (Outcome, err
 	return out, nil
 }
 
+// collectAudit lets the node compare its records with its op logs.
+func collectAudit(ctx context.Context, client *fenfa.Client, ev *Evidence) error {
+	sums, err := client.Audit(ctx, fenfa.AuditOptions{Busy: 1, Found: func(d fenfa.AuditDifference) {
+		ev.AuditedDifferences = append(ev.AuditedDifferences,
+			fmt.Sprintf("partition %d, row %d, record %q of key %q: %s: expected %s, found %s", d.Partition, d.Seq, d.Name, d.Key, d.Kind, d.Expected, d.Found))
+	}})
+	for _, sum := range sums {
+		ev.AuditedRows += int(sum.Rows)
+	}
+	return err
+}
+
 // collectStock reads the stock record of every SKU and its whole op log.
 func collectStock(ctx context.Context, state records, list *orders.List, ev *Evidence) error {
 	group, ctx := errgroup.WithContext(ctx)

@@ -41,6 +41,10 @@ type Evidence struct {
 	Stocks    map[string]int64   // by SKU: the record; a SKU without a readable one is absent
 	History   map[string][]Entry // by SKU, oldest first
 
+	// What the audit of the node looked at, and what it found.
+	AuditedRows        int
+	AuditedDifferences []string
+
 	// The whole input was submitted once more after everything was done.
 	Resubmitted     int
 	ResubmitAnswers int // that said "already have it"
@@ -61,6 +65,7 @@ type Findings struct {
 	Oversold        int
 	OrderViolations int
 	StockMismatches int
+	Damaged         int // differences between the op logs and the records
 
 	Checks []Check
 	// Examples are the first few things that were wrong, for a person.
@@ -77,7 +82,7 @@ type Check struct {
 
 // OK reports whether every promise was kept.
 func (f *Findings) OK() bool {
-	return f.Lost+f.Duplicated+f.Oversold+f.OrderViolations+f.StockMismatches == 0
+	return f.Lost+f.Duplicated+f.Oversold+f.OrderViolations+f.StockMismatches+f.Damaged == 0
 }
 
 // evidenceOf returns empty evidence for the orders of a list.

@@ -27,6 +27,7 @@ func Judge(list *orders.List, ev *Evidence) *Findings {
 	j.effects()
 	j.stock()
 	j.oversold()
+	j.audit()
 	j.resubmit()
 	return j.out
 }
@@ -48,6 +49,15 @@ func (j *judge) wrong(kind, format string, args ...any) {
 	if j.examples[kind] <= maxExamples {
 		j.out.Examples = append(j.out.Examples, kind+": "+fmt.Sprintf(format, args...))
 	}
+}
+
+// audit takes what the node's audit of its op logs has found.
+func (j *judge) audit() {
+	for _, difference := range j.ev.AuditedDifferences {
+		j.wrong("damaged", "%s", difference)
+	}
+	j.out.Damaged = len(j.ev.AuditedDifferences)
+	j.check("the records are what the op log says", j.ev.AuditedRows, j.out.Damaged, "the chained op log of every partition replayed against its records")
 }
 
 func (j *judge) check(promise string, compared, wrong int, how string) {

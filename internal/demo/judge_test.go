@@ -28,6 +28,7 @@ func honest(list *orders.List) *demo.Evidence {
 		History:         make(map[string][]demo.Entry),
 		Resubmitted:     len(list.Orders),
 		ResubmitAnswers: len(list.Orders),
+		AuditedRows:     len(list.Orders),
 	}
 	version := uint64(0)
 	appendEntry := func(sku string, id task.ID) {
@@ -83,13 +84,22 @@ func TestHonestRunPasses(t *testing.T) {
 	if f.Confirmed != 500 || f.Done != 500 || f.Accepted+f.SoldOut != 500 || f.SoldOut < 20 {
 		t.Errorf("counts are %+v", f)
 	}
-	if len(f.Checks) != 7 {
-		t.Errorf("%d checks, want 7", len(f.Checks))
+	if len(f.Checks) != 8 {
+		t.Errorf("%d checks, want 8", len(f.Checks))
 	}
 	for _, c := range f.Checks {
 		if c.Compared == 0 || c.Wrong != 0 || c.Promise == "" || c.How == "" {
 			t.Errorf("check %+v compared nothing, found something, or does not say what it is", c)
 		}
+	}
+}
+
+func TestWhatAnAuditFindsBreaksAPromise(t *testing.T) {
+	list := input(t)
+	ev := honest(list)
+	ev.AuditedDifferences = []string{"row 3 is missing"}
+	if f := demo.Judge(list, ev); f.OK() || f.Damaged != 1 || len(f.Examples) != 1 || f.Examples[0] != "damaged: row 3 is missing" {
+		t.Errorf("verdict is %+v", f)
 	}
 }
 

@@ -26,6 +26,7 @@ type Report struct {
 	Oversold        int     `json:"oversold"`
 	OrderViolations int     `json:"order_violations"`
 	StockMismatches int     `json:"stock_mismatches"`
+	Damaged         int     `json:"damaged"`
 	ThroughputPerS  float64 `json:"throughput_per_s"`
 	SubmitP50MS     float64 `json:"submit_p50_ms"`
 	SubmitP99MS     float64 `json:"submit_p99_ms"`
@@ -72,7 +73,7 @@ const maxInvalid = 10
 func (r *Report) verdict(f *Findings) {
 	r.Confirmed, r.Done, r.SoldOut, r.Accepted, r.Dead = f.Confirmed, f.Done, f.SoldOut, f.Accepted, f.Dead
 	r.Lost, r.Duplicated, r.Oversold = f.Lost, f.Duplicated, f.Oversold
-	r.OrderViolations, r.StockMismatches = f.OrderViolations, f.StockMismatches
+	r.OrderViolations, r.StockMismatches, r.Damaged = f.OrderViolations, f.StockMismatches, f.Damaged
 	r.Checks, r.Examples, r.OK = f.Checks, f.Examples, f.OK()
 	if r.Examples == nil {
 		r.Examples = []string{}

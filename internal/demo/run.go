@@ -137,6 +137,9 @@ func (s *show) run(ctx context.Context) (*Report, error) {
 	if err := collectStock(ctx, s.client.State(), s.cfg.Orders, ev); err != nil {
 		return nil, err
 	}
+	if err := collectAudit(ctx, s.client, ev); err != nil {
+		return nil, err
+	}
 	s.enter("judged")
 	return s.report(ev, Judge(s.cfg.Orders, ev)), nil
 }

@@ -43,6 +43,7 @@ type Engine struct {
 	committer *committer
 	owners    []*owner
 	watches   *watch.Hub
+	audits    *audits
 	group     sync.WaitGroup
 	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
@@ -86,6 +87,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store), watches: hub,
+		audits: newAudits(cfg.Registerer),
 	}
 	e.counts.sagas.clock = cfg.Clock
 	e.queues.Store(&map[string]*registered{})

@@ -64,6 +64,13 @@ type SagaEngine interface {
 	OperateSaga(ctx context.Context, id string, op saga.Operation) (*saga.Instance, error)
 }
 
+// AuditEngine compares records with the op log.
+type AuditEngine interface {
+	// Audit audits partitions one after another; none: all. It tells of differences
+	// and progress from the caller's goroutine.
+	Audit(ctx context.Context, req partition.AuditRequest) error
+}
+
 // Engine is what the server calls.
 type Engine interface {
 	TaskEngine
@@ -72,6 +79,7 @@ type Engine interface {
 	RecordEngine
 	LockEngine
 	WatchEngine
+	AuditEngine
 	// Problems says why the node is not ready; none: it is.
 	Problems() []string
 }

@@ -39,6 +39,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	fenfav1.RegisterStateServiceServer(g, &stateService{Server: s})
 	fenfav1.RegisterLockServiceServer(g, &lockService{Server: s})
 	fenfav1.RegisterWatchServiceServer(g, &watchService{Server: s})
+	fenfav1.RegisterAuditServiceServer(g, &auditService{Server: s})
 	fenfav1.RegisterQueueServiceServer(g, &queueService{Server: s})
 	fenfav1.RegisterSagaServiceServer(g, &sagaService{Server: s})
 	fenfav1.RegisterClusterServiceServer(g, &clusterService{Server: s})

@@ -40,6 +40,7 @@ type fakeEngine struct {
 	waiting   []partition.WaitingClass
 	gone      chan uint64
 	hub       *watch.Hub
+	audit     func(req partition.AuditRequest) error
 
 	mu    sync.Mutex
 	calls []string
@@ -54,6 +55,13 @@ func (e *fakeEngine) Watch(ctx context.Context, req *watch.Request) (*watch.Watc
 		return nil, task.Errorf(task.CodeUnavailable, "nothing is watched here")
 	}
 	return e.hub.Open(ctx, req)
+}
+
+func (e *fakeEngine) Audit(_ context.Context, req partition.AuditRequest) error {
+	if e.audit != nil {
+		return e.audit(req)
+	}
+	return e.err
 }
 
 func (e *fakeEngine) called(what string) {

@@ -38,7 +38,7 @@ func (s *Server) newHTTP() (*http.Server, error) {
 // redirect paths whose keys look like "..".
 func (s *Server) route(gateway http.Handler) http.Handler {
 	api := s.guard(gateway)
-	streams := map[string]http.Handler{watchPath: s.guard(http.HandlerFunc(s.watchHTTP))}
+	streams := map[string]http.Handler{watchPath: s.guard(http.HandlerFunc(s.watchHTTP)), auditPath: s.guard(http.HandlerFunc(s.auditHTTP))}
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(s.healthz),
 		"/readyz":  http.HandlerFunc(s.readyz),

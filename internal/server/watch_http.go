@@ -10,6 +10,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 	"github.com/fenfa/fenfa/internal/task"
@@ -39,14 +40,7 @@ func (s *Server) watchHTTP(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, err)
 		return
 	}
-	err = pump(ctx, stream, out.send)
-	if r.Context().Err() != nil {
-		s.count("http", nil) // The caller has seen enough.
-		return
-	}
-	e := errorOf(err)
-	s.count("http", e)
-	out.fail(e)
+	s.endLines(w, r, out, true, pump(ctx, stream, func(m *fenfav1.WatchResponse) error { return out.send(m) }))
 }
 
 func (s *Server) watchRequest(r *http.Request) (*fenfav1.WatchRequest, error) {
@@ -103,7 +97,7 @@ func (l *lines) begin() error {
 	return l.ctl.Flush()
 }
 
-func (l *lines) send(m *fenfav1.WatchResponse) error {
+func (l *lines) send(m proto.Message) error {
 	b, err := l.form.Marshal(m)
 	if err != nil {
 		return err

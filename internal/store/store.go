@@ -53,6 +53,12 @@ type Hurrier interface {
 	Hurry()
 }
 
+// Inspector is implemented by drivers that tell the durable head of a partition to
+// those who do not own it.
+type Inspector interface {
+	Fence(ctx context.Context, part int) (Fence, error)
+}
+
 // CommitError says which batches did not happen; all others are durable. Failed
 // maps the index of the batch to the reason.
 type CommitError struct {

@@ -37,6 +37,7 @@ func collect(t *testing.T, client *fenfa.Client, submissions []submission) *evid
 		describe(t, client)
 		t.Fatal(err)
 	}
+	harness.Audit(t, client)
 	e := newEvidence()
 	group, ctx := errgroup.WithContext(t.Context())
 	group.SetLimit(32)

@@ -9,6 +9,7 @@ import (
 
 	fenfa "github.com/fenfa/fenfa"
 	"github.com/fenfa/fenfa/internal/history"
+	"github.com/fenfa/fenfa/tests/harness"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -29,6 +30,7 @@ type allowed struct {
 func (f *fleet) check(may allowed, submissions ...submission) *evidence {
 	f.t.Helper()
 	e := f.collect(submissions)
+	harness.Audit(f.t, f.client)
 	findings := e.judge(may)
 	for i, finding := range findings {
 		if i == maxFindings {

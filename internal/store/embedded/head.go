@@ -99,6 +99,26 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	return next, nil
 }
 
+// Fence implements store.Inspector.
+func (s *Store) Fence(ctx context.Context, part int) (store.Fence, error) {
+	if err := s.gate.enter(); err != nil {
+		return store.Fence{}, fmt.Errorf("read head of partition %d: %w", part, err)
+	}
+	defer s.gate.leave()
+	h := head{part: part}
+	err := checkPartition(part)
+	if err == nil {
+		err = s.load(ctx, &h)
+	}
+	if err == nil {
+		err = s.db.Barrier(ctx) // What is seen may not be durable yet.
+	}
+	if err != nil {
+		return store.Fence{}, fmt.Errorf("read head of partition %d: %w", part, translate(err))
+	}
+	return h.fence, nil
+}
+
 // check says why the batch may not follow the fence current; h.mu is held.
 func (h *head) check(current store.Fence, b *store.Batch) error {
 	if !h.owned {

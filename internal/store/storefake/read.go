@@ -88,3 +88,13 @@ func (s *Store) Get(ctx context.Context, part int, keys []store.Row) ([]store.Ro
 	}
 	return rows, nil
 }
+
+// Fence implements store.Inspector.
+func (s *Store) Fence(ctx context.Context, part int) (store.Fence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.usable(ctx); err != nil {
+		return store.Fence{}, fmt.Errorf("read head of partition %d: %w", part, err)
+	}
+	return s.part(part).durable, nil
+}

@@ -14,6 +14,7 @@ var claimTests = []test{
 	{"a higher epoch is taken as it is", higherEpoch},
 	{"a same or lower epoch is fenced and changes nothing", lowerEpoch},
 	{"a claim keeps the rest of the fence and the rows", claimKeeps},
+	{"the head is told without a claim, where the driver tells it", inspected},
 	{"a partition that cannot exist is refused", badPartition},
 }
 
@@ -71,5 +72,30 @@ func claimKeeps(t *testing.T, h *Harness) {
 func badPartition(t *testing.T, h *Harness) {
 	if fence, err := h.Store.Claim(t.Context(), -1, 0); err == nil {
 		t.Errorf("partition -1 was claimed: %+v", fence)
+	}
+}
+
+func inspected(t *testing.T, h *Harness) {
+	inspector, ok := h.Store.(store.Inspector)
+	if !ok {
+		t.Skip("the driver does not tell heads")
+	}
+	want := func(part int, want store.Fence) {
+		t.Helper()
+		for range 2 {
+			if got, err := inspector.Fence(t.Context(), part); err != nil || got != want {
+				t.Errorf("the head of partition %d is %+v, %v; want %+v", part, got, err, want)
+			}
+		}
+	}
+	want(3, store.Fence{})
+	o := claim(t, h.Store, 3)
+	want(3, o.fence)
+	o.put(t, &store.Outbox{Seq: 1, Body: []byte("body")})
+	want(3, o.fence)
+	want(4, store.Fence{})
+	h.Store = h.Reopen(t)
+	if inspector, ok = h.Store.(store.Inspector); ok {
+		want(3, o.fence)
 	}
 }
