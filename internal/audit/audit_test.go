@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ func newWorld(tb testing.TB) *world {
 }
 
 // write changes a record as a task's outcome does; an empty value deletes it.
-func (w *world) write(key, value string) task.ID {
+func (w *world) write(key, value string) {
 	w.tb.Helper()
 	w.now = w.now.Add(time.Second)
 	id := task.NewID(w.now)
@@ -52,7 +53,6 @@ func (w *world) write(key, value string) task.ID {
 	}
 	w.commit(b)
 	w.led.Committed()
-	return id
 }
 
 func (w *world) commit(b store.Batch) {
@@ -84,15 +84,15 @@ func (w *world) row(seq uint64) *store.OpLog {
 	return row
 }
 
-func (w *world) record(key string) *store.Record {
+func (w *world) b() *store.Record {
 	w.tb.Helper()
-	rows, err := w.store.Get(w.tb.Context(), 0, []store.Row{&store.Record{Key: key, Name: "n"}})
+	rows, err := w.store.Get(w.tb.Context(), 0, []store.Row{&store.Record{Key: "b", Name: "n"}})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	rec, ok := rows[0].(*store.Record)
 	if !ok {
-		w.tb.Fatalf("there is no record %s", key)
+		w.tb.Fatal("there is no record b")
 	}
 	return rec
 }
@@ -144,17 +144,15 @@ func TestAWholePartitionHasNoDifference(t *testing.T) {
 	}
 }
 
-// damages lists each kind of damage and what names it: parts of the differences, in
-// order.
-func damages() map[string]struct {
+// damage is one kind of damage and what names it: parts of each difference.
+type damage struct {
 	do   func(w *world)
 	want [][]string
-} {
-	type d = struct {
-		do   func(w *world)
-		want [][]string
-	}
-	return map[string]d{
+}
+
+// logDamages are those of the op log.
+func logDamages() map[string]damage {
+	return map[string]damage{
 		"a byte of a value in the log": {func(w *world) {
 			row := w.row(6)
 			row.Value[0] ^= 1
@@ -179,9 +177,14 @@ func damages() map[string]struct {
 			one.Seq, two.Seq = 5, 4
 			w.damage([]store.Row{one, two}, nil)
 		}, [][]string{
-			{"row 4", "chain"}, {"row 4", "version after 4, found 5"},
-			{"row 5", "chain"}, {"row 5", "timestamp: expected later than"}, {"row 5", "version after 5, found 4"},
-			{"row 6", "chain"}, {"row 9", `key "d": version`, "5, found 4"}, {"row 10", `key "e": version`, "4, found 5"},
+			{"row 4", "chain"},
+			{"row 4", "version after 4, found 5"},
+			{"row 5", "chain"},
+			{"row 5", "timestamp: expected later than"},
+			{"row 5", "version after 5, found 4"},
+			{"row 6", "chain"},
+			{"row 9", `key "d": version`, "5, found 4"},
+			{"row 10", `key "e": version`, "4, found 5"},
 		}},
 		"a timestamp goes back": {func(w *world) {
 			row := w.row(6)
@@ -203,18 +206,41 @@ func damages() map[string]struct {
 			row.Hash[7] ^= 1
 			w.damage([]store.Row{row}, nil)
 		}, [][]string{{"row 10", "chain"}, {"row 10: head"}}},
+		"a forged row at the end of a record's versions": {func(w *world) {
+			row := w.row(10)
+			row.Before = 3
+			w.damage([]store.Row{row}, nil)
+		}, [][]string{{"row 10", "chain"}, {`row 10, record "n" of key "e": version: expected version before 5, found 3`}}},
+		"an op that nobody knows": {func(w *world) {
+			row := w.row(2)
+			row.Op = 77
+			w.damage([]store.Row{row}, nil)
+		}, [][]string{{"row 2", "chain"}, {"row 2", "a known op, found op 77"}}},
+		"the tail is cut off": {func(w *world) {
+			w.damage(nil, []store.Row{&store.OpLog{Seq: 9}, &store.OpLog{Seq: 10}})
+		}, [][]string{
+			{"row 9: head: expected a log that ends at the head, 10, found its end at 8"},
+			{`row 10, record "n" of key "e": differs`, "whose row the op log does not have"},
+			{`row 4, record "n" of key "d": missing`},
+		}},
+	}
+}
+
+// recordDamages are those of records and of marks.
+func recordDamages() map[string]damage {
+	return map[string]damage{
 		"a record is changed": {func(w *world) {
-			rec := w.record("b")
+			rec := w.b()
 			rec.Value = []byte("forged")
 			w.damage([]store.Row{rec}, nil)
 		}, [][]string{{`row 7, record "n" of key "b": differs: expected value "v6", found value "forged"`}}},
 		"a record is set back": {func(w *world) {
-			rec, row := w.record("b"), w.row(2)
+			rec, row := w.b(), w.row(2)
 			rec.Value, rec.Version, rec.UpdatedAt, rec.TaskID = row.Value, row.Seq, row.HLC, row.TaskID
 			w.damage([]store.Row{rec}, nil)
 		}, [][]string{{`key "b": differs: expected version 7, found version 2`}}},
 		"the task of a record": {func(w *world) {
-			rec := w.record("b")
+			rec := w.b()
 			rec.TaskID = task.ID{}
 			w.damage([]store.Row{rec}, nil)
 		}, [][]string{{`key "b": differs: expected written by task`}}},
@@ -231,35 +257,21 @@ func damages() map[string]struct {
 			row := w.row(4)
 			w.damage([]store.Row{&store.Record{Key: "d", Name: "n", Version: 4, Value: row.Value, UpdatedAt: row.HLC, TaskID: row.TaskID}}, nil)
 		}, [][]string{{`key "d": extra: expected no record, for it was deleted, found version 4`}}},
-		"the tail is cut off": {func(w *world) {
-			w.damage(nil, []store.Row{&store.OpLog{Seq: 9}, &store.OpLog{Seq: 10}})
-		}, [][]string{
-			{"row 9: head: expected a log that ends at the head, 10, found its end at 8"},
-			{`row 10, record "n" of key "e": differs`, "whose row the op log does not have"}, {`row 4, record "n" of key "d": missing`},
-		}},
-		"a forged row at the end of a record's versions": {func(w *world) {
-			row := w.row(10)
-			row.Before = 3
-			w.damage([]store.Row{row}, nil)
-		}, [][]string{{"row 10", "chain"}, {`row 10, record "n" of key "e": version: expected version before 5, found 3`}}},
-		"an op that nobody knows": {func(w *world) {
-			row := w.row(2)
-			row.Op = 77
-			w.damage([]store.Row{row}, nil)
-		}, [][]string{{"row 2", "chain"}, {"row 2", "a known op, found op 77"}}},
 		"the mark of a task says dead": {func(w *world) {
-			rec := w.record("b")
+			rec := w.b()
 			w.damage([]store.Row{&store.Dedup{ID: rec.TaskID, State: task.StateDead, CreatedAt: 1, FinishedAt: rec.UpdatedAt + 1}}, nil)
 		}, [][]string{{`row 7, record "n" of key "b": mark`, "done, for it wrote the record, found dead"}}},
 		"a task wrote after its end": {func(w *world) {
-			rec := w.record("b")
+			rec := w.b()
 			w.damage([]store.Row{&store.Dedup{ID: rec.TaskID, State: task.StateDone, CreatedAt: 1, FinishedAt: rec.UpdatedAt - 1}}, nil)
 		}, [][]string{{`key "b": mark`, "no write of task"}}},
 	}
 }
 
 func TestEachDamageIsFoundAndNamed(t *testing.T) {
-	for name, d := range damages() {
+	all := logDamages()
+	maps.Copy(all, recordDamages())
+	for name, d := range all {
 		t.Run(name, func(t *testing.T) {
 			w := filled(t)
 			d.do(w)
@@ -292,7 +304,7 @@ func expect(t *testing.T, found []string, want [][]string) {
 
 func TestADeletedMarkOrAnOlderTaskOfTheIDIsNoDamage(t *testing.T) {
 	w := filled(t)
-	rec := w.record("b")
+	rec := w.b()
 	for _, mark := range []*store.Dedup{
 		{ID: rec.TaskID, State: task.StateScheduled, CreatedAt: rec.UpdatedAt + 1},
 		{ID: rec.TaskID, State: task.StateDead, CreatedAt: rec.UpdatedAt + 1, FinishedAt: rec.UpdatedAt + 2},

@@ -9,8 +9,8 @@ import (
 
 	fenfa "github.com/fenfa/fenfa"
 	"github.com/fenfa/fenfa/internal/history"
-	"github.com/fenfa/fenfa/tests/harness"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/tests/harness"
 )
 
 // maxFindings bounds how much of a broken run is told.
