@@ -101,10 +101,10 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 
 // Fence implements store.Inspector.
 func (s *Store) Fence(ctx context.Context, part int) (store.Fence, error) {
-	if err := s.gate.enter(); err != nil {
+	if err := s.gate.Enter(); err != nil {
 		return store.Fence{}, fmt.Errorf("read head of partition %d: %w", part, err)
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	h := head{part: part}
 	err := checkPartition(part)
 	if err == nil {
