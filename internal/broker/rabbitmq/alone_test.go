@@ -11,13 +11,19 @@ import (
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq"
 )
 
-// refusedFor connects under a prefix that is taken, and returns why it cannot.
-func refusedFor(t *testing.T, cfg rabbitmq.Config) error {
+// refusedFor connects under a prefix that is taken, and returns why it cannot. A
+// server that is slow to let it in is given more time.
+func refusedFor(t *testing.T, cfg rabbitmq.Config) (err error) {
 	t.Helper()
-	cfg.Timeout = 500 * time.Millisecond
-	b, err := rabbitmq.New(within(t), cfg)
-	if err == nil {
-		_ = b.Close(context.WithoutCancel(t.Context()))
+	for cfg.Timeout = 500 * time.Millisecond; cfg.Timeout < time.Minute; cfg.Timeout *= 2 {
+		var b *rabbitmq.Broker
+		if b, err = rabbitmq.New(t.Context(), cfg); err == nil {
+			_ = b.Close(context.WithoutCancel(t.Context()))
+			return nil
+		}
+		if errors.Is(err, rabbitmq.ErrInUse) {
+			break
+		}
 	}
 	return err
 }

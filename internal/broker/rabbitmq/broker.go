@@ -10,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/fenfa/fenfa/internal/broker"
 )
 
@@ -137,18 +135,18 @@ func (b *Broker) enterServer(ctx context.Context) error {
 		}
 		b.runs(b.alone.run)
 	}
-	left := make(chan *state, 1)
-	err := b.control.do(ctx, "declare what queues share", func(ch *amqp.Channel) error {
-		if err := b.cfg.declareShared(ch); err != nil {
-			return err
-		}
-		left <- b.cfg.loadState(ch)
-		return nil
-	})
+	has, err := b.hasState(ctx)
 	if err != nil {
 		return err
 	}
-	b.inherited.load(<-left)
+	if err := b.control.do(ctx, "declare what queues share", b.cfg.declareShared); err != nil {
+		return err
+	}
+	left := &state{}
+	if has {
+		left = b.loadState(ctx)
+	}
+	b.inherited.load(left)
 	return nil
 }
 

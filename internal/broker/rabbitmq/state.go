@@ -127,27 +127,53 @@ func (in *inherited) adopt(q *queue) {
 	}
 }
 
-// loadState reads the state, and leaves it where it is. Without an answer, as while
-// the queue has no leader, there is none.
-func (c *Config) loadState(ch *amqp.Channel) *state {
-	s, err := c.readState(ch)
-	if err != nil {
-		c.Logger.Warn("what an earlier node left cannot be read, the backlog is estimated", "error", err)
-		return &state{}
+// stateTries is how often a queue is asked for the state: one that has no leader yet
+// ends the connection instead of an answer.
+const stateTries = 5
+
+// hasState reports whether there may be a state; a queue that is made only now has
+// none, and does not answer when it is asked too early.
+func (b *Broker) hasState(ctx context.Context) (bool, error) {
+	err := b.control.do(ctx, "look for what an earlier node left", func(ch *amqp.Channel) error {
+		_, err := ch.QueueDeclarePassive(b.cfg.Prefix+stateName, true, false, false, false, nil)
+		return err
+	})
+	if isNotFound(err) {
+		return false, nil
 	}
-	return s
+	return err == nil, err
+}
+
+// loadState reads the state, and leaves it where it is. Without an answer it is that
+// of a node which left nothing.
+func (b *Broker) loadState(ctx context.Context) *state {
+	var last error
+	for range stateTries {
+		read := make(chan *state, 1)
+		last = b.control.do(ctx, "read what an earlier node left", func(ch *amqp.Channel) error {
+			s, err := b.cfg.readState(ch)
+			read <- s
+			return err
+		})
+		if last == nil {
+			return <-read
+		}
+		if !pause(ctx, jitter(b.cfg.RetryBase)) {
+			break
+		}
+	}
+	b.cfg.Logger.WarnContext(ctx, "what an earlier node left cannot be read, the backlog is estimated", "error", last)
+	return &state{}
 }
 
 func (c *Config) readState(ch *amqp.Channel) (*state, error) {
 	s := &state{}
-	name := c.Prefix + stateName
-	// A queue that was just made does not answer a get.
-	if q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil); err != nil || q.Messages == 0 {
-		return s, err
-	}
-	d, ok, err := ch.Get(name, false)
+	d, ok, err := ch.Get(c.Prefix+stateName, false)
 	if err != nil || !ok {
 		return s, err
+	}
+	if err := d.Nack(false, true); err != nil {
+		return s, fmt.Errorf("leave state where it is: %w", err)
 	}
 	if err := json.Unmarshal(d.Body, s); err != nil {
 		return s, fmt.Errorf("decode state: %w", err)
@@ -155,7 +181,7 @@ func (c *Config) readState(ch *amqp.Channel) (*state, error) {
 	if s.Version != stateVersion {
 		return s, fmt.Errorf("decode state: format version %d is not known (this fenfa reads %d)", s.Version, stateVersion)
 	}
-	return s, d.Nack(false, true)
+	return s, nil
 }
 
 // keepState writes the state now and then, until ctx ends.
