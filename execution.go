@@ -29,7 +29,8 @@ type execution struct {
 	lease *lease
 	index int
 	view  *view
-	own   view // of a task without order
+	own   view             // of a task without order
+	away  map[string]*view // of other keys
 
 	writes  []write
 	reads   []read
@@ -179,11 +180,28 @@ func (t *Task) copyWire() *fenfav1.Task {
 	}
 }
 
+// viewOf returns the records of a key; empty: the task's own. Those of other keys are
+// asked for anew by every attempt.
+func (e *execution) viewOf(key string) *view {
+	if key == "" {
+		return e.view
+	}
+	v := e.away[key]
+	if v == nil {
+		if e.away == nil {
+			e.away = make(map[string]*view)
+		}
+		v = &view{client: e.lease.session.worker.client, key: key}
+		e.away[key] = v
+	}
+	return v
+}
+
 // resolve finds the versions that writes without a read depend on.
 func (e *execution) resolve(ctx context.Context) error {
 	for i := range e.writes {
 		if w := &e.writes[i]; !w.known {
-			c, err := e.view.lookup(ctx, w.name)
+			c, err := e.viewOf(w.key).lookup(ctx, w.name)
 			if err != nil {
 				return err
 			}

@@ -16,11 +16,10 @@ const defaultTimeout = 30 * time.Second
 
 // maxConflicts is how often a task runs again at once because a version had
 // changed; after that the attempt fails and waits for its retry.
-const maxConflicts = 10
+const maxConflicts = 50
 
 var (
 	errLeaseLost = errors.New("the lease was lost: the node has given the task to somebody else, or will")
-	errConflicts = errors.New("conflict: the records that the task uses changed each of 10 times that it ran")
 )
 
 // deadlineSlack is how much later than a task's timeout after the lease came a
@@ -63,6 +62,7 @@ type lease struct {
 	running  bool             // ordered: a goroutine of the pool has it, or will
 	again    *fenfav1.Verdict // ordered: the conflict to go back to, for the runner
 	fresh    []int            // unordered: finished and not sent
+	why      string           // of the latest conflict
 	redo     map[int]*view    // unordered: records to run again over
 }
 
@@ -201,7 +201,7 @@ func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
 	if l.clashed.Load() {
 		conflicts, redo := l.session.afterConflict(l, i)
 		if conflicts > maxConflicts {
-			return failedOutcome(errConflicts)
+			return failedOutcome(errorf(CodeConflict, "conflict: the records that the task uses changed each of %d times that it ran; the last time: %s", conflicts, l.session.clash(l)))
 		}
 		if redo != nil {
 			v = redo

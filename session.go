@@ -215,6 +215,13 @@ func (s *session) afterConflict(l *lease, i int) (conflicts int, redo *view) {
 	return l.conflicts[i], redo
 }
 
+// clash says why the latest conflict of a lease was one.
+func (s *session) clash(l *lease) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.why
+}
+
 // receiver takes what the node sends until the stream ends.
 func (s *session) receiver(first *fenfav1.WorkResponse) {
 	for resp := first; ; {

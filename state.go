@@ -55,6 +55,7 @@ type Change struct {
 	Node          string
 	Worker        string
 	Hash          []byte // chained to the row before
+	Transaction   ID     // across partitions, that made it; zero: none
 }
 
 // ScanOptions narrows a Scan and says which page is wanted.
@@ -157,6 +158,7 @@ func recordOf(w *fenfav1.Record) Record {
 
 func changeOf(w *fenfav1.Change) Change {
 	id, _ := parseID(w.GetTaskId())
+	tx, _ := parseID(w.GetTransactionId())
 	return Change{
 		Seq:           w.GetSeq(),
 		At:            timeOf(w.GetAt()),
@@ -171,5 +173,6 @@ func changeOf(w *fenfav1.Change) Change {
 		Node:          w.GetNode(),
 		Worker:        w.GetWorker(),
 		Hash:          w.GetHash(),
+		Transaction:   tx,
 	}
 }

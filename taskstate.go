@@ -12,10 +12,36 @@ import (
 // with the task's outcome and only if what was read has not changed meanwhile;
 // else the handler runs again over the records as they are then. It may be used
 // by the handler's goroutine only, until the handler returns.
-type TaskState struct{ run *execution }
+type TaskState struct {
+	run *execution
+	key string // empty: the task's own
+}
+
+// Of returns access to the records of another key, as a part of the task too: all
+// that the handler reads and writes, of whatever keys, takes effect together with the
+// outcome or not at all. Where keys are in different partitions that is a
+// transaction; one that meets another one runs the handler again after a moment,
+// without counting a failed attempt. At most 256 records of other keys.
+func (s *TaskState) Of(key string) *TaskState {
+	if key == s.run.task.Key() {
+		key = ""
+	} else if key == "" || len(key) > maxKey || !utf8.ValidString(key) {
+		s.run.fail(errorf(CodeInvalidArgument, "a record's key is text of 1 to %d bytes, this one has %d", maxKey, len(key)).withField("key"))
+	}
+	return &TaskState{run: s.run, key: key}
+}
+
+// spelled is the key in words.
+func (s *TaskState) spelled() string {
+	if s.key == "" {
+		return s.run.task.Key()
+	}
+	return s.key
+}
 
 // write is a record that the handler wrote, once for each name.
 type write struct {
+	key     string // empty: the task's own
 	name    string
 	value   []byte
 	delete  bool
@@ -26,6 +52,7 @@ type write struct {
 
 // read is a record that the handler read, once for each name.
 type read struct {
+	key     string // empty: the task's own
 	name    string
 	version uint64
 	chained bool
@@ -39,10 +66,10 @@ func (s *TaskState) Get(ctx context.Context, name string, v any) error {
 		return err
 	}
 	if !exists {
-		return errorf(CodeNotFound, "record %q of key %q does not exist", clip(name, 64), clip(s.run.task.Key(), 64))
+		return errorf(CodeNotFound, "record %q of key %q does not exist", clip(name, 64), clip(s.spelled(), 64))
 	}
 	if err := decode(value, v); err != nil {
-		return errorf(CodeInternal, "decode record %q of key %q: %w", clip(name, 64), clip(s.run.task.Key(), 64), err)
+		return errorf(CodeInternal, "decode record %q of key %q: %w", clip(name, 64), clip(s.spelled(), 64), err)
 	}
 	return nil
 }
@@ -51,17 +78,17 @@ func (s *TaskState) Get(ctx context.Context, name string, v any) error {
 // exists.
 func (s *TaskState) GetRaw(ctx context.Context, name string) (value []byte, exists bool, err error) {
 	e := s.run
-	if err := e.checkRecord(name, 0); err != nil {
+	if err := e.checkRecord(s.key, name, 0); err != nil {
 		return nil, false, err
 	}
-	if w := e.written(name); w != nil {
+	if w := e.written(s.key, name); w != nil {
 		return w.value, !w.delete, nil
 	}
-	c, err := e.view.lookup(ctx, name)
+	c, err := e.viewOf(s.key).lookup(ctx, name)
 	if err != nil {
 		return nil, false, err
 	}
-	e.noteRead(name, c)
+	e.noteRead(s.key, name, c)
 	return c.value, c.exists, nil
 }
 
@@ -74,24 +101,24 @@ func (s *TaskState) Put(name string, v any) {
 		s.run.fail(err)
 		return
 	}
-	s.run.write(write{name: name, value: value})
+	s.run.write(write{key: s.key, name: name, value: value})
 }
 
 // PutRaw writes a record as it is; the value must not be changed afterwards.
 func (s *TaskState) PutRaw(name string, value []byte) {
-	s.run.write(write{name: name, value: value})
+	s.run.write(write{key: s.key, name: name, value: value})
 }
 
 // Delete deletes a record, if it exists.
-func (s *TaskState) Delete(name string) { s.run.write(write{name: name, delete: true}) }
+func (s *TaskState) Delete(name string) { s.run.write(write{key: s.key, name: name, delete: true}) }
 
 func (e *execution) write(w write) {
-	if err := e.checkRecord(w.name, len(w.value)); err != nil {
+	if err := e.checkRecord(w.key, w.name, len(w.value)); err != nil {
 		e.fail(err)
 		return
 	}
-	e.count(len(w.name) + len(w.value))
-	if earlier := e.written(w.name); earlier != nil {
+	e.count(len(w.key) + len(w.name) + len(w.value))
+	if earlier := e.written(w.key, w.name); earlier != nil {
 		earlier.value, earlier.delete = w.value, w.delete
 		return
 	}
@@ -99,15 +126,15 @@ func (e *execution) write(w write) {
 		e.fail(errorf(CodeTooLarge, "the handler writes more than %d records", maxWrites))
 		return
 	}
-	if c, ok := e.view.peek(w.name); ok {
+	if c, ok := e.viewOf(w.key).peek(w.name); ok {
 		w.known, w.version, w.chained = true, c.version, c.chained
 	}
 	e.writes = append(e.writes, w)
 }
 
-func (e *execution) checkRecord(name string, size int) error {
+func (e *execution) checkRecord(key, name string, size int) error {
 	switch {
-	case e.task.Key() == "":
+	case key == "" && e.task.Key() == "":
 		return errorf(CodeFailedPrecondition, "task %s has no key, and records belong to a key: submit it with Key", e.task.wire.GetId()).withField("key")
 	case name == "" || len(name) > maxRecordName:
 		return errorf(CodeInvalidArgument, "a record's name has 1 to %d bytes, this one has %d", maxRecordName, len(name)).withField("name")
@@ -119,9 +146,9 @@ func (e *execution) checkRecord(name string, size int) error {
 	return nil
 }
 
-func (e *execution) written(name string) *write {
+func (e *execution) written(key, name string) *write {
 	for i := range e.writes {
-		if e.writes[i].name == name {
+		if e.writes[i].key == key && e.writes[i].name == name {
 			return &e.writes[i]
 		}
 	}
@@ -130,13 +157,13 @@ func (e *execution) written(name string) *write {
 
 // noteRead remembers what the outcome depends on. A record is read once: the view
 // does not change while a handler runs.
-func (e *execution) noteRead(name string, c cell) {
+func (e *execution) noteRead(key, name string, c cell) {
 	for i := range e.reads {
-		if e.reads[i].name == name {
+		if e.reads[i].key == key && e.reads[i].name == name {
 			return
 		}
 	}
-	e.reads = append(e.reads, read{name: name, version: c.version, chained: c.chained})
+	e.reads = append(e.reads, read{key: key, name: name, version: c.version, chained: c.chained})
 }
 
 func (e *execution) wireWrites() []*fenfav1.Write {
@@ -148,7 +175,7 @@ func (e *execution) wireWrites() []*fenfav1.Write {
 	for i := range e.writes {
 		w := &e.writes[i]
 		writes[i] = &slab[i]
-		writes[i].Name, writes[i].Value, writes[i].Delete = w.name, w.value, w.delete
+		writes[i].Key, writes[i].Name, writes[i].Value, writes[i].Delete = w.key, w.name, w.value, w.delete
 		if writes[i].Chained = w.chained; !w.chained {
 			writes[i].ExpectedVersion = w.version
 		}
@@ -161,10 +188,10 @@ func (e *execution) wireWrites() []*fenfav1.Write {
 func (e *execution) wireReads(done bool) []*fenfav1.Read {
 	var reads []*fenfav1.Read
 	for _, r := range e.reads {
-		if done && e.written(r.name) != nil {
+		if done && e.written(r.key, r.name) != nil {
 			continue
 		}
-		reads = append(reads, &fenfav1.Read{Name: r.name, Version: r.version, Chained: r.chained})
+		reads = append(reads, &fenfav1.Read{Key: r.key, Name: r.name, Version: r.version, Chained: r.chained})
 	}
 	return reads
 }

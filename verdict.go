@@ -48,6 +48,7 @@ func (s *session) judge(l *lease, v *fenfav1.Verdict) []Event {
 		s.worker.client.cfg.logger.Warn("outcome refused", "queue", l.wire.GetQueue(), "worker", s.worker.cfg.id, "error", v.GetError())
 		return []Event{s.event(EventRefused, l, v, errorf(CodeInvalidArgument, "the node refused the outcome: %s", v.GetError()))}
 	case fenfav1.VerdictKind_VERDICT_KIND_CONFLICT:
+		l.why = v.GetError()
 		if l.ordered {
 			return s.conflictOrdered(l, v)
 		}

@@ -51,6 +51,9 @@ func (v *view) set(name string, c cell) {
 // merge puts the writes of a task that is done over what is there.
 func (v *view) merge(writes []*fenfav1.Write) {
 	for _, w := range writes {
+		if w.GetKey() != "" {
+			continue // Of another key, which later tasks ask for.
+		}
 		if w.GetDelete() && !w.GetChained() && w.GetExpectedVersion() == 0 {
 			continue // What was not there is still not there, and nobody wrote it.
 		}

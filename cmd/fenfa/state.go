@@ -17,7 +17,7 @@ import (
 func newState() *cobra.Command {
 	return group("state", "Look at the records that tasks keep, and change them",
 		"A record is a named value of a key, with a version that grows with every write.",
-		newStateGet(), newStateScan(), newStatePut(), newStateHistory(), newStateWatch(), newStateAudit())
+		newStateGet(), newStateScan(), newStatePut(), newStateCommit(), newStateHistory(), newStateWatch(), newStateAudit())
 }
 
 func newStateGet() *cobra.Command {

@@ -130,5 +130,6 @@ type Change struct {
 	Attempt int
 	Node    string
 	Worker  string
+	Tx      task.ID // the transaction across partitions that made it; zero: none
 	Hash    [32]byte
 }

@@ -154,6 +154,6 @@ func (c *core) clash(now time.Time, ls *lease, index int, err error) {
 			ls.waiting, ls.stash = false, nil
 			ls.deadline = now.Add(c.timeoutOf(it) + leaseGrace)
 		}
-		c.conflict(ls, index)
+		c.conflict(ls, index, err.Error())
 	})
 }

@@ -347,7 +347,7 @@ func (e *Engine) History(ctx context.Context, key, name string, after uint64, li
 func exportChange(r *store.OpLog) Change {
 	return Change{
 		Seq: r.Seq, At: r.HLC.Time(), Op: r.Op.String(), Key: r.Key, Name: r.Name, Before: r.Before, After: r.After, Value: r.Value,
-		TaskID: r.TaskID, Attempt: r.Attempt, Node: r.Node, Worker: r.Worker, Hash: r.Hash,
+		TaskID: r.TaskID, Attempt: r.Attempt, Node: r.Node, Worker: r.Worker, Tx: r.Tx, Hash: r.Hash,
 	}
 }
 

@@ -106,7 +106,7 @@ func (c *core) goOn(now time.Time, ls *lease) {
 // hinder takes outcomes of an ordered lease of which the first may not take effect.
 func (c *core) hinder(now time.Time, ls *lease, err error, outs []task.Outcome) {
 	if errors.Is(err, ledger.ErrConflict) {
-		c.conflict(ls, ls.next)
+		c.conflict(ls, ls.next, err.Error())
 	} else if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
 		c.awaitRelease(now, ls, held, stashed{ls.next, outs})
 	} else {
@@ -175,7 +175,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 				continue
 			}
 			if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
-				c.conflict(ls, index)
+				c.conflict(ls, index, err.Error())
 				continue
 			} else if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
 				c.awaitReleaseOf(now, ls, held, stashed{index, outs[i : i+1]})
@@ -250,9 +250,9 @@ func (c *core) resume(now time.Time, ls *lease) {
 
 // conflict asks the worker to run a task of its lease again over what the
 // records are now.
-func (c *core) conflict(ls *lease, index int) {
+func (c *core) conflict(ls *lease, index int, why string) {
 	c.counts.conflicts.Inc()
-	v := task.Verdict{LeaseRef: ls.ref, Kind: task.VerdictConflict, First: index, Count: 1}
+	v := task.Verdict{LeaseRef: ls.ref, Kind: task.VerdictConflict, First: index, Count: 1, Error: why}
 	if ls.lane.ordered {
 		v.Count = len(ls.items) - index
 	}

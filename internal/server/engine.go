@@ -34,6 +34,7 @@ type RecordEngine interface {
 	GetRecord(ctx context.Context, key, name string) (task.Record, error)
 	ScanRecords(ctx context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error)
 	PutRecord(ctx context.Context, w task.Write, anyVersion bool) (version uint64, err error)
+	Commit(ctx context.Context, req partition.Commit) (partition.CommitResult, error)
 	History(ctx context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error)
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -162,6 +163,11 @@ func (e *fakeEngine) PutRecord(_ context.Context, w task.Write, anyVersion bool)
 		return 0, err
 	}
 	return w.Expected + 1, e.err
+}
+
+func (e *fakeEngine) Commit(_ context.Context, req partition.Commit) (partition.CommitResult, error) {
+	e.called(fmt.Sprintf("commit %s %+v %+v", req.ID, req.Reads, req.Writes))
+	return partition.CommitResult{Tx: task.DeriveID("tx"), Duplicate: true}, e.err
 }
 
 func (e *fakeEngine) History(_ context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error) {

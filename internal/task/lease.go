@@ -84,5 +84,5 @@ type Verdict struct {
 	Records []Record // VerdictConflict: the key's current records
 	// Complete says that Records holds all of the key's records.
 	Complete bool
-	Error    string // VerdictRefused: why
+	Error    string // VerdictRefused and VerdictConflict: why
 }

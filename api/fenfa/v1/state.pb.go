@@ -655,7 +655,7 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Seq   uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	// "put" or "delete".
+	// "put", "delete" or "escrow".
 	Op            string `protobuf:"bytes,3,opt,name=op,proto3" json:"op,omitempty"`
 	Key           string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
@@ -667,7 +667,9 @@ type Change struct {
 	Node          string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
 	Worker        string `protobuf:"bytes,12,opt,name=worker,proto3" json:"worker,omitempty"`
 	// Chained to the row before.
-	Hash          []byte `protobuf:"bytes,13,opt,name=hash,proto3" json:"hash,omitempty"`
+	Hash []byte `protobuf:"bytes,13,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The transaction across partitions that made it; empty: none.
+	TransactionId string `protobuf:"bytes,14,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -793,11 +795,18 @@ func (x *Change) GetHash() []byte {
 	return nil
 }
 
+func (x *Change) GetTransactionId() string {
+	if x != nil {
+		return x.TransactionId
+	}
+	return ""
+}
+
 var File_fenfa_v1_state_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/state.proto\x12\bfenfa.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n" +
+	"\x14fenfa/v1/state.proto\x12\bfenfa.v1\x1a\x15fenfa/v1/commit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n" +
 	"\x06Record\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -842,7 +851,7 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\tpage_size\x18\x04 \x01(\rR\bpageSize\"i\n" +
 	"\x15RecordHistoryResponse\x12*\n" +
 	"\achanges\x18\x01 \x03(\v2\x10.fenfa.v1.ChangeR\achanges\x12$\n" +
-	"\x0enext_after_seq\x18\x02 \x01(\x04R\fnextAfterSeq\"\xd1\x02\n" +
+	"\x0enext_after_seq\x18\x02 \x01(\x04R\fnextAfterSeq\"\xf8\x02\n" +
 	"\x06Change\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
@@ -857,11 +866,13 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	" \x01(\rR\aattempt\x12\x12\n" +
 	"\x04node\x18\v \x01(\tR\x04node\x12\x16\n" +
 	"\x06worker\x18\f \x01(\tR\x06worker\x12\x12\n" +
-	"\x04hash\x18\r \x01(\fR\x04hash2\x9f\x02\n" +
+	"\x04hash\x18\r \x01(\fR\x04hash\x12%\n" +
+	"\x0etransaction_id\x18\x0e \x01(\tR\rtransactionId2\xea\x02\n" +
 	"\fStateService\x12>\n" +
 	"\x03Get\x12\x1a.fenfa.v1.GetRecordRequest\x1a\x1b.fenfa.v1.GetRecordResponse\x12C\n" +
 	"\x04Scan\x12\x1c.fenfa.v1.ScanRecordsRequest\x1a\x1d.fenfa.v1.ScanRecordsResponse\x12>\n" +
-	"\x03Put\x12\x1a.fenfa.v1.PutRecordRequest\x1a\x1b.fenfa.v1.PutRecordResponse\x12J\n" +
+	"\x03Put\x12\x1a.fenfa.v1.PutRecordRequest\x1a\x1b.fenfa.v1.PutRecordResponse\x12I\n" +
+	"\x06Commit\x12\x1e.fenfa.v1.CommitRecordsRequest\x1a\x1f.fenfa.v1.CommitRecordsResponse\x12J\n" +
 	"\aHistory\x12\x1e.fenfa.v1.RecordHistoryRequest\x1a\x1f.fenfa.v1.RecordHistoryResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
@@ -890,6 +901,8 @@ var file_fenfa_v1_state_proto_goTypes = []any{
 	(*RecordHistoryResponse)(nil), // 9: fenfa.v1.RecordHistoryResponse
 	(*Change)(nil),                // 10: fenfa.v1.Change
 	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*CommitRecordsRequest)(nil),  // 12: fenfa.v1.CommitRecordsRequest
+	(*CommitRecordsResponse)(nil), // 13: fenfa.v1.CommitRecordsResponse
 }
 var file_fenfa_v1_state_proto_depIdxs = []int32{
 	11, // 0: fenfa.v1.Record.updated_at:type_name -> google.protobuf.Timestamp
@@ -901,13 +914,15 @@ var file_fenfa_v1_state_proto_depIdxs = []int32{
 	1,  // 6: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
 	3,  // 7: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
 	5,  // 8: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
-	8,  // 9: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
-	2,  // 10: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
-	4,  // 11: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
-	7,  // 12: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
-	9,  // 13: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
+	12, // 9: fenfa.v1.StateService.Commit:input_type -> fenfa.v1.CommitRecordsRequest
+	8,  // 10: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
+	2,  // 11: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
+	4,  // 12: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
+	7,  // 13: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
+	13, // 14: fenfa.v1.StateService.Commit:output_type -> fenfa.v1.CommitRecordsResponse
+	9,  // 15: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -918,6 +933,7 @@ func file_fenfa_v1_state_proto_init() {
 	if File_fenfa_v1_state_proto != nil {
 		return
 	}
+	file_fenfa_v1_commit_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -22,6 +22,7 @@ const (
 	StateService_Get_FullMethodName     = "/fenfa.v1.StateService/Get"
 	StateService_Scan_FullMethodName    = "/fenfa.v1.StateService/Scan"
 	StateService_Put_FullMethodName     = "/fenfa.v1.StateService/Put"
+	StateService_Commit_FullMethodName  = "/fenfa.v1.StateService/Commit"
 	StateService_History_FullMethodName = "/fenfa.v1.StateService/History"
 )
 
@@ -39,6 +40,9 @@ type StateServiceClient interface {
 	// Put writes or deletes a record if its version is the expected one, else
 	// answers CONFLICT.
 	Put(ctx context.Context, in *PutRecordRequest, opts ...grpc.CallOption) (*PutRecordResponse, error)
+	// Commit writes and deletes records of any keys, wholly or not at all, and only if
+	// all that it names is at the expected version, else answers CONFLICT.
+	Commit(ctx context.Context, in *CommitRecordsRequest, opts ...grpc.CallOption) (*CommitRecordsResponse, error)
 	// History lists the changes of a record, oldest first, from the op log.
 	History(ctx context.Context, in *RecordHistoryRequest, opts ...grpc.CallOption) (*RecordHistoryResponse, error)
 }
@@ -81,6 +85,16 @@ func (c *stateServiceClient) Put(ctx context.Context, in *PutRecordRequest, opts
 	return out, nil
 }
 
+func (c *stateServiceClient) Commit(ctx context.Context, in *CommitRecordsRequest, opts ...grpc.CallOption) (*CommitRecordsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CommitRecordsResponse)
+	err := c.cc.Invoke(ctx, StateService_Commit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *stateServiceClient) History(ctx context.Context, in *RecordHistoryRequest, opts ...grpc.CallOption) (*RecordHistoryResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RecordHistoryResponse)
@@ -105,6 +119,9 @@ type StateServiceServer interface {
 	// Put writes or deletes a record if its version is the expected one, else
 	// answers CONFLICT.
 	Put(context.Context, *PutRecordRequest) (*PutRecordResponse, error)
+	// Commit writes and deletes records of any keys, wholly or not at all, and only if
+	// all that it names is at the expected version, else answers CONFLICT.
+	Commit(context.Context, *CommitRecordsRequest) (*CommitRecordsResponse, error)
 	// History lists the changes of a record, oldest first, from the op log.
 	History(context.Context, *RecordHistoryRequest) (*RecordHistoryResponse, error)
 	mustEmbedUnimplementedStateServiceServer()
@@ -125,6 +142,9 @@ func (UnimplementedStateServiceServer) Scan(context.Context, *ScanRecordsRequest
 }
 func (UnimplementedStateServiceServer) Put(context.Context, *PutRecordRequest) (*PutRecordResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Put not implemented")
+}
+func (UnimplementedStateServiceServer) Commit(context.Context, *CommitRecordsRequest) (*CommitRecordsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
 }
 func (UnimplementedStateServiceServer) History(context.Context, *RecordHistoryRequest) (*RecordHistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method History not implemented")
@@ -204,6 +224,24 @@ func _StateService_Put_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StateService_Commit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CommitRecordsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StateServiceServer).Commit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StateService_Commit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StateServiceServer).Commit(ctx, req.(*CommitRecordsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StateService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RecordHistoryRequest)
 	if err := dec(in); err != nil {
@@ -240,6 +278,10 @@ var StateService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Put",
 			Handler:    _StateService_Put_Handler,
+		},
+		{
+			MethodName: "Commit",
+			Handler:    _StateService_Commit_Handler,
 		},
 		{
 			MethodName: "History",

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestACommitIsReadAsAPersonWritesIt(t *testing.T) {
+	c, err := parseCommit([]byte(`{"id":"0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01","reads":[{"key":"a","name":"n","version":3}],
+		"writes":[{"key":"b","name":"n","version":7,"value":{"x":1}},{"key":"c","name":"n","version":2,"delete":true}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.id.String() != c.ID || len(c.Reads) != 1 || len(c.Writes) != 2 || string(c.Writes[0].Value) != `{"x":1}` || !c.Writes[1].Delete {
+		t.Errorf("%+v", c)
+	}
+	for text, words := range map[string]string{
+		`{"writes":[{"key":"a","name":"n"}]}`:                         "give a value",
+		`{"writes":[{"key":"a","name":"n","value":1,"delete":true}]}`: "give a value",
+		`{"write":[]}`:   "unknown field",
+		`{"id":"seven"}`: "id",
+		`{} {}`:          "more than one",
+		`[`:              "read the commit",
+		`{"writes":[{"key":"a","name":"n","version":-1,"value":1}]}`:                                "version",
+		`{"reads":[{"key":"a","name":"n","version":1,"value":2}]}`:                                  "unknown field",
+		`{"writes":[{"key":"a","name":"n","version":1,"value":1}],"id":"0190a5f2-7b1c-7d3e-8f4a-"}`: "id",
+	} {
+		if _, err := parseCommit([]byte(text)); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v, want %q", text, err, words)
+		}
+	}
+}
+
+func TestACommitFromTheCommandLine(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	text := `{"id":"0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01","writes":[{"key":"alice","name":"balance","version":0,"value":90},{"key":"bob","name":"balance","version":0,"value":110}]}`
+	var first, again struct {
+		Transaction string `json:"transaction"`
+		Duplicate   bool   `json:"duplicate"`
+	}
+	n.ok(t, &first, "state", "commit", text)
+	n.ok(t, &again, "state", "commit", text)
+	if first.Duplicate || !again.Duplicate || first.Transaction != again.Transaction {
+		t.Errorf("first %+v, again %+v", first, again)
+	}
+	var r recordView
+	n.ok(t, &r, "state", "get", "bob", "balance")
+	if string(r.Value) != "110" {
+		t.Errorf("bob has %s", r.Value)
+	}
+	code, _, stderr := n.run(t, "state", "commit", `{"writes":[{"key":"alice","name":"balance","version":0,"value":1},{"key":"carol","name":"balance","version":0,"value":1}]}`)
+	if code == exitOK || !strings.Contains(stderr, "alice") || !strings.Contains(stderr, "decide anew") {
+		t.Errorf("a conflict: exit code %d, %q", code, stderr)
+	}
+	if code, _, _ := n.run(t, "state", "commit"); code != exitUsage {
+		t.Errorf("nothing to commit: exit code %d", code)
+	}
+}
