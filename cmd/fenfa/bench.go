@@ -48,7 +48,7 @@ docs/benchmarks.md says what each number means.`,
 	out := outputFlags(cmd)
 	benchFlags(cmd, &cfg)
 	f := cmd.Flags()
-	benchBroker(cmd, &cfg)
+	benchServers(cmd, &cfg)
 	f.StringVar(&file, "chart", "", "slow, churn: draw the results into this file, as SVG")
 	f.IntVar(&runs, "runs", 1, "how often to run it")
 	f.BoolVar(&benchfmt, "benchfmt", false, "write the Go benchmark format, for benchstat")
@@ -96,16 +96,18 @@ docs/benchmarks.md says what each number means.`,
 	return cmd
 }
 
-// benchBroker adds the flags of the broker, which are looked at before the command
+// benchServers adds the flags of broker and store, which are looked at before the command
 // runs.
-func benchBroker(cmd *cobra.Command, cfg *bench.Config) {
-	broker := &brokerFlag{}
+func benchServers(cmd *cobra.Command, cfg *bench.Config) {
+	broker, store := &brokerFlag{}, &storeFlag{}
 	f := cmd.Flags()
 	f.Var(broker, "broker", "drain, submit, paced: where the node's queues are: embedded, rabbitmq (FENFA_BROKER_URL, or a private server), or rabbitmq=ADDRESS")
-	f.StringVar(&cfg.Baseline, "baseline", "", "drain on rabbitmq: measure a plain client with confirms and acks on the same server too: raw")
+	f.StringVar(&cfg.Baseline, "baseline", "", "measure a plain client of the same server too: raw (drain on rabbitmq: confirms and acks) or sql (hot on mysql: UPDATE and INSERT by 64 clients)")
+	f.Var(store, "store", "drain, hot: where the node's state is: embedded, mysql (FENFA_STORE_URL, or a private server), or mysql=ADDRESS,...; each task of drain then writes a record")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		cfg.RabbitMQ, cfg.BrokerURL = broker.rabbitmq, broker.address(os.Getenv)
-		return broker.check()
+		cfg.MySQL, cfg.StoreURLs = store.mysql, store.addresses(os.Getenv)
+		return errors.Join(broker.check(), store.check())
 	}
 }
 

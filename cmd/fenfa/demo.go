@@ -22,6 +22,7 @@ type demoFlags struct {
 	noKill, noResubmit         bool
 	data                       string
 	broker                     brokerFlag
+	store                      storeFlag
 }
 
 func newDemo() *cobra.Command {
@@ -39,11 +40,16 @@ or FENFA_BROKER_URL names, under a prefix of its own, or on a private one that i
 the demo, where the program rabbitmq-server is installed. A private one is killed with SIGKILL
 at 45%, and started again on the same data.
 
+--store mysql keeps the node's state in databases: in the empty ones that
+--store mysql=mysql://...,mysql://... or FENFA_STORE_URL names, one for each shard, or in two
+on a private MariaDB, where the program mariadbd is installed. A private one is killed with
+SIGKILL at 52%, and started again on the same data.
+
 --orders is a number of orders to make up, always the same ones, or a CSV file with the
 columns InvoiceNo, StockCode and Quantity; an invoice number that begins with C, or a
 negative quantity, is a cancellation and puts stock back. The exit code is 1 when a promise
 was broken.`,
-		Example: "  fenfa demo\n  fenfa demo --orders 100000 --hot 0.5 --json\n  fenfa demo --orders orders.csv --data ./demo\n  fenfa demo --broker rabbitmq", Args: exactly(),
+		Example: "  fenfa demo\n  fenfa demo --orders 100000 --hot 0.5 --json\n  fenfa demo --orders orders.csv --data ./demo\n  fenfa demo --broker rabbitmq\n  fenfa demo --store mysql", Args: exactly(),
 	}
 	out := outputFlags(cmd)
 	f := cmd.Flags()
@@ -56,13 +62,14 @@ was broken.`,
 	f.BoolVar(&d.noKill, "no-kill", false, "kill nothing")
 	f.BoolVar(&d.noResubmit, "no-resubmit", false, "do not submit everything once more at the end")
 	f.Var(&d.broker, "broker", "where the node's queues are: embedded, rabbitmq, or rabbitmq=ADDRESS")
+	f.Var(&d.store, "store", "where the node's state is: embedded, mysql, or mysql=ADDRESS,...")
 	f.StringVar(&d.data, "data", "", "keep the data in this directory (default: a temporary one, removed afterwards)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return d.run(cmd, out) }
 	return cmd
 }
 
 func (d *demoFlags) run(cmd *cobra.Command, out *output) error {
-	if err := d.broker.check(); err != nil {
+	if err := errors.Join(d.broker.check(), d.store.check()); err != nil {
 		return err
 	}
 	list, input, err := d.list(cmd)
@@ -76,6 +83,7 @@ func (d *demoFlags) run(cmd *cobra.Command, out *output) error {
 	cfg := demo.Config{
 		Orders: list, Input: input, Binary: binary, DataDir: d.data, Workers: d.workers, Concurrency: d.concurrency, Rate: d.rate,
 		Kill: !d.noKill, Resubmit: !d.noResubmit, RabbitMQ: d.broker.rabbitmq, BrokerURL: d.broker.address(os.Getenv),
+		MySQL: d.store.mysql, StoreURLs: d.store.addresses(os.Getenv),
 		// Standard output is for the report alone.
 		Out: cmd.ErrOrStderr(), Terminal: isTerminal(cmd.ErrOrStderr()), Width: terminalWidth(cmd.ErrOrStderr()),
 	}

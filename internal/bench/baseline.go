@@ -29,7 +29,7 @@ const rawTimeout = 30 * time.Second
 
 // withBaseline adds what a plain client does on the same server to a result.
 func withBaseline(ctx context.Context, cfg Config, result *Result) error {
-	if cfg.Baseline == "" {
+	if cfg.Baseline != BaselineRaw {
 		return nil
 	}
 	fmt.Fprintf(cfg.Log, "the same with a plain client: %d messages\n", cfg.Tasks)

@@ -8,26 +8,36 @@ import (
 )
 
 // drain measures the whole way of a task: producers submit in batches while
-// workers with handlers that do nothing take, and it ends when all is done.
+// workers with handlers that do nothing take, and it ends when all is done. On
+// databases each handler writes one record of an entity.
 func drain(ctx context.Context, cfg Config, result *Result) error {
-	r, err := newRig(ctx, cfg, fenfa.Queue{Order: fenfa.OrderNone})
+	order, keys := fenfa.OrderNone, 0
+	if cfg.MySQL {
+		order, keys = fenfa.OrderKey, writeKeys
+	}
+	r, err := newRig(ctx, cfg, fenfa.Queue{Order: order})
 	if err != nil {
 		return err
 	}
 	err = withRig(ctx, r, func(ctx context.Context) error {
-		if err := r.work(ctx, r.note); err != nil {
+		handler := r.note
+		if cfg.MySQL {
+			handler = r.write
+		}
+		if err := r.work(ctx, handler); err != nil {
 			return err
 		}
 		fmt.Fprintf(cfg.Log, "submitting %d tasks while %d workers take them\n", cfg.Tasks, cfg.Workers)
 		confirm := newLatencies()
-		err := r.split(result, func() error {
-			return r.measured(result, func() (int64, error) {
-				n, err := r.produce(ctx, producing{tasks: int64(cfg.Tasks), confirm: confirm})
-				if err != nil {
-					return 0, err
-				}
-				return n, r.drained(ctx, n)
-			})
+		whole := func() (int64, error) {
+			n, err := r.produce(ctx, producing{tasks: int64(cfg.Tasks), keys: keys, confirm: confirm})
+			if err != nil {
+				return 0, err
+			}
+			return n, r.drained(ctx, n)
+		}
+		err := r.onStore(ctx, result, func() error {
+			return r.split(result, func() error { return r.measured(result, whole) })
 		})
 		result.confirm(confirm.spread())
 		result.start(r.started.spread())

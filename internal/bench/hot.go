@@ -44,7 +44,7 @@ func hot(ctx context.Context, cfg Config, result *Result) error {
 		}
 		fmt.Fprintf(cfg.Log, "submitting %d orders for one SKU\n", cfg.Tasks)
 		confirm := newLatencies()
-		err := r.measured(result, func() (int64, error) {
+		whole := func() (int64, error) {
 			n, err := r.produce(ctx, producing{
 				tasks: int64(cfg.Tasks), key: hotKey, confirm: confirm,
 				admit: func(ctx context.Context, n int) error { return window.Acquire(ctx, int64(n)) },
@@ -53,7 +53,8 @@ func hot(ctx context.Context, cfg Config, result *Result) error {
 				return 0, err
 			}
 			return n, r.drained(ctx, n)
-		})
+		}
+		err := r.onStore(ctx, result, func() error { return r.measured(result, whole) })
 		if err != nil {
 			return err
 		}
@@ -64,6 +65,9 @@ func hot(ctx context.Context, cfg Config, result *Result) error {
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if err := withSQLBaseline(ctx, cfg, result); err != nil {
 		return err
 	}
 	return withLimit(ctx, cfg, result)

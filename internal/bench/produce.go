@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ type producing struct {
 	tasks    int64         // in all; 0: until duration is over
 	duration time.Duration // 0: until tasks are submitted
 	key      string        // of all tasks; empty: none
+	keys     int           // instead of key: the tasks are dealt out to as many entities
 	confirm  *latencies    // nil: not of interest
 	admit    func(ctx context.Context, n int) error
 }
@@ -42,7 +44,7 @@ func (r *rig) produce(ctx context.Context, p producing) (confirmed int64, err er
 						return err
 					}
 				}
-				took, err := r.submit(ctx, uint64(from), int(n), p.key)
+				took, err := r.submit(ctx, uint64(from), int(n), p)
 				if err != nil {
 					return err
 				}
@@ -59,17 +61,17 @@ func (r *rig) produce(ctx context.Context, p producing) (confirmed int64, err er
 
 // submit submits tasks with the numbers from first on, in one call, and returns
 // how long it took to confirm them.
-func (r *rig) submit(ctx context.Context, first uint64, n int, key string) (time.Duration, error) {
+func (r *rig) submit(ctx context.Context, first uint64, n int, p producing) (time.Duration, error) {
 	began := r.now()
 	if n == 1 {
-		if _, err := r.client.Submit(ctx, r.task(began, first, key)); err != nil {
+		if _, err := r.client.Submit(ctx, r.task(began, first, p.keyOf(first))); err != nil {
 			return 0, fmt.Errorf("submit task: %w", err)
 		}
 		return r.now() - began, nil
 	}
 	tasks := make([]*fenfa.Task, n)
 	for i := range tasks {
-		tasks[i] = r.task(began, first+uint64(i), key)
+		tasks[i] = r.task(began, first+uint64(i), p.keyOf(first+uint64(i)))
 	}
 	results, err := r.client.SubmitBatch(ctx, tasks)
 	for i := range results {
@@ -81,6 +83,14 @@ func (r *rig) submit(ctx context.Context, first uint64, n int, key string) (time
 		return 0, fmt.Errorf("submit tasks: %w", err)
 	}
 	return r.now() - began, nil
+}
+
+// keyOf returns the key of a task.
+func (p *producing) keyOf(n uint64) string {
+	if p.keys == 0 {
+		return p.key
+	}
+	return "entity-" + strconv.FormatUint(n%uint64(p.keys), 10)
 }
 
 func (r *rig) task(at time.Duration, n uint64, key string) *fenfa.Task {

@@ -35,6 +35,10 @@ type Result struct {
 	CPUClient *float64 `json:"cpu_client_s_per_100k,omitempty"` // on RabbitMQ: of cpu_s_per_100k, that of producers and workers
 	CPUBroker *float64 `json:"cpu_broker_s_per_100k,omitempty"` // on a private RabbitMQ: the server's, beside cpu_s_per_100k
 
+	StoreStatements *float64 `json:"store_statements_per_1000,omitempty"` // on MySQL: sent for 1,000 tasks, BEGIN and COMMIT among them
+	StoreCommits    *float64 `json:"store_commits_per_1000,omitempty"`    // on MySQL: transactions for 1,000 tasks
+	StoreCPU        *float64 `json:"cpu_store_s_per_100k,omitempty"`      // on a private MariaDB: the server's, beside cpu_s_per_100k
+
 	BaselinePerS      *float64 `json:"baseline_per_s,omitempty"`      // a plain client on the same server
 	BaselineRatio     *float64 `json:"baseline_ratio,omitempty"`      // tasks_per_s over that
 	BaselineCPUClient *float64 `json:"baseline_cpu_client,omitempty"` // s per 100,000 messages
@@ -96,6 +100,7 @@ type Settings struct {
 	Concurrency int    `json:"concurrency,omitempty"`
 	Rate        int    `json:"rate,omitempty"`
 	Broker      string `json:"broker,omitempty"`
+	Store       string `json:"store,omitempty"`
 
 	Seconds float64 `json:"duration_s,omitempty"`
 
@@ -115,8 +120,12 @@ func settingsOf(c Config) Settings {
 	if c.RabbitMQ {
 		broker = "rabbitmq"
 	}
+	store := ""
+	if c.MySQL {
+		store = "mysql"
+	}
 	return Settings{
-		Broker: broker, Policy: c.Policy, Service: service, Lines: c.Lines, Seconds: c.Duration.Seconds(),
+		Broker: broker, Store: store, Policy: c.Policy, Service: service, Lines: c.Lines, Seconds: c.Duration.Seconds(),
 		Payload: c.Payload, Producers: c.Producers, Batch: c.Batch, Workers: c.Workers, Concurrency: c.Concurrency, Rate: c.Rate,
 		CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 	}
@@ -142,6 +151,7 @@ func (r *Result) round() {
 		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.Nominal, r.LeastBusy, r.HandlerMs,
 		r.FastRatio, r.SlowShare, r.PeakLoad, r.BoundP99, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
 		r.CPUNode, r.CPUClient, r.CPUBroker, r.BaselineRatio, r.BaselineCPUClient, r.BaselineCPUBroker,
+		r.StoreStatements, r.StoreCommits, r.StoreCPU,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
@@ -188,7 +198,10 @@ func (r *Result) numbers() []number {
 		{"of that, the node", "s per 100,000 tasks", "cpu-node-s/100k", r.CPUNode},
 		{"of that, producers and workers", "s per 100,000 tasks", "cpu-client-s/100k", r.CPUClient},
 		{"CPU of the broker", "s per 100,000 tasks", "cpu-broker-s/100k", r.CPUBroker},
-		{"plain client on the same server", "messages/s", "baseline/s", r.BaselinePerS},
+		{"statements to the databases", "per 1,000 tasks", "statements/1000", r.StoreStatements},
+		{"commits in the databases", "per 1,000 tasks", "commits/1000", r.StoreCommits},
+		{"CPU of the databases", "s per 100,000 tasks", "cpu-store-s/100k", r.StoreCPU},
+		{"plain client on the same server", "a second", "baseline/s", r.BaselinePerS},
 		{"rate over that", "", "baseline-ratio", r.BaselineRatio},
 		{"CPU of the plain client", "s per 100,000 messages", "baseline-cpu-client-s/100k", r.BaselineCPUClient},
 		{"CPU of the broker with it", "s per 100,000 messages", "baseline-cpu-broker-s/100k", r.BaselineCPUBroker},
@@ -230,6 +243,9 @@ func (r *Result) WriteBenchfmt(out io.Writer) {
 	name := strings.ToUpper(r.Name[:1]) + r.Name[1:]
 	if r.Settings.Broker != "" {
 		name += "/broker=" + r.Settings.Broker
+	}
+	if r.Settings.Store != "" {
+		name += "/store=" + r.Settings.Store
 	}
 	if r.Settings.Policy != "" {
 		name += "/policy=" + r.Settings.Policy

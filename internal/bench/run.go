@@ -28,6 +28,12 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 		}
 		defer func() { err = errors.Join(err, cfg.place.Close()) }()
 	}
+	if cfg.MySQL {
+		if err := cfg.openStorePlace(ctx); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, cfg.storePlace.Close()) }()
+	}
 	result = &Result{Name: cfg.Name, Settings: settingsOf(cfg)}
 	benchmark := map[string]func(context.Context, Config, *Result) error{
 		"limit": limit, "drain": drain, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/mariadbserver"
 	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -31,17 +32,25 @@ type Config struct {
 
 	RabbitMQ  bool   // drain, submit, paced: the node uses RabbitMQ, instead of its embedded broker
 	BrokerURL string // address of its servers; empty: a private server is started
-	Baseline  string // drain on RabbitMQ: also measure this; BaselineRaw or nothing
+	Baseline  string // drain on RabbitMQ, hot on MySQL: also measure this; BaselineRaw, BaselineSQL or nothing
+
+	MySQL     bool     // drain, hot: the node uses databases, instead of its embedded store
+	StoreURLs []string // addresses of empty ones, one for each shard; none: a private server is started
 
 	Binary string    // the fenfa binary, started as the node
 	Log    io.Writer // what is being done, for a person; nil: nowhere
 
-	place *rabbitmqserver.Place // nil: the node uses its embedded broker
+	place      *rabbitmqserver.Place // nil: the node uses its embedded broker
+	storePlace *mariadbserver.Place  // nil: the node uses its embedded store
 }
 
 // BaselineRaw is a plain client of the same server: the same tasks as messages, with
 // confirms and acks, and nothing else.
 const BaselineRaw = "raw"
+
+// BaselineSQL is what the database does by itself on one hot row: 64 clients, each
+// with a conditional UPDATE and an INSERT into a log in one transaction.
+const BaselineSQL = "sql"
 
 // minPayload holds the moment of the submit.
 const minPayload = 16
@@ -102,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RabbitMQ && d.Tasks > 0 {
 		d.Tasks = rabbitTasks
 	}
+	if c.MySQL && d.Tasks > 0 {
+		d.Tasks = mysqlTasks
+	}
 	if c.Tasks == 0 && c.Duration == 0 {
 		c.Tasks, c.Duration = d.Tasks, d.Duration
 	}
@@ -143,6 +155,9 @@ func brokered(name string) bool { return name == "drain" || name == "submit" || 
 
 // rabbitTasks is how many tasks a benchmark on RabbitMQ takes if nobody says so.
 const rabbitTasks = 300_000
+
+// mysqlTasks is the same of a benchmark on databases.
+const mysqlTasks = 100_000
 
 func (c Config) validate() error {
 	for _, v := range []struct {
@@ -191,10 +206,16 @@ func (c Config) validate() error {
 		return configErrorf("%s is not for RabbitMQ: drain, submit and paced are", c.Name)
 	case c.BrokerURL != "" && !c.RabbitMQ:
 		return configErrorf("an address of a broker is for a benchmark on RabbitMQ")
-	case c.Baseline != "" && c.Baseline != BaselineRaw:
-		return configErrorf("baseline %q is not known: want %s", c.Baseline, BaselineRaw)
-	case c.Baseline != "" && (c.Name != "drain" || !c.RabbitMQ):
-		return configErrorf("a baseline is for drain on RabbitMQ")
+	case c.MySQL && c.Name != "drain" && c.Name != "hot":
+		return configErrorf("%s is not for MySQL: drain and hot are", c.Name)
+	case len(c.StoreURLs) > 0 && !c.MySQL:
+		return configErrorf("addresses of databases are for a benchmark on MySQL")
+	case c.Baseline != "" && c.Baseline != BaselineRaw && c.Baseline != BaselineSQL:
+		return configErrorf("baseline %q is not known: want %s or %s", c.Baseline, BaselineRaw, BaselineSQL)
+	case c.Baseline == BaselineRaw && (c.Name != "drain" || !c.RabbitMQ):
+		return configErrorf("the baseline raw is for drain on RabbitMQ")
+	case c.Baseline == BaselineSQL && (c.Name != "hot" || !c.MySQL):
+		return configErrorf("the baseline sql is for hot on MySQL")
 	case c.Baseline != "" && c.Workers == 0:
 		return configErrorf("a baseline needs at least one worker: it consumes as many times")
 	case c.Binary == "" && c.Name != "limit":

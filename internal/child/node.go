@@ -45,6 +45,9 @@ func NewNode(cfg NodeConfig) (*Node, error) {
 // Addr returns the address of its gRPC port.
 func (n *Node) Addr() string { return n.ports.Addr(0) }
 
+// HTTPAddr returns the address of its HTTP port.
+func (n *Node) HTTPAddr() string { return n.ports.Addr(1) }
+
 // LogPath returns the file that its log is appended to.
 func (n *Node) LogPath() string { return filepath.Join(n.cfg.Dir, "node.log") }
 

@@ -26,6 +26,11 @@ type incidents struct {
 	brokerStartedAt time.Time // when its process was started again
 	brokerReadyAt   time.Time // when it let clients in
 
+	storeKilled    bool
+	storeAt        time.Time // of the kill
+	storeStartedAt time.Time // when its process was started again
+	storeReadyAt   time.Time // when it let clients in
+
 	nodeKilled    bool
 	nodeAt        time.Time // of the kill
 	nodeStartedAt time.Time // when its process was started again
@@ -49,11 +54,11 @@ func (n *incidents) all() []string {
 	return append([]string(nil), n.news...)
 }
 
-// kills kills a worker, then the broker if there is one to kill, and then the node
-// when their moments come, and brings a new worker, the broker and the node back
-// after a while. It returns when the node runs again, or when idle is closed before
+// kills kills a worker, then broker and databases where there are some to kill, and
+// then the node when their moments come, and brings a new worker and what else was
+// killed back after a while. It returns when the node runs again, or when idle is closed before
 // the moments came.
-func (n *incidents) kills(ctx context.Context, total int, crew *crew, broker victim, node *child.Node, idle <-chan struct{}) error {
+func (n *incidents) kills(ctx context.Context, total int, crew *crew, servers victims, node *child.Node, idle <-chan struct{}) error {
 	reached := func(share float64) bool {
 		return awaitProgress(ctx, crew, int64(share*float64(total)), idle)
 	}
@@ -68,7 +73,10 @@ func (n *incidents) kills(ctx context.Context, total int, crew *crew, broker vic
 	n.announce("killed %s (SIGKILL) after %d orders", n.workerID, crew.worked())
 	replaced := make(chan error, 1)
 	go func() { replaced <- n.replaceWorker(ctx, crew) }()
-	rest := n.killBroker(ctx, reached, crew, broker)
+	rest := n.killBroker(ctx, reached, crew, servers.broker)
+	if rest == nil {
+		rest = n.killStore(ctx, reached, crew, servers.store)
+	}
 	if rest == nil {
 		rest = n.killNode(ctx, reached, crew, node)
 	}
@@ -110,6 +118,29 @@ func (n *incidents) killBroker(ctx context.Context, reached func(float64) bool, 
 	}
 	n.brokerReadyAt = time.Now()
 	n.announce("the broker is back on the same data, ready after %d ms", n.brokerReadyAt.Sub(n.brokerStartedAt).Milliseconds())
+	return nil
+}
+
+// killStore kills the databases and starts them again on the same data.
+func (n *incidents) killStore(ctx context.Context, reached func(float64) bool, crew *crew, store victim) error {
+	if store == nil || !reached(killStoreAt) {
+		return ctx.Err()
+	}
+	n.storeAt = time.Now()
+	if err := store.Kill(); err != nil {
+		return fmt.Errorf("kill databases: %w", err)
+	}
+	n.storeKilled = true
+	n.announce("killed the databases (SIGKILL) after %d orders", crew.worked())
+	if err := wait(ctx, storeAway); err != nil {
+		return err
+	}
+	n.storeStartedAt = time.Now()
+	if err := store.Start(ctx); err != nil {
+		return fmt.Errorf("start databases again: %w", err)
+	}
+	n.storeReadyAt = time.Now()
+	n.announce("the databases are back on the same data, ready after %d ms", n.storeReadyAt.Sub(n.storeStartedAt).Milliseconds())
 	return nil
 }
 

@@ -56,7 +56,10 @@ type Report struct {
 	Broker          string           `json:"broker"` // "embedded" or "rabbitmq"
 	BrokerKilled    bool             `json:"broker_killed"`
 	BrokerReadyMS   float64          `json:"broker_ready_ms"` // start of the new process until it lets clients in
-	NodeReadyMS     float64          `json:"node_ready_ms"`   // start of the new process until it takes requests
+	Store           string           `json:"store"`           // "embedded" or "mysql"
+	StoreKilled     bool             `json:"store_killed"`
+	StoreReadyMS    float64          `json:"store_ready_ms"` // start of the databases' new process until it lets clients in
+	NodeReadyMS     float64          `json:"node_ready_ms"`  // start of the new process until it takes requests
 	SubmitRetries   int64            `json:"submit_retries"`
 	Resubmitted     int              `json:"resubmitted"`
 	ResubmitKnown   int              `json:"resubmit_known"` // of these, answered "already have it"
@@ -172,7 +175,7 @@ func heldBy(n *incidents, list *orders.List, ev *Evidence) (held int, longest ti
 // WriteText writes the report for a person. The writer keeps its own errors.
 func (r *Report) WriteText(out io.Writer) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nOrders: %d of %s, %d SKUs, %d worker processes, broker %s\n", r.Orders, r.Input, r.SKUs, r.Workers, r.Broker)
+	fmt.Fprintf(&b, "\nOrders: %d of %s, %d SKUs, %d worker processes, broker %s, store %s\n", r.Orders, r.Input, r.SKUs, r.Workers, r.Broker, r.Store)
 	if r.InvalidLines > 0 {
 		fmt.Fprintf(&b, "Lines that cannot be orders, and were not submitted: %d\n", r.InvalidLines)
 		for _, bad := range r.Invalid {
@@ -187,6 +190,9 @@ func (r *Report) WriteText(out io.Writer) {
 	}
 	if r.BrokerKilled {
 		fmt.Fprintf(&b, "The broker was killed; started again it let clients in after %.0f ms, and the first order was confirmed after %.0f ms\n", r.BrokerReadyMS, r.BrokerRecoveryMS)
+	}
+	if r.StoreKilled {
+		fmt.Fprintf(&b, "The databases were killed; started again they let clients in after %.0f ms\n", r.StoreReadyMS)
 	}
 	if r.NodeKilled {
 		fmt.Fprintf(&b, "The node was killed; started again it was ready after %.0f ms and finished its first order after %.0f ms\n", r.NodeReadyMS, r.NodeRecoveryMS)

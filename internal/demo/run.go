@@ -27,7 +27,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, forget()) }()
-	place, err := brokerPlace(ctx, cfg, dir)
+	place, err := openPlace(ctx, cfg, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 
 	s := &show{
-		cfg: cfg, began: time.Now(), node: node, broker: place.victim(), client: client, incidents: &incidents{},
+		cfg: cfg, began: time.Now(), node: node, servers: place.victims(), client: client, incidents: &incidents{},
 		crew:      &crew{cfg: cfg, addr: node.Addr(), dir: scratch},
 		submitter: newSubmitter(client, cfg.Orders, cfg.Rate),
 	}
@@ -87,7 +87,7 @@ type show struct {
 	cfg       Config
 	began     time.Time
 	node      *child.Node
-	broker    victim // nil: there is none that the demo may kill
+	servers   victims
 	client    *fenfa.Client
 	crew      *crew
 	submitter *submitter
@@ -198,7 +198,7 @@ func (s *show) distribute(ctx context.Context) error {
 	go func() {
 		var err error
 		if s.cfg.Kill {
-			err = s.incidents.kills(ctx, len(s.cfg.Orders.Orders), s.crew, s.broker, s.node, idle)
+			err = s.incidents.kills(ctx, len(s.cfg.Orders.Orders), s.crew, s.servers, s.node, idle)
 		}
 		if err != nil {
 			cancel(err)
@@ -262,9 +262,16 @@ func (s *show) report(ev *Evidence, findings *Findings) *Report {
 	r.latencies(s.submitter, ev)
 	r.recoveries(s.incidents, list, ev)
 	r.brokerRecovery(s.incidents, s.submitter)
-	r.Broker = "embedded"
+	r.StoreKilled = s.incidents.storeKilled
+	if r.StoreKilled {
+		r.StoreReadyMS = ms(s.incidents.storeReadyAt.Sub(s.incidents.storeStartedAt))
+	}
+	r.Broker, r.Store = "embedded", "embedded"
 	if s.cfg.RabbitMQ {
 		r.Broker = "rabbitmq"
+	}
+	if s.cfg.MySQL {
+		r.Store = "mysql"
 	}
 	if r.Seconds > 0 {
 		r.ThroughputPerS = float64(r.Done) / r.Seconds

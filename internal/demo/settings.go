@@ -18,11 +18,14 @@ type Config struct {
 	Workers     int    // processes; default 4
 	Concurrency int    // handlers at a time in each; default 16
 	Rate        int    // orders submitted a second; 0: as fast as they go
-	Kill        bool   // kill a worker at 30%, a private broker at 45% and the node at 60%
+	Kill        bool   // kill a worker at 30%, a private broker at 45%, private databases at 52% and the node at 60%
 	Resubmit    bool   // submit everything once more at the end
 
 	RabbitMQ  bool   // the node uses RabbitMQ, instead of its embedded broker
 	BrokerURL string // address of its servers; empty: a private server is started
+
+	MySQL     bool     // the node uses databases, instead of its embedded store
+	StoreURLs []string // addresses of empty ones, one for each shard; none: a private server is started
 
 	Out      io.Writer // progress; nil: none
 	Terminal bool      // Out is a terminal: one block that refreshes itself
@@ -37,6 +40,7 @@ type Config struct {
 const (
 	killWorkerAt = 0.30
 	killBrokerAt = 0.45
+	killStoreAt  = 0.52
 	killNodeAt   = 0.60
 )
 
@@ -44,6 +48,7 @@ const (
 const (
 	workerAway = time.Second
 	brokerAway = 500 * time.Millisecond
+	storeAway  = 500 * time.Millisecond
 	nodeAway   = 500 * time.Millisecond
 )
 
@@ -83,6 +88,8 @@ func (c Config) validate() error {
 		return &ConfigError{fmt.Sprintf("concurrency is %d: want 1 to 4096", c.Concurrency)}
 	case c.BrokerURL != "" && !c.RabbitMQ:
 		return &ConfigError{"an address of a broker is for a demo on RabbitMQ"}
+	case len(c.StoreURLs) > 0 && !c.MySQL:
+		return &ConfigError{"addresses of databases are for a demo on MySQL"}
 	case c.Rate < 0:
 		return &ConfigError{fmt.Sprintf("rate is %d: want 0 or more", c.Rate)}
 	}

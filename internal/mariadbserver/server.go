@@ -70,10 +70,8 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.cfg.Dir = dir
-	cmd := exec.CommandContext(ctx, s.programs.Install, //nolint:gosec // The program that was found.
-		"--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--user="+user())
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make data: %w: %s", err, tail(out))
+	if err := s.install(ctx); err != nil {
+		return err
 	}
 	// The path of a socket has to be short, which that of the data may not be.
 	if s.sockets, err = os.MkdirTemp("", "fenfa-mariadb-"); err != nil {
@@ -90,6 +88,19 @@ func (s *Server) prepare(ctx context.Context) error {
 		return errors.Join(err, s.port.Release(), os.RemoveAll(s.sockets))
 	}
 	s.admin = sql.OpenDB(connector)
+	return nil
+}
+
+// install makes the data, unless an earlier run left them.
+func (s *Server) install(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(s.data(), "mysql")); err == nil {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, s.programs.Install, //nolint:gosec // The program that was found.
+		"--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--user="+user())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("make data: %w: %s", err, tail(out))
+	}
 	return nil
 }
 
@@ -151,7 +162,7 @@ func (s *Server) ready(ctx context.Context) error {
 // allow makes the user that others use.
 func (s *Server) allow(ctx context.Context) error {
 	for _, statement := range []string{
-		"CREATE USER '" + User + "'@'%' IDENTIFIED BY '" + Password + "'",
+		"CREATE USER IF NOT EXISTS '" + User + "'@'%' IDENTIFIED BY '" + Password + "'",
 		"GRANT ALL PRIVILEGES ON *.* TO '" + User + "'@'%'",
 	} {
 		if err := s.Exec(ctx, statement); err != nil {

@@ -3,14 +3,11 @@ package mariadbtest
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/go-sql-driver/mysql"
 
 	"github.com/fenfa/fenfa/internal/mariadbserver"
 )
@@ -97,7 +94,7 @@ func (s *Shared) exec(tb testing.TB, statement string) {
 		}
 		return
 	}
-	db, err := OpenAddress(s.Address)
+	db, err := mariadbserver.Open(s.Address)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,23 +124,4 @@ func Private(tb testing.TB, cfg mariadbserver.Config) *mariadbserver.Server {
 		}
 	})
 	return s
-}
-
-// OpenAddress returns a pool of plain connections to mysql://user:password@host/database,
-// for looking at a database past the store.
-func OpenAddress(address string) (*sql.DB, error) {
-	rest := strings.TrimPrefix(address, "mysql://")
-	at, slash := strings.LastIndex(rest, "@"), strings.LastIndex(rest, "/")
-	if at < 0 || slash < at {
-		return nil, errors.New("the address is not mysql://user:password@host:port/database")
-	}
-	cfg := mysql.NewConfig()
-	cfg.User, cfg.Passwd, _ = strings.Cut(rest[:at], ":")
-	cfg.Net, cfg.Addr, cfg.DBName = "tcp", rest[at+1:slash], rest[slash+1:]
-	cfg.Logger = &mysql.NopLogger{}
-	connector, err := mysql.NewConnector(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return sql.OpenDB(connector), nil
 }

@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"testing"
 
-	"github.com/fenfa/fenfa/internal/mariadbserver/mariadbtest"
+	"github.com/fenfa/fenfa/internal/mariadbserver"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/store/mysql"
 )
@@ -50,7 +50,7 @@ func shut(tb testing.TB, s *mysql.Store) {
 // plain looks at a database past the store.
 func plain(tb testing.TB, a mysql.Address) *sql.DB {
 	tb.Helper()
-	db, err := mariadbtest.OpenAddress("mysql://" + a.User + ":" + string(a.Password) + "@" + a.String())
+	db, err := mariadbserver.Open("mysql://" + a.User + ":" + string(a.Password) + "@" + a.String())
 	if err != nil {
 		tb.Fatal(err)
 	}
