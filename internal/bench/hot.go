@@ -19,6 +19,11 @@ const (
 	// producers form a closed loop, so that latencies are those of a system that
 	// is busy and not drowned.
 	hotWindow = 512
+	// mysqlWindow and mysqlBatch are the window, and the tasks of one lease, on
+	// databases: a commit takes several round trips there, so it pays to put more
+	// orders into each.
+	mysqlWindow = 2048
+	mysqlBatch  = 1024
 )
 
 type hotStock struct {
@@ -29,7 +34,11 @@ type hotStock struct {
 // the same record, each with a version and an op-log entry. At the end stock and
 // op log must be right.
 func hot(ctx context.Context, cfg Config, result *Result) error {
-	r, err := newRig(ctx, cfg, fenfa.Queue{Order: fenfa.OrderKey})
+	settings, most := fenfa.Queue{Order: fenfa.OrderKey}, int64(hotWindow)
+	if cfg.MySQL {
+		settings.Batch, most = mysqlBatch, mysqlWindow
+	}
+	r, err := newRig(ctx, cfg, settings)
 	if err != nil {
 		return err
 	}
@@ -37,7 +46,7 @@ func hot(ctx context.Context, cfg Config, result *Result) error {
 		if _, err := r.client.State().Put(ctx, hotKey, hotRecord, hotStock{Available: int64(cfg.Tasks)}, 0); err != nil {
 			return fmt.Errorf("load stock: %w", err)
 		}
-		window := semaphore.NewWeighted(max(hotWindow, int64(cfg.Batch)))
+		window := semaphore.NewWeighted(max(most, int64(cfg.Batch)))
 		handler := &deduction{rig: r, window: window, seen: make([]atomic.Bool, cfg.Tasks)}
 		if err := r.work(ctx, handler.handle); err != nil {
 			return err

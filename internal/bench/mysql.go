@@ -47,7 +47,7 @@ func (c *Config) storeCPU() (time.Duration, error) {
 }
 
 // writeKeys is how many entities the tasks of a drain write to.
-const writeKeys = 10_000
+const writeKeys = 1_000
 
 // write is a handler that raises a count of its entity by one.
 func (r *rig) write(ctx context.Context, t *fenfa.Task) error {

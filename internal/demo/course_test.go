@@ -279,6 +279,38 @@ func TestTheBrokerIsKilledAtItsMomentAndStartedAgain(t *testing.T) {
 	})
 }
 
+func TestTheDatabasesAreKilledAtTheirMomentAndStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := func(share float64) bool { return share == killStoreAt }
+		n, server := &incidents{}, &fallible{}
+		if err := n.killStore(t.Context(), now, &crew{}, server); err != nil || strings.Join(server.deeds, " ") != "kill start" {
+			t.Errorf("%v: %v", server.deeds, err)
+		}
+		if !n.storeKilled || n.storeStartedAt.Sub(n.storeAt) != storeAway || n.storeReadyAt.IsZero() {
+			t.Errorf("incidents: %+v", n)
+		}
+		broken := &fallible{err: errors.New("no disk")}
+		if err := (&incidents{}).killStore(t.Context(), now, &crew{}, broken); !errors.Is(err, broken.err) {
+			t.Errorf("databases that do not start: %v", err)
+		}
+		spared, none := &fallible{}, &incidents{}
+		never := func(float64) bool { return false }
+		if err := errors.Join(none.killStore(t.Context(), never, &crew{}, spared), none.killStore(t.Context(), now, &crew{}, nil)); err != nil || len(spared.deeds) > 0 || none.storeKilled {
+			t.Errorf("before their moment, or without them: %v, %v", spared.deeds, err)
+		}
+	})
+}
+
+func TestTheNodeOfADemoIsToldWhereItsServersAre(t *testing.T) {
+	p := &place{}
+	if got := strings.Join(p.env(), " "); got != "FENFA_BROKER_URL= FENFA_STORE_URL=" {
+		t.Errorf("without servers: %s", got)
+	}
+	if v := p.victims(); v.broker != nil || v.store != nil || p.close() != nil {
+		t.Errorf("there is something to kill: %+v", v)
+	}
+}
+
 func TestTheBrokersRecoveryEndsWithAConfirm(t *testing.T) {
 	at := time.UnixMicro(1_000_000_000)
 	s := newSubmitter(newFakeNode(), someOrders(t, 4), 0)

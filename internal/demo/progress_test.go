@@ -85,7 +85,7 @@ func TestReportHasTheFieldsThatWerePromised(t *testing.T) {
 }
 
 func TestReportSaysWhatWasPromisedAndChecked(t *testing.T) {
-	r := &Report{Orders: 10, Input: "orders.csv", InvalidLines: 1, Invalid: []orders.Invalid{{Line: 7, Reason: "quantity is 0"}}, WorkerKilled: true, NodeKilled: true, BrokerKilled: true, Broker: "rabbitmq"}
+	r := &Report{Orders: 10, Input: "orders.csv", InvalidLines: 1, Invalid: []orders.Invalid{{Line: 7, Reason: "quantity is 0"}}, WorkerKilled: true, NodeKilled: true, BrokerKilled: true, Broker: "rabbitmq", StoreKilled: true, Store: "mysql"}
 	r.verdict(&Findings{Confirmed: 10, Done: 10, Checks: []Check{{Promise: "nothing is lost", How: "every order was asked for", Compared: 10}}})
 	var out bytes.Buffer
 	r.WriteText(&out)

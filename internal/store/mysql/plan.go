@@ -90,7 +90,7 @@ func (p *planner) plans() []plan {
 
 // Bounds of one statement.
 const (
-	maxStatementRows  = 256
+	maxStatementRows  = 1000
 	maxStatementBytes = 1 << 20 // of parameters, before they are escaped; one row may be longer
 )
 
