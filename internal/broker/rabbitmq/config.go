@@ -62,7 +62,8 @@ type Config struct {
 	// 8192.
 	InFlight int
 	// Prefetch is how many messages a reader holds that are not settled; default
-	// 5120, at most 65,535. It should be above the window of a partition. It must not
+	// 5120, at most 65,535; a message has one task or several. It should be above the
+	// window of a partition, in tasks. It must not
 	// be lowered while messages wait: the server puts what a reader gives back behind
 	// what was given back before and that reader had no room for.
 	Prefetch int

@@ -4,6 +4,11 @@
 //
 // # How it works
 //
+// The tasks of one publish call for one log travel as one message, a pack (pack.go),
+// because a message costs far more than the bytes in it. A reader keeps a parcel for
+// each message that it received: the tasks of a parcel have positions of their own
+// and are settled one by one, and the message is acked when the last of them is.
+//
 // Each log has a lane: an AMQP channel with publisher confirms on which one
 // goroutine writes, so that the order of publishes is the order of the log. Many
 // messages of many callers are on their way at the same time, and each caller
@@ -25,18 +30,22 @@
 //     ends, what it had no answer for is unknown, and nothing that was queued behind
 //     it in the same call is sent afterwards: a repeat of the call must not come
 //     behind its own tail.
-//   - A reader hands a message out once, under one position. What comes again after
-//     the channel broke is recognized by its stamp, keeps its position, and is acked
-//     when that is settled. Positions only grow.
+//   - A reader hands a task out once, under one position. A message that comes again
+//     after the channel broke is recognized by its stamp, keeps its positions, and is
+//     acked when they are settled. Positions only grow.
 //   - The server is told that a message is settled only after Settle was called for
-//     it; where that gets lost the message comes again, to the next reader or, known
-//     as settled and not handed out, to this one.
+//     all of its tasks; where that gets lost, or the reader ends before, the message
+//     comes again as a whole. What was settled of it the next reader of this process
+//     knows (leftover), and the next process too if this one ended in order (state).
+//     Everybody else must know it by what the tasks left: until when, Certain says.
+//   - A backlog is counted in tasks by what this process did and inherited. What the
+//     server has more or less than that is only an estimate, and never mixed in.
 //   - A return arrives before the confirm of the same message and finds room, so a
 //     confirm of a message for a queue that is gone is never taken for success.
 //
 // # Concurrency
 //
 // A lane's outlet, and a reader's subscription, belong to one goroutine each.
-// log.mu and reader.mu are taken in this order; gauge.mu is a leaf. Close waits for
-// all goroutines.
+// log.mu and reader.mu are taken in this order; gauge.mu and leftover.mu are leaves.
+// Close waits for all goroutines.
 package rabbitmq
