@@ -194,8 +194,11 @@ func drawSaga(w io.Writer, s *fenfa.Saga) {
 	}
 	fmt.Fprintf(w, "    finish([%s])\n", quoted(string(s.Status)))
 	for _, c := range [][2]string{
-		{"none", "fill:#eee,stroke:#999"}, {"running", "fill:#cde,stroke:#36c"}, {"done", "fill:#cec,stroke:#383"},
-		{"dead", "fill:#ecc,stroke:#a33"}, {"skipped", "fill:#eec,stroke:#993"},
+		{"none", "fill:#eee,stroke:#999"},
+		{"running", "fill:#cde,stroke:#36c"},
+		{"done", "fill:#cec,stroke:#383"},
+		{"dead", "fill:#ecc,stroke:#a33"},
+		{"skipped", "fill:#eec,stroke:#993"},
 	} {
 		fmt.Fprintf(w, "    classDef %s %s\n", c[0], c[1])
 	}

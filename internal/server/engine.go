@@ -72,11 +72,16 @@ type AuditEngine interface {
 	Audit(ctx context.Context, req partition.AuditRequest) error
 }
 
+// WorkEngine distributes work: tasks by themselves, and as steps of sagas.
+type WorkEngine interface {
+	TaskEngine
+	QueueEngine
+	SagaEngine
+}
+
 // Engine is what the server calls.
 type Engine interface {
-	TaskEngine
-	SagaEngine
-	QueueEngine
+	WorkEngine
 	RecordEngine
 	LockEngine
 	WatchEngine

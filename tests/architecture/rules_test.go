@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/node"},
 	{"fenfatest", "internal/bench", "internal/demo"},
-	{"internal/bridge/rabbitmq"},
+	{"examples/order", "internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
 	{"tests/locks", "tests/robustness", "tests/sagas", "tests/workers"},
