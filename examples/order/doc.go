@@ -1,4 +1,4 @@
-// Order is an example of a saga: an order is accepted, its goods are reserved, it
+// Command order is an example of a saga: an order is accepted, its goods are reserved, it
 // is paid and shipped, and whatever step fails, what was done before is undone.
 //
 // Run it against a node:
