@@ -23,7 +23,7 @@ func BenchmarkDurable(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				batch.Prev, batch.Next = batch.Next, batch.Next
+				batch.Prev = batch.Next
 				for _, row := range batch.Puts {
 					if row, ok := row.(*store.OpLog); ok {
 						batch.Next.Seq++
