@@ -145,6 +145,9 @@ func (c *core) commitHindered(now time.Time, x *committing, err error) {
 }
 
 func commitConflict(err error) error {
+	if c, ok := errors.AsType[*ledger.ConflictError](err); ok && c.Name == task.LockRecord && c.Tx.IsZero() {
+		return task.Errorf(task.CodeStale, "aborted, nothing was changed: token %d of lock %q has ended", c.Expected, c.Key).WithField("fences")
+	}
 	return task.Errorf(task.CodeConflict, "aborted, nothing was changed: %w: read the records again and decide anew", err)
 }
 
@@ -218,6 +221,9 @@ type Commit struct {
 	ID     task.ID
 	Reads  []task.Read
 	Writes []task.Write
+	// Fences are tokens of locks, of any partitions, that must be the current ones when
+	// the commit takes effect.
+	Fences []task.Fence
 }
 
 // CommitResult says how a commit took effect.
@@ -236,6 +242,15 @@ func (r *Commit) normalize() {
 	})
 }
 
+// fence makes the records of the locks a part of what the commit reads: a token is the
+// version of its lock's record.
+func (r *Commit) fence() {
+	for i := range r.Fences {
+		r.Reads = append(r.Reads, task.Read{Key: r.Fences[i].Lock, Name: task.LockRecord, Version: r.Fences[i].Token})
+	}
+	r.normalize()
+}
+
 // home is the key whose partition decides: the first that is written, or else read.
 func (r *Commit) home() string {
 	if len(r.Writes) > 0 {
@@ -246,7 +261,7 @@ func (r *Commit) home() string {
 
 // validate reports whether the commit can take effect at all.
 func (r *Commit) validate() error {
-	n := len(r.Reads) + len(r.Writes)
+	n := len(r.Reads) + len(r.Writes) + len(r.Fences)
 	if n == 0 {
 		return task.Errorf(task.CodeInvalidArgument, "the commit reads and writes no record: give at least one").WithField("writes")
 	}
@@ -266,6 +281,11 @@ func (r *Commit) validate() error {
 	}
 	for i := range r.Reads {
 		if err := cmp.Or(task.ValidateRecord(r.Reads[i].Key, r.Reads[i].Name, 0), task.CheckRecordName(r.Reads[i].Name)); err != nil {
+			return err
+		}
+	}
+	for i := range r.Fences {
+		if err := r.Fences[i].Validate(); err != nil {
 			return err
 		}
 	}

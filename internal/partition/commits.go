@@ -18,6 +18,7 @@ func (e *Engine) Commit(ctx context.Context, req Commit) (CommitResult, error) {
 	if err := req.validate(); err != nil {
 		return CommitResult{}, err
 	}
+	req.fence()
 	until := e.cfg.Clock.Now().Add(commitPatience)
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline

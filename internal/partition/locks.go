@@ -3,6 +3,7 @@ package partition
 import (
 	"time"
 
+	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -37,16 +38,30 @@ func (c *core) withLock(now time.Time, name string, then func(now time.Time)) {
 	})
 }
 
+// changeLock is withLock for what may give the lock another token: it waits while a
+// transaction that is not decided yet depends on the present one.
+func (c *core) changeLock(now time.Time, name string, then func(now time.Time)) {
+	c.withLock(now, name, func(now time.Time) {
+		tx := c.led.Holder(name, task.LockRecord, true)
+		if tx.IsZero() {
+			then(now)
+			return
+		}
+		held := &ledger.ConflictError{Key: name, Name: task.LockRecord, Tx: tx}
+		c.await(now, held, false, func(now time.Time, _ release) { c.changeLock(now, name, then) })
+	})
+}
+
 // acquireLock answers the ticket once what became of it is durable.
 func (c *core) acquireLock(now time.Time, k *lock.Ticket) {
 	answer := k.Answer
 	k.Answer = func(h lock.Held, err error) { c.afterDurable(func() { answer(h, err) }) }
-	c.withLock(now, k.Name, func(now time.Time) { c.locks.Acquire(now, k) })
+	c.changeLock(now, k.Name, func(now time.Time) { c.locks.Acquire(now, k) })
 }
 
 // withdrawLock takes back a call of acquireLock.
 func (c *core) withdrawLock(now time.Time, k *lock.Ticket) {
-	c.withLock(now, k.Name, func(now time.Time) { c.locks.Withdraw(now, k) })
+	c.changeLock(now, k.Name, func(now time.Time) { c.locks.Withdraw(now, k) })
 }
 
 // renewLock gives a holder its whole TTL again. It answers once it is proven that
@@ -63,14 +78,14 @@ func (c *core) renewLock(now time.Time, name string, token uint64, answer func(l
 }
 
 func (c *core) releaseLock(now time.Time, name string, token uint64, answer func(error)) {
-	c.withLock(now, name, func(now time.Time) {
+	c.changeLock(now, name, func(now time.Time) {
 		err := c.locks.Release(now, name, token)
 		c.afterDurable(func() { answer(err) })
 	})
 }
 
 func (c *core) stealLock(now time.Time, r lock.Request, answer func(lock.Held)) {
-	c.withLock(now, r.Name, func(now time.Time) {
+	c.changeLock(now, r.Name, func(now time.Time) {
 		h := c.locks.Steal(now, r)
 		c.afterDurable(func() { answer(h) })
 	})
@@ -87,6 +102,6 @@ func (c *core) getLock(now time.Time, name string, answer func(lock.View, bool))
 // expireLocks frees the locks whose time is over.
 func (c *core) expireLocks(now time.Time) {
 	for _, name := range c.locks.Due(now) {
-		c.withLock(now, name, func(now time.Time) { c.locks.Expire(now, name) })
+		c.changeLock(now, name, func(now time.Time) { c.locks.Expire(now, name) })
 	}
 }

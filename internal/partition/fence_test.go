@@ -1,0 +1,92 @@
+package partition
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/lock"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
+)
+
+func TestACommitDependsOnTheTokensOfLocks(t *testing.T) {
+	for name, partitions := range map[string]int{"of its partition": 1, "of another partition": 4} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, partitions, func(r *engineRig) {
+				key := "k"
+				if partitions > 1 {
+					key = keyElsewhere("l", partitions)
+				}
+				version := uint64(0)
+				commit := func(token uint64) error {
+					_, err := r.e.Commit(r.t.Context(), Commit{
+						Writes: []task.Write{{Key: key, Name: "n", Expected: version, Value: []byte("v")}}, Fences: []task.Fence{{Lock: "l", Token: token}},
+					})
+					rec, getErr := r.e.GetRecord(r.t.Context(), key, "n")
+					if getErr == nil {
+						version = rec.Version
+					}
+					return err
+				}
+				old := r.hold("l", "a")
+				if err := commit(old); err != nil || version == 0 {
+					t.Fatalf("with the current token: %v", err)
+				}
+				if err := r.e.ReleaseLock(r.t.Context(), LockRef{"l", old}); err != nil {
+					t.Fatal(err)
+				}
+				token := r.hold("l", "b")
+				before := version
+				for _, bad := range []uint64{old, token + 1} {
+					if err := commit(bad); task.CodeOf(err) != task.CodeStale || version != before {
+						t.Errorf("with token %d of %d: %v", bad, token, err)
+					}
+				}
+				if err := commit(token); err != nil || version == before {
+					t.Errorf("with the new token: %v", err)
+				}
+				if err := commit(0); task.CodeOf(err) != task.CodeInvalidArgument {
+					t.Errorf("without a token: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestATokenStaysWhileATransactionDependsOnIt(t *testing.T) {
+	inBubble(t, 4, func(r *engineRig) {
+		token := r.hold("l", "a")
+		part, home := task.PartitionOf("l", 4), task.PartitionOf(keyElsewhere("l", 4), 4)
+		tx := task.DeriveID("tx")
+		m := txn.Message{Kind: txn.Prepare, Tx: tx, From: home, To: part}
+		r.e.owners[part].post(func(c *core, now time.Time) {
+			m.Began = c.led.Stamp(now)
+			m.Branch = &store.Branch{Tx: tx, Home: home, Began: m.Began, Deadline: now.Add(time.Hour)}
+			m.Intents = []*store.Intent{{Tx: tx, Key: "l", Name: task.LockRecord, Op: store.IntentRead, Expected: token}}
+			// Not by a message: its home, which knows nothing of it, would end it at once.
+			if err := c.led.Prepare(now, m.Branch, m.Intents); err != nil {
+				t.Error(err)
+			}
+			c.doubt(m.Branch)
+		})
+		synctest.Wait()
+		stolen := make(chan lock.Held, 1)
+		go func() {
+			h, err := r.e.StealLock(r.t.Context(), lock.Request{Name: "l", Holder: "person", TTL: time.Hour})
+			if err != nil {
+				t.Error(err)
+			}
+			stolen <- h
+		}()
+		synctest.Wait()
+		if got := r.holder("l"); got != "a" {
+			t.Errorf("%s has the lock while a transaction depends on its token", got)
+		}
+		r.e.owners[part].post(func(c *core, now time.Time) { c.abortBranch(now, &m) })
+		if h := <-stolen; h.Token <= token || r.holder("l") != "person" {
+			t.Errorf("stolen with token %d after %d", h.Token, token)
+		}
+	})
+}
