@@ -23,12 +23,12 @@ type Committed struct {
 }
 
 // NewCommit begins a commit. It gets an ID of its own, so that Do may be called again
-// when its answer was lost; WithID gives another. A token of a lock does not guard a
-// commit: after Fenced, Do fails.
+// when its answer was lost; WithID gives another. After Fenced, Do fails with CodeStale
+// where the token is not the current one of its lock, whatever partition that is of.
 func (s *State) NewCommit() *Commit {
 	c := &Commit{state: s, id: NewID()}
 	if s.fence != nil {
-		c.err = errorf(CodeUnimplemented, "a commit is not guarded by the token of lock %q: name a record that changes with the lock among its reads instead", s.fence.GetLock())
+		c.wire.Fences = []*fenfav1.Fence{s.fence}
 	}
 	return c
 }

@@ -206,6 +206,12 @@ func TestFencedWritesNeedTheCurrentToken(t *testing.T) {
 	if _, err := c.State().Fenced("account-1", now.Token()).PutAny(t.Context(), "account-1", "balance", 3); err != nil {
 		t.Error(err)
 	}
+	for i, l := range []*fenfa.Lock{old, now} { // Whatever partitions the records are of.
+		_, err := c.State().Fenced("account-1", l.Token()).NewCommit().Put("account-2", "balance", i, 0).Put("account-3", "balance", i, 0).Do(t.Context())
+		if late := l == old; late != errors.Is(err, fenfa.ErrStale) || !late && err != nil {
+			t.Errorf("commit %d got %v", i, err)
+		}
+	}
 	if err := now.Unlock(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -232,7 +232,7 @@ func TestACommitThatCanNeverBeSaysWhy(t *testing.T) {
 		"no name":    {s.NewCommit().Put("k", "", 1, 0), fenfa.CodeInvalidArgument, "name"},
 		"own name":   {s.NewCommit().Put("k", "fenfa.lock", 1, 0), fenfa.CodeInvalidArgument, "fenfa."},
 		"one value":  {s.NewCommit().Put("k", "n", make([]byte, 300<<10), 0), fenfa.CodeTooLarge, "bytes"},
-		"under lock": {s.Fenced("l", 3).NewCommit().Put("k", "n", 1, 0), fenfa.CodeUnimplemented, "lock"},
+		"under lock": {s.Fenced("l", 3).NewCommit().Put("k", "n", 1, 0), fenfa.CodeStale, "lock"},
 	} {
 		if _, err := tt.commit.Do(t.Context()); fenfa.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.words) {
 			t.Errorf("%s: %v (%v)", name, err, fenfa.CodeOf(err))

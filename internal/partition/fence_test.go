@@ -59,17 +59,14 @@ func TestATokenStaysWhileATransactionDependsOnIt(t *testing.T) {
 	inBubble(t, 4, func(r *engineRig) {
 		token := r.hold("l", "a")
 		part, home := task.PartitionOf("l", 4), task.PartitionOf(keyElsewhere("l", 4), 4)
-		tx := task.DeriveID("tx")
-		m := txn.Message{Kind: txn.Prepare, Tx: tx, From: home, To: part}
+		tx, silent := task.DeriveID("tx"), make(chan struct{})
+		r.e.owners[home].post(func(*core, time.Time) { <-silent })
 		r.e.owners[part].post(func(c *core, now time.Time) {
-			m.Began = c.led.Stamp(now)
-			m.Branch = &store.Branch{Tx: tx, Home: home, Began: m.Began, Deadline: now.Add(time.Hour)}
-			m.Intents = []*store.Intent{{Tx: tx, Key: "l", Name: task.LockRecord, Op: store.IntentRead, Expected: token}}
-			// Not by a message: its home, which knows nothing of it, would end it at once.
-			if err := c.led.Prepare(now, m.Branch, m.Intents); err != nil {
-				t.Error(err)
-			}
-			c.doubt(m.Branch)
+			row := &store.Branch{Tx: tx, Home: home, Began: c.led.Stamp(now), Deadline: now.Add(time.Hour)}
+			c.prepare(now, txn.Message{
+				Kind: txn.Prepare, Tx: tx, From: home, To: part, Began: row.Began, Branch: row,
+				Intents: []*store.Intent{{Tx: tx, Key: "l", Name: task.LockRecord, Op: store.IntentRead, Expected: token}},
+			})
 		})
 		synctest.Wait()
 		stolen := make(chan lock.Held, 1)
@@ -84,7 +81,7 @@ func TestATokenStaysWhileATransactionDependsOnIt(t *testing.T) {
 		if got := r.holder("l"); got != "a" {
 			t.Errorf("%s has the lock while a transaction depends on its token", got)
 		}
-		r.e.owners[part].post(func(c *core, now time.Time) { c.abortBranch(now, &m) })
+		close(silent) // Home knows nothing of the transaction, and ends it.
 		if h := <-stolen; h.Token <= token || r.holder("l") != "person" {
 			t.Errorf("stolen with token %d after %d", h.Token, token)
 		}

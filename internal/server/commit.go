@@ -31,8 +31,11 @@ func commitFromWire(req *fenfav1.CommitRecordsRequest) (partition.Commit, error)
 		}
 		c.ID = id
 	}
-	if n := len(req.GetReads()) + len(req.GetWrites()); n > task.MaxTransaction {
+	if n := len(req.GetReads()) + len(req.GetWrites()) + len(req.GetFences()); n > task.MaxTransaction {
 		return c, task.Errorf(task.CodeTooLarge, "the commit uses %d records; at most %d are allowed", n, task.MaxTransaction).WithField("writes")
+	}
+	for _, f := range req.GetFences() {
+		c.Fences = append(c.Fences, *fenceFromWire(f))
 	}
 	for _, r := range req.GetReads() {
 		c.Reads = append(c.Reads, task.Read{Key: r.GetKey(), Name: r.GetName(), Version: r.GetVersion()})

@@ -28,8 +28,11 @@ type CommitRecordsRequest struct {
 	// took effect does nothing and is answered as that one. Empty: none.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Records that must be at these versions and are not written.
-	Reads         []*RecordRead  `protobuf:"bytes,2,rep,name=reads,proto3" json:"reads,omitempty"`
-	Writes        []*RecordWrite `protobuf:"bytes,3,rep,name=writes,proto3" json:"writes,omitempty"`
+	Reads  []*RecordRead  `protobuf:"bytes,2,rep,name=reads,proto3" json:"reads,omitempty"`
+	Writes []*RecordWrite `protobuf:"bytes,3,rep,name=writes,proto3" json:"writes,omitempty"`
+	// Tokens of locks, of any partitions, that must be the current ones when the commit
+	// takes effect; else it is STALE.
+	Fences        []*Fence `protobuf:"bytes,4,rep,name=fences,proto3" json:"fences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -81,6 +84,13 @@ func (x *CommitRecordsRequest) GetReads() []*RecordRead {
 func (x *CommitRecordsRequest) GetWrites() []*RecordWrite {
 	if x != nil {
 		return x.Writes
+	}
+	return nil
+}
+
+func (x *CommitRecordsRequest) GetFences() []*Fence {
+	if x != nil {
+		return x.Fences
 	}
 	return nil
 }
@@ -277,15 +287,73 @@ func (x *CommitRecordsResponse) GetDuplicate() bool {
 	return false
 }
 
+// Fence makes a write depend on the token of a lock: STALE where it is not the
+// current one. That is checked where the lock is of the partition of the record's
+// key; elsewhere the token must not be lower than any that a write to the same key
+// has shown for this lock.
+type Fence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the lock.
+	Lock          string `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
+	Token         uint64 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fence) Reset() {
+	*x = Fence{}
+	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fence) ProtoMessage() {}
+
+func (x *Fence) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fence.ProtoReflect.Descriptor instead.
+func (*Fence) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Fence) GetLock() string {
+	if x != nil {
+		return x.Lock
+	}
+	return ""
+}
+
+func (x *Fence) GetToken() uint64 {
+	if x != nil {
+		return x.Token
+	}
+	return 0
+}
+
 var File_fenfa_v1_commit_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_commit_proto_rawDesc = "" +
 	"\n" +
-	"\x15fenfa/v1/commit.proto\x12\bfenfa.v1\"\x81\x01\n" +
+	"\x15fenfa/v1/commit.proto\x12\bfenfa.v1\"\xaa\x01\n" +
 	"\x14CommitRecordsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12*\n" +
 	"\x05reads\x18\x02 \x03(\v2\x14.fenfa.v1.RecordReadR\x05reads\x12-\n" +
-	"\x06writes\x18\x03 \x03(\v2\x15.fenfa.v1.RecordWriteR\x06writes\"L\n" +
+	"\x06writes\x18\x03 \x03(\v2\x15.fenfa.v1.RecordWriteR\x06writes\x12'\n" +
+	"\x06fences\x18\x04 \x03(\v2\x0f.fenfa.v1.FenceR\x06fences\"L\n" +
 	"\n" +
 	"RecordRead\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
@@ -299,7 +367,10 @@ const file_fenfa_v1_commit_proto_rawDesc = "" +
 	"\x06delete\x18\x05 \x01(\bR\x06delete\"\\\n" +
 	"\x15CommitRecordsResponse\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicateB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"1\n" +
+	"\x05Fence\x12\x12\n" +
+	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\x04R\x05tokenB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_commit_proto_rawDescOnce sync.Once
@@ -313,21 +384,23 @@ func file_fenfa_v1_commit_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_commit_proto_rawDescData
 }
 
-var file_fenfa_v1_commit_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_fenfa_v1_commit_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_fenfa_v1_commit_proto_goTypes = []any{
 	(*CommitRecordsRequest)(nil),  // 0: fenfa.v1.CommitRecordsRequest
 	(*RecordRead)(nil),            // 1: fenfa.v1.RecordRead
 	(*RecordWrite)(nil),           // 2: fenfa.v1.RecordWrite
 	(*CommitRecordsResponse)(nil), // 3: fenfa.v1.CommitRecordsResponse
+	(*Fence)(nil),                 // 4: fenfa.v1.Fence
 }
 var file_fenfa_v1_commit_proto_depIdxs = []int32{
 	1, // 0: fenfa.v1.CommitRecordsRequest.reads:type_name -> fenfa.v1.RecordRead
 	2, // 1: fenfa.v1.CommitRecordsRequest.writes:type_name -> fenfa.v1.RecordWrite
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 2: fenfa.v1.CommitRecordsRequest.fences:type_name -> fenfa.v1.Fence
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_commit_proto_init() }
@@ -341,7 +414,7 @@ func file_fenfa_v1_commit_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_commit_proto_rawDesc), len(file_fenfa_v1_commit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -424,63 +424,6 @@ func (x *PutRecordRequest) GetFence() *Fence {
 	return nil
 }
 
-// Fence makes a write depend on the token of a lock: STALE where it is not the
-// current one. That is checked where the lock is of the partition of the record's
-// key; elsewhere the token must not be lower than any that a write to the same key
-// has shown for this lock.
-type Fence struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the lock.
-	Lock          string `protobuf:"bytes,1,opt,name=lock,proto3" json:"lock,omitempty"`
-	Token         uint64 `protobuf:"varint,2,opt,name=token,proto3" json:"token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Fence) Reset() {
-	*x = Fence{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Fence) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Fence) ProtoMessage() {}
-
-func (x *Fence) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Fence.ProtoReflect.Descriptor instead.
-func (*Fence) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *Fence) GetLock() string {
-	if x != nil {
-		return x.Lock
-	}
-	return ""
-}
-
-func (x *Fence) GetToken() uint64 {
-	if x != nil {
-		return x.Token
-	}
-	return 0
-}
-
 type PutRecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version after the write.
@@ -491,7 +434,7 @@ type PutRecordResponse struct {
 
 func (x *PutRecordResponse) Reset() {
 	*x = PutRecordResponse{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[7]
+	mi := &file_fenfa_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -503,7 +446,7 @@ func (x *PutRecordResponse) String() string {
 func (*PutRecordResponse) ProtoMessage() {}
 
 func (x *PutRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[7]
+	mi := &file_fenfa_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -516,7 +459,7 @@ func (x *PutRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRecordResponse.ProtoReflect.Descriptor instead.
 func (*PutRecordResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutRecordResponse) GetVersion() uint64 {
@@ -541,7 +484,7 @@ type RecordHistoryRequest struct {
 
 func (x *RecordHistoryRequest) Reset() {
 	*x = RecordHistoryRequest{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[8]
+	mi := &file_fenfa_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +496,7 @@ func (x *RecordHistoryRequest) String() string {
 func (*RecordHistoryRequest) ProtoMessage() {}
 
 func (x *RecordHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[8]
+	mi := &file_fenfa_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +509,7 @@ func (x *RecordHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordHistoryRequest.ProtoReflect.Descriptor instead.
 func (*RecordHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RecordHistoryRequest) GetKey() string {
@@ -608,7 +551,7 @@ type RecordHistoryResponse struct {
 
 func (x *RecordHistoryResponse) Reset() {
 	*x = RecordHistoryResponse{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[9]
+	mi := &file_fenfa_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +563,7 @@ func (x *RecordHistoryResponse) String() string {
 func (*RecordHistoryResponse) ProtoMessage() {}
 
 func (x *RecordHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[9]
+	mi := &file_fenfa_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +576,7 @@ func (x *RecordHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordHistoryResponse.ProtoReflect.Descriptor instead.
 func (*RecordHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RecordHistoryResponse) GetChanges() []*Change {
@@ -676,7 +619,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_fenfa_v1_state_proto_msgTypes[10]
+	mi := &file_fenfa_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +631,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_state_proto_msgTypes[10]
+	mi := &file_fenfa_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +644,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Change) GetSeq() uint64 {
@@ -838,10 +781,7 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\vany_version\x18\x05 \x01(\bR\n" +
 	"anyVersion\x12\x16\n" +
 	"\x06delete\x18\x06 \x01(\bR\x06delete\x12%\n" +
-	"\x05fence\x18\a \x01(\v2\x0f.fenfa.v1.FenceR\x05fence\"1\n" +
-	"\x05Fence\x12\x12\n" +
-	"\x04lock\x18\x01 \x01(\tR\x04lock\x12\x14\n" +
-	"\x05token\x18\x02 \x01(\x04R\x05token\"-\n" +
+	"\x05fence\x18\a \x01(\v2\x0f.fenfa.v1.FenceR\x05fence\"-\n" +
 	"\x11PutRecordResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\"v\n" +
 	"\x14RecordHistoryRequest\x12\x10\n" +
@@ -887,7 +827,7 @@ func file_fenfa_v1_state_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_state_proto_rawDescData
 }
 
-var file_fenfa_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_fenfa_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_fenfa_v1_state_proto_goTypes = []any{
 	(*Record)(nil),                // 0: fenfa.v1.Record
 	(*GetRecordRequest)(nil),      // 1: fenfa.v1.GetRecordRequest
@@ -895,32 +835,32 @@ var file_fenfa_v1_state_proto_goTypes = []any{
 	(*ScanRecordsRequest)(nil),    // 3: fenfa.v1.ScanRecordsRequest
 	(*ScanRecordsResponse)(nil),   // 4: fenfa.v1.ScanRecordsResponse
 	(*PutRecordRequest)(nil),      // 5: fenfa.v1.PutRecordRequest
-	(*Fence)(nil),                 // 6: fenfa.v1.Fence
-	(*PutRecordResponse)(nil),     // 7: fenfa.v1.PutRecordResponse
-	(*RecordHistoryRequest)(nil),  // 8: fenfa.v1.RecordHistoryRequest
-	(*RecordHistoryResponse)(nil), // 9: fenfa.v1.RecordHistoryResponse
-	(*Change)(nil),                // 10: fenfa.v1.Change
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*PutRecordResponse)(nil),     // 6: fenfa.v1.PutRecordResponse
+	(*RecordHistoryRequest)(nil),  // 7: fenfa.v1.RecordHistoryRequest
+	(*RecordHistoryResponse)(nil), // 8: fenfa.v1.RecordHistoryResponse
+	(*Change)(nil),                // 9: fenfa.v1.Change
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*Fence)(nil),                 // 11: fenfa.v1.Fence
 	(*CommitRecordsRequest)(nil),  // 12: fenfa.v1.CommitRecordsRequest
 	(*CommitRecordsResponse)(nil), // 13: fenfa.v1.CommitRecordsResponse
 }
 var file_fenfa_v1_state_proto_depIdxs = []int32{
-	11, // 0: fenfa.v1.Record.updated_at:type_name -> google.protobuf.Timestamp
+	10, // 0: fenfa.v1.Record.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 1: fenfa.v1.GetRecordResponse.record:type_name -> fenfa.v1.Record
 	0,  // 2: fenfa.v1.ScanRecordsResponse.records:type_name -> fenfa.v1.Record
-	6,  // 3: fenfa.v1.PutRecordRequest.fence:type_name -> fenfa.v1.Fence
-	10, // 4: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
-	11, // 5: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
+	11, // 3: fenfa.v1.PutRecordRequest.fence:type_name -> fenfa.v1.Fence
+	9,  // 4: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
+	10, // 5: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
 	1,  // 6: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
 	3,  // 7: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
 	5,  // 8: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
 	12, // 9: fenfa.v1.StateService.Commit:input_type -> fenfa.v1.CommitRecordsRequest
-	8,  // 10: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
+	7,  // 10: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
 	2,  // 11: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
 	4,  // 12: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
-	7,  // 13: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
+	6,  // 13: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
 	13, // 14: fenfa.v1.StateService.Commit:output_type -> fenfa.v1.CommitRecordsResponse
-	9,  // 15: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
+	8,  // 15: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
 	11, // [11:16] is the sub-list for method output_type
 	6,  // [6:11] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
@@ -940,7 +880,7 @@ func file_fenfa_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_state_proto_rawDesc), len(file_fenfa_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
