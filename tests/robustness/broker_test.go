@@ -16,17 +16,24 @@ import (
 	"github.com/fenfa/fenfa/tests/harness"
 )
 
-// defaultBrokerKills is how many rounds there are unless FENFA_RABBITMQ_KILLS says so.
-const defaultBrokerKills = 3
+// defaultServerKills is how many rounds there are unless the environment says so.
+const defaultServerKills = 3
 
 // serverWaits makes submitters wait as long as a server may take to start again.
 const serverWaits = 3
 
-// pair is a node and the broker that it uses.
+// server is one that a node uses.
+type server interface {
+	Addr() string
+	Kill() error
+	Start(ctx context.Context) error
+}
+
+// pair is a node and a server that it uses: a broker, or databases.
 type pair struct {
 	t      *testing.T
 	node   *harness.Node
-	broker *rabbitmqserver.Node
+	server server
 }
 
 // TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled kills the node, its RabbitMQ
@@ -34,7 +41,7 @@ type pair struct {
 // again, and checks the history of all that was confirmed.
 func TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled(t *testing.T) {
 	cluster := rabbitmqtest.Private(t, rabbitmqserver.Config{})
-	p := &pair{t: t, broker: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
+	p := &pair{t: t, server: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
 	p.node.Start()
 	client := p.node.Dial()
 	configure(t, client)
@@ -43,13 +50,24 @@ func TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled(t *testing.T) {
 	load := &load{t: t, client: client, keys: 40, every: 10 * time.Millisecond, prefix: "sku", waits: serverWaits}
 	stop := load.start()
 
+	rounds := kills(t, "FENFA_RABBITMQ_KILLS")
+	p.rounds(rounds, "broker", load)
+	stop()
+	t.Logf("%d rounds, %d orders confirmed", rounds, load.confirmed())
+	check(t, client, load.submissions)
+}
+
+// rounds kills node, server or both at random moments, and waits each time until
+// the node is ready again.
+func (p *pair) rounds(rounds int, name string, load *load) {
+	p.t.Helper()
 	seed := rand.Uint64()
+	p.t.Logf("seed %d", seed)
 	moments := rand.New(rand.NewPCG(seed, 0))
 	kinds := []struct {
 		name string
 		kill func(gap time.Duration)
-	}{{"node", p.killNode}, {"broker", p.killBroker}, {"node, then broker", p.killBoth}, {"broker, then node", p.killBothBrokerFirst}}
-	rounds := brokerKills(t)
+	}{{"node", p.killNode}, {name, p.killServer}, {"node, then " + name, p.killBoth}, {name + ", then node", p.killBothServerFirst}}
 	for round := range rounds {
 		between := time.Duration(moments.Int64N(int64(time.Second)))
 		gap := time.Duration(moments.Int64N(int64(200 * time.Millisecond)))
@@ -62,14 +80,11 @@ func TestNothingIsLostOrDoubledWhenNodeOrBrokerAreKilled(t *testing.T) {
 		began := time.Now()
 		kinds[kind].kill(gap)
 		p.node.AwaitReady()
-		t.Logf("round %d: %s, ready after %v, %d orders confirmed", round+1, kinds[kind].name, time.Since(began).Round(time.Millisecond), load.confirmed())
-		if t.Failed() {
-			break
+		p.t.Logf("round %d: %s, ready after %v, %d orders confirmed", round+1, kinds[kind].name, time.Since(began).Round(time.Millisecond), load.confirmed())
+		if p.t.Failed() {
+			return
 		}
 	}
-	stop()
-	t.Logf("%d rounds with seed %d, %d orders confirmed", rounds, seed, load.confirmed())
-	check(t, client, load.submissions)
 }
 
 func (p *pair) killNode(time.Duration) {
@@ -77,46 +92,46 @@ func (p *pair) killNode(time.Duration) {
 	p.node.Launch()
 }
 
-func (p *pair) killBroker(gap time.Duration) {
-	p.stopBroker()
+func (p *pair) killServer(gap time.Duration) {
+	p.stopServer()
 	<-time.After(gap)
-	p.startBroker()
+	p.startServer()
 }
 
-// killBoth leaves the node, for a moment, with a broker that it cannot know to be
-// dead, and starts it while the broker is away.
+// killBoth leaves the node, for a moment, with a server that it cannot know to be
+// dead, and starts it while the server is away.
 func (p *pair) killBoth(gap time.Duration) {
 	p.node.Kill()
 	<-time.After(gap)
-	p.stopBroker()
+	p.stopServer()
 	p.node.Launch()
-	p.startBroker()
+	p.startServer()
 	p.revive()
 }
 
-func (p *pair) killBothBrokerFirst(gap time.Duration) {
-	p.stopBroker()
+func (p *pair) killBothServerFirst(gap time.Duration) {
+	p.stopServer()
 	<-time.After(gap)
 	p.node.Kill()
-	p.startBroker()
+	p.startServer()
 	p.node.Launch()
 }
 
-func (p *pair) stopBroker() {
+func (p *pair) stopServer() {
 	p.t.Helper()
-	if err := p.broker.Kill(); err != nil {
+	if err := p.server.Kill(); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-func (p *pair) startBroker() {
+func (p *pair) startServer() {
 	p.t.Helper()
-	if err := p.broker.Start(p.t.Context()); err != nil {
+	if err := p.server.Start(p.t.Context()); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// revive starts the node once more if it gave up because it found no broker, as
+// revive starts the node once more if it gave up because it found no server, as
 // whatever looks after services would.
 func (p *pair) revive() {
 	p.t.Helper()
@@ -135,15 +150,16 @@ func (p *pair) revive() {
 	}
 }
 
-func brokerKills(t *testing.T) int {
+// kills is how many rounds the environment asks for.
+func kills(t *testing.T, variable string) int {
 	t.Helper()
-	s := os.Getenv("FENFA_RABBITMQ_KILLS")
+	s := os.Getenv(variable)
 	if s == "" {
-		return defaultBrokerKills
+		return defaultServerKills
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		t.Fatalf("read FENFA_RABBITMQ_KILLS: %v", err)
+		t.Fatalf("read %s: %v", variable, err)
 	}
 	return n
 }
@@ -152,7 +168,7 @@ func brokerKills(t *testing.T) int {
 // looks at what the node tells meanwhile.
 func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	cluster := rabbitmqtest.Private(t, rabbitmqserver.Config{})
-	p := &pair{t: t, broker: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
+	p := &pair{t: t, server: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
 	p.node.Start()
 	client := p.node.Dial()
 	configure(t, client)
@@ -161,21 +177,21 @@ func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	stop := load.start()
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
 
-	p.stopBroker()
+	p.stopServer()
 	harness.Await(t, "the node is not ready", func(ctx context.Context) bool { return !p.node.Ready(ctx) })
-	for _, want := range []string{"the broker is away", p.broker.Addr()} {
+	for _, want := range []string{"the broker is away", p.server.Addr()} {
 		if said := p.web(http.MethodGet, "/readyz", ""); !strings.Contains(said, want) {
 			t.Errorf("%q is not in %s", want, said)
 		}
 	}
 	said := p.web(http.MethodPost, "/v1/tasks", `{"tasks":[{"queue":"orders","key":"a","payload":"e30="}]}`)
-	for _, want := range []string{`"unavailable"`, `"retry_after"`, p.broker.Addr()} {
+	for _, want := range []string{`"unavailable"`, `"retry_after"`, p.server.Addr()} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in %s", want, said)
 		}
 	}
 
-	p.startBroker()
+	p.startServer()
 	p.node.AwaitReady()
 	before := load.confirmed()
 	harness.Await(t, "more orders are confirmed", func(context.Context) bool { return load.confirmed() > before+20 })

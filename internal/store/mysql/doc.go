@@ -14,7 +14,7 @@
 //   - A transaction that met a conflict, or a server that was away, is tried again
 //     as a whole until Config.Timeout is over.
 //   - Which shard holds a partition is written down on shard 0 when the partition is
-//     first used, and changes only by a move.
+//     first used, and does not change.
 //   - Each statement on a partition's rows names the partition. There are no
 //     multi-statements, no AUTO_INCREMENT, no SKIP LOCKED, no FOR SHARE, no INSERT
 //     IGNORE, and no upsert whose count of rows means anything.

@@ -11,11 +11,9 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// What the status of a partition's fence may be.
-const (
-	statusActive = "active"
-	statusMoved  = "moved" // to another shard, or on the way there
-)
+// statusActive is the status of a fence that may be claimed and moved. Whatever
+// else stands there keeps every owner out.
+const statusActive = "active"
 
 // head is a partition's row of the table fence.
 type head struct {
@@ -79,7 +77,7 @@ func (s *shard) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 				return nil
 			}
 			if ok && current.status != statusActive {
-				return fmt.Errorf("%w: partition %d is %s here", errMoved, part, current.status)
+				return fmt.Errorf("%w: the fence of partition %d is %q", errInactive, part, current.status)
 			}
 			if fence, err = current.Claimed(epoch); err != nil {
 				return err
@@ -90,8 +88,8 @@ func (s *shard) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	return fence, err
 }
 
-// errMoved says that a partition is not on this shard any more.
-var errMoved = errors.New("the partition is on another shard")
+// errInactive says that a fence may not be claimed.
+var errInactive = errors.New("the partition was taken out of service here")
 
 // keptClaims is how many claims of a partition are remembered.
 const keptClaims = 1000

@@ -186,7 +186,7 @@ func refusal(h head, exists bool, b *store.Batch) error {
 	case !exists:
 		return fmt.Errorf("%w: partition %d must be claimed first", store.ErrFenced, b.Part)
 	case h.status != statusActive:
-		return fmt.Errorf("%w: partition %d has moved to another shard", store.ErrFenced, b.Part)
+		return fmt.Errorf("%w: the fence of partition %d is %q", store.ErrFenced, b.Part, h.status)
 	default:
 		return h.Admit(b)
 	}
