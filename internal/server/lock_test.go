@@ -134,7 +134,7 @@ func TestLocksOverHTTP(t *testing.T) {
 		{http.MethodGet, "/v1/locks?nonsense=p", "", 400, `nonsense`},
 	} {
 		r := h.do(t, c.method, c.path, strings.NewReader(c.body))
-		if r.status != c.status || !strings.Contains(strings.ReplaceAll(string(r.body), " ", ""), strings.ReplaceAll(c.says, " ", "")) {
+		if r.status != c.status || !strings.Contains(strings.ReplaceAll(r.body, " ", ""), strings.ReplaceAll(c.says, " ", "")) {
 			t.Errorf("%s %s: %d %s", c.method, c.path, r.status, r.body)
 		}
 	}
