@@ -18,9 +18,7 @@ const defaultTimeout = 30 * time.Second
 // changed; after that the attempt fails and waits for its retry.
 const maxConflicts = 50
 
-var (
-	errLeaseLost = errors.New("the lease was lost: the node has given the task to somebody else, or will")
-)
+var errLeaseLost = errors.New("the lease was lost: the node has given the task to somebody else, or will")
 
 // deadlineSlack is how much later than a task's timeout after the lease came a
 // handler's deadline may be. The node adds a second to the timeout, from when it sent
