@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/kv"
@@ -85,8 +86,12 @@ func (n *Node) openDispatch(context.Context) error {
 }
 
 func (n *Node) startEngine(ctx context.Context) error {
+	told, err := deathAt(os.Getenv(deathEnv))
+	if err != nil {
+		return err
+	}
 	e, err := partition.New(partition.Config{
-		Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
+		Told: told, Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
 		Clock: n.opts.Clock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
+	"github.com/fenfa/fenfa/internal/txn"
 	"github.com/fenfa/fenfa/internal/watch"
 )
 
@@ -33,6 +34,9 @@ type Config struct {
 	// Window is what is held in memory of one queue in one partition; default 4096
 	// tasks and 4 MiB.
 	Window broker.Limit
+	// Told is called before a message of a transaction goes from one partition to
+	// another, where tests end the process. Nil: nobody asks.
+	Told func(txn.Message)
 }
 
 // Engine runs the partitions of a node and keeps the settings of its queues. All

@@ -290,6 +290,9 @@ func (own *ownership) Credit(queue string, tasks, bytes int) {
 
 // Tell implements env.
 func (own *ownership) Tell(m txn.Message) bool {
+	if told := own.e.cfg.Told; told != nil {
+		told(m)
+	}
 	return own.e.owners[m.To].post(func(c *core, now time.Time) { c.hear(now, m) })
 }
 

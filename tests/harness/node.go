@@ -21,6 +21,8 @@ type Node struct {
 	GRPC string // where it listens for clients and workers
 	HTTP string // where it shows its health and metrics
 
+	Env []string // of processes that are launched from now on, beside the test's own
+
 	t     *testing.T
 	flags []string
 }
@@ -45,7 +47,7 @@ func NewNode(t *testing.T, data string, flags ...string) *Node {
 func (n *Node) Launch() {
 	n.t.Helper()
 	args := append([]string{"serve", "--data-dir", n.Data, "--grpc-listen", n.GRPC, "--http-listen", n.HTTP}, n.flags...)
-	n.Process = Start(n.t, "node", nil, *binary.Load(), args...)
+	n.Process = Start(n.t, "node", n.Env, *binary.Load(), args...)
 }
 
 // Start starts a process and waits until it is ready.
