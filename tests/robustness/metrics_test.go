@@ -42,6 +42,7 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 		submissions = append(submissions, submission{id: task.ID(), key: "sku", n: i, confirmed: true})
 	}
 	check(t, client, submissions)
+	runSagas(t, client)
 	leaver.Stop() // Ends of sessions are counted too.
 
 	page := filepath.Join("..", "..", "docs", "metrics.md")
