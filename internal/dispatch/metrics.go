@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -10,6 +11,7 @@ import (
 // count of its own.
 type metrics struct {
 	d         *Dispatcher
+	scrape    sync.Mutex // one at a time: a second one would see gauges that are just being set
 	workers   *prometheus.GaugeVec
 	slots     prometheus.Gauge
 	inFlight  prometheus.Gauge
@@ -92,6 +94,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	m.scrape.Lock()
+	defer m.scrape.Unlock()
 	states := map[State]float64{StateActive: 0, StateQuiet: 0, StateSuspect: 0, StateDraining: 0}
 	ejected := map[string]float64{EjectedForFailures: 0, EjectedForFlapping: 0}
 	var slots, inFlight, age, prefetch, weight, effective float64

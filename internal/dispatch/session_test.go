@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -279,6 +280,26 @@ fenfa_dispatch_workers{state="suspect"} 0
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want)); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestScrapesAtTheSameTimeAreComplete(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	b := newBench(t, func(cfg *Config) { cfg.Registerer = registry })
+	b.worker("w", 1)
+	b.assign(0, settings("q"), "")
+	var scrapers sync.WaitGroup
+	for range 4 {
+		scrapers.Go(func() {
+			for range 200 {
+				n, err := testutil.GatherAndCount(registry, "fenfa_dispatch_waiting_partitions")
+				if err != nil || n != 1 {
+					t.Errorf("%d queues are in a scrape: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	scrapers.Wait()
 }
 
 func TestOnlyADrainedWorkerThatSaysGoodbyeHasFinished(t *testing.T) {
