@@ -6,6 +6,7 @@ import (
 	"testing/quick"
 
 	"github.com/fenfa/fenfa"
+	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -36,6 +37,30 @@ func TestNamesAreThoseOfTheNode(t *testing.T) {
 	for _, overflow := range []string{fenfa.OverflowNext, fenfa.OverflowWait} {
 		if err := (task.Balance{Policy: task.BalanceConsistentHash, LoadBound: 2, Overflow: overflow}).Validate(); err != nil {
 			t.Errorf("overflow %q: %v", overflow, err)
+		}
+	}
+}
+
+func TestNamesOfSagasAreThoseOfTheNode(t *testing.T) {
+	for _, names := range [][2]string{
+		{string(fenfa.OnDeadCompensate), string(saga.OnDeadCompensate)},
+		{string(fenfa.OnDeadHalt), string(saga.OnDeadHalt)},
+		{string(fenfa.OnDeadSkip), string(saga.OnDeadSkip)},
+		{string(fenfa.WhenDone), string(saga.WhenDone)},
+		{string(fenfa.WhenTried), string(saga.WhenTried)},
+		{string(fenfa.SagaRunning), string(saga.StatusRunning)},
+		{string(fenfa.SagaCompensating), string(saga.StatusCompensating)},
+		{string(fenfa.SagaHalted), string(saga.StatusHalted)},
+		{string(fenfa.SagaDone), string(saga.StatusDone)},
+		{string(fenfa.SagaCompensated), string(saga.StatusCompensated)},
+	} {
+		if names[0] != names[1] {
+			t.Errorf("%q here is %q there", names[0], names[1])
+		}
+	}
+	for _, status := range saga.Statuses() {
+		if fenfa.SagaStatus(status).Final() != status.Final() {
+			t.Errorf("status %s is final here or there", status)
 		}
 	}
 }
