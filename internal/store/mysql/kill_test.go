@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	driverpkg "github.com/go-sql-driver/mysql"
+
 	"github.com/fenfa/fenfa/internal/mariadbserver"
 	"github.com/fenfa/fenfa/internal/mariadbserver/mariadbtest"
 	"github.com/fenfa/fenfa/internal/store"
@@ -163,4 +165,57 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.check(t)
+}
+
+// TestAStoreWhoseServerIsAwayCanBeClosed closes a store while a commit waits for a
+// server that does not come back. The commit ends without a false yes.
+func TestAStoreWhoseServerIsAwayCanBeClosed(t *testing.T) {
+	private := mariadbtest.Private(t, mariadbserver.Config{})
+	address, err := private.Database(t.Context(), "fenfa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, lose := range map[string]string{"before it is sent": "BEGIN", "with its outcome unknown": "COMMIT"} {
+		t.Run(what, func(t *testing.T) {
+			reached := make(chan struct{})
+			var once sync.Once
+			var away atomic.Bool
+			hit := &tap{
+				before: func(string) error {
+					if away.Load() {
+						return driverpkg.ErrInvalidConn
+					}
+					return nil
+				},
+				after: func(text string) error {
+					if text != lose || !away.CompareAndSwap(false, true) {
+						return nil
+					}
+					once.Do(func() { close(reached) })
+					return driverpkg.ErrInvalidConn
+				},
+			}
+			armed := &tap{}
+			s, err := mysql.New(t.Context(), mysql.Config{Shards: addresses(t, []string{address}), Timeout: 10 * time.Minute, Observe: armed.observe})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := &counter{s: s, part: 1}
+			if err := c.claim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			*armed = *hit
+			done := make(chan error, 1)
+			go func() { done <- c.step(t.Context()) }()
+			<-reached
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := s.Close(ended); !errors.Is(err, context.Canceled) {
+				t.Errorf("close: %v", err)
+			}
+			if err := <-done; err == nil {
+				t.Error("the commit was confirmed")
+			}
+		})
+	}
 }

@@ -87,13 +87,13 @@ func (t *transaction) once(ctx context.Context) error {
 	for i := range statements {
 		rows += statements[i].rows
 	}
-	err := t.shard.retry(ctx, "commit", func(ctx context.Context) error {
-		err := t.attempt(ctx, statements)
+	err := t.shard.retry(ctx, "commit", func(attempt context.Context) error {
+		err := t.attempt(attempt, statements)
 		if unknown, ok := errors.AsType[*unknownError](err); ok {
-			return t.resolve(ctx, unknown)
+			return t.resolve(ctx, unknown) // The time of the attempt may be over.
 		}
 		if errors.Is(err, errMismatch) {
-			return t.explain(ctx)
+			return t.explain(attempt)
 		}
 		return err
 	})
@@ -201,7 +201,7 @@ func (t *transaction) resolve(ctx context.Context, unknown *unknownError) error 
 	s.metrics.unknown.Inc()
 	s.log.Warn("the outcome of a commit is not known, reading it back", "error", unknown.err)
 	var happened, ambiguous bool
-	err := s.retry(context.WithoutCancel(ctx), "read outcome", func(ctx context.Context) error {
+	err := s.retry(ctx, "read outcome", func(ctx context.Context) error {
 		fresh := s.pool(1)
 		err := s.transact(ctx, fresh, func(tx *sql.Tx) (err error) {
 			happened, ambiguous, err = s.outcome(ctx, tx, t.requests[0].batch)
