@@ -12,7 +12,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"math/rand/v2"
 	"os"
 	"os/signal"
@@ -29,7 +28,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *addr, *users, *transfers); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		stop()
+		os.Exit(1)
 	}
 }
 

@@ -128,7 +128,19 @@ func (w *Wallet) Total(ctx context.Context, users []string) (int, error) {
 		if !errors.Is(err, fenfa.ErrConflict) {
 			return 0, fmt.Errorf("read all accounts: %w", err)
 		}
-		time.Sleep(pause)
+		if err := rest(ctx); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// rest waits a moment, or until ctx ends.
+func rest(ctx context.Context) error {
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -155,6 +167,8 @@ func (w *Wallet) Receipt(ctx context.Context, id fenfa.ID) (Receipt, error) {
 		case err == nil && st.State.Final():
 			return Receipt{}, fmt.Errorf("transfer %s is %s: %s", id, st.State, st.Error)
 		}
-		time.Sleep(pause)
+		if err := rest(ctx); err != nil {
+			return Receipt{}, err
+		}
 	}
 }

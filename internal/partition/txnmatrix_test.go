@@ -218,7 +218,7 @@ func TestACoordinatorThatWakesAfterTheAbortIsRefused(t *testing.T) {
 	// The same for a new owner that is told to decide what it has aborted.
 	x.of(x.home).mail.post(func(c *core, now time.Time) {
 		err := c.led.Decide(now, &store.Txn{Tx: tx, State: store.TxCommitted, Began: vote.Began})
-		if err == nil || mayPass(err) != true {
+		if err == nil || !mayPass(err) {
 			t.Errorf("a second decision: %v", err)
 		}
 	})
