@@ -161,6 +161,7 @@ func TestADeadStepUndoesWhatWasDoneNewestFirst(t *testing.T) {
 // compensation: its outcome is stale, and nothing that it wrote takes effect.
 func TestAStepThatHangsTakesNoEffectAfterItsCompensation(t *testing.T) {
 	release, late := make(chan struct{}), make(chan struct{})
+	ends := sync.OnceFunc(func() { close(late) })
 	d := trip()
 	d.Stages = d.Stages[:1]
 	d.Stages[0][0].Timeout = 50 * time.Millisecond
@@ -175,7 +176,7 @@ func TestAStepThatHangsTakesNoEffectAfterItsCompensation(t *testing.T) {
 			task.State().Put("undone", true)
 			return nil
 		}
-		defer close(late)
+		defer ends()
 		<-release
 		task.State().Put("booked", true)
 		task.Emit(fenfa.NewTask("mail", "booked"))

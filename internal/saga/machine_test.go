@@ -446,3 +446,14 @@ func TestALargeStateLosesOldEventsAndFits(t *testing.T) {
 		t.Error("no event was dropped")
 	}
 }
+
+func TestTheFirstReasonStays(t *testing.T) {
+	w := begin(t, order(nil), `{}`)
+	w.done("a")
+	w.dead("b", "no")
+	w.done("c", strings.Repeat("x", saga.MaxResults+1)) // would turn the saga back by itself
+	w.want(saga.StatusCompensating, "undo c")
+	if want := `step "b": no`; w.in.State.Reason != want {
+		t.Errorf("the reason is %q, want %q", w.in.State.Reason, want)
+	}
+}
