@@ -30,6 +30,7 @@ the workers are processes of their own, and their handlers wait for a fixed time
   submit   64 producers that each wait for every single confirm
   paced    latencies at a given rate (--rate), as an open loop
   hot      one SKU: every order deducts from one record, with version and op log
+  transfer transactions: one unit between two random of 10,000 accounts of different partitions
   backlog  very many tasks waiting: memory, restart, drain
   busy     the share of their time that slots are busy while there is always work
   slow     what one worker that is ten times slower costs under a --policy
@@ -103,7 +104,7 @@ func benchServers(cmd *cobra.Command, cfg *bench.Config) {
 	f := cmd.Flags()
 	f.Var(broker, "broker", "drain, submit, paced: where the node's queues are: embedded, rabbitmq (FENFA_BROKER_URL, or a private server), or rabbitmq=ADDRESS")
 	f.StringVar(&cfg.Baseline, "baseline", "", "measure a plain client of the same server too: raw (drain on rabbitmq: confirms and acks) or sql (hot on mysql: UPDATE and INSERT by 64 clients)")
-	f.Var(store, "store", "drain, hot: where the node's state is: embedded, mysql (FENFA_STORE_URL, or a private server), or mysql=ADDRESS,...; each task of drain then writes a record")
+	f.Var(store, "store", "drain, hot, transfer: where the node's state is: embedded, mysql (FENFA_STORE_URL, or a private server), or mysql=ADDRESS,...; each task of drain then writes a record")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
 		cfg.RabbitMQ, cfg.BrokerURL = broker.rabbitmq, broker.address(os.Getenv)
 		cfg.MySQL, cfg.StoreURLs = store.mysql, store.addresses(os.Getenv)

@@ -129,11 +129,12 @@ func TestBenchmarksRun(t *testing.T) {
 		args  []string
 		check func(r *bench.Result) bool
 	}{
-		"drain":   {[]string{"--tasks", "3000", "--with-limit"}, func(r *bench.Result) bool { return r.Tasks == 3000 && r.StartP99 != nil && r.LimitRatio != nil }},
-		"submit":  {[]string{"--duration", "300ms"}, func(r *bench.Result) bool { return r.Tasks > 0 && r.ConfirmP99 != nil }},
-		"paced":   {[]string{"--rate", "500", "--duration", "500ms"}, func(r *bench.Result) bool { return r.Tasks == 250 && r.KeptPace != nil && r.StartP999 != nil }},
-		"hot":     {[]string{"--tasks", "3000"}, func(r *bench.Result) bool { return r.Tasks == 3000 && r.Verified != nil && *r.Verified }},
-		"backlog": {[]string{"--tasks", "3000"}, func(r *bench.Result) bool { return r.RestartSeconds != nil && r.FullRSSMiB != nil && r.PerS > 0 }},
+		"drain":    {[]string{"--tasks", "3000", "--with-limit"}, func(r *bench.Result) bool { return r.Tasks == 3000 && r.StartP99 != nil && r.LimitRatio != nil }},
+		"submit":   {[]string{"--duration", "300ms"}, func(r *bench.Result) bool { return r.Tasks > 0 && r.ConfirmP99 != nil }},
+		"paced":    {[]string{"--rate", "500", "--duration", "500ms"}, func(r *bench.Result) bool { return r.Tasks == 250 && r.KeptPace != nil && r.StartP999 != nil }},
+		"transfer": {[]string{"--tasks", "300"}, func(r *bench.Result) bool { return r.Tasks == 300 && r.Verified != nil && *r.Verified }},
+		"hot":      {[]string{"--tasks", "3000"}, func(r *bench.Result) bool { return r.Tasks == 3000 && r.Verified != nil && *r.Verified }},
+		"backlog":  {[]string{"--tasks", "3000"}, func(r *bench.Result) bool { return r.RestartSeconds != nil && r.FullRSSMiB != nil && r.PerS > 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, stdout, stderr := process(t, "", append([]string{"bench", name, "--json"}, c.args...)...)

@@ -44,7 +44,8 @@ type Result struct {
 	BaselineCPUClient *float64 `json:"baseline_cpu_client,omitempty"` // s per 100,000 messages
 	BaselineCPUBroker *float64 `json:"baseline_cpu_broker,omitempty"` // of a private server
 
-	Verified *bool `json:"verified,omitempty"` // hot: stock and op log are right
+	Verified  *bool    `json:"verified,omitempty"`  // hot: stock and op log are right; transfer: the sum of the accounts is
+	Conflicts *float64 `json:"conflicts,omitempty"` // transfer: commits that met another one and were tried again
 
 	FinishP50  *float64 `json:"finish_p50_ms,omitempty"` // slow
 	FinishP99  *float64 `json:"finish_p99_ms,omitempty"`
@@ -232,7 +233,10 @@ func (r *Result) WriteText(out io.Writer) {
 		fmt.Fprintf(&b, "  kept pace: %t\n", *r.KeptPace)
 	}
 	if r.Verified != nil {
-		fmt.Fprintf(&b, "  stock and op log verified: %t\n", *r.Verified)
+		fmt.Fprintf(&b, "  state verified: %t\n", *r.Verified)
+	}
+	if r.Conflicts != nil {
+		fmt.Fprintf(&b, "  conflicts: %.0f\n", *r.Conflicts)
 	}
 	fmt.Fprint(out, b.String())
 }

@@ -37,7 +37,7 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	result = &Result{Name: cfg.Name, Settings: settingsOf(cfg)}
 	benchmark := map[string]func(context.Context, Config, *Result) error{
 		"limit": limit, "drain": drain, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,
-		"busy": busy, "slow": slow, "skew": skew, "churn": churn,
+		"transfer": transfer, "busy": busy, "slow": slow, "skew": skew, "churn": churn,
 	}[cfg.Name]
 	if err := benchmark(ctx, cfg, result); err != nil {
 		return nil, fmt.Errorf("bench %s: %w", cfg.Name, err)

@@ -67,7 +67,7 @@ func configErrorf(format string, args ...any) error {
 
 // Names returns the benchmarks there are.
 func Names() []string {
-	return []string{"limit", "drain", "submit", "paced", "hot", "backlog", "busy", "slow", "skew", "churn"}
+	return []string{"limit", "drain", "submit", "paced", "hot", "transfer", "backlog", "busy", "slow", "skew", "churn"}
 }
 
 // defaults returns the settings of a benchmark that were not given. They suit a
@@ -85,6 +85,8 @@ func defaults(name string) Config {
 		c.Duration, c.Rate, c.Batch, c.Concurrency = 20*time.Second, 10_000, 1, 256
 	case "hot":
 		c.Tasks, c.Payload, c.Producers, c.Batch, c.Concurrency = 500_000, 64, 16, 64, 16
+	case "transfer":
+		c.Tasks, c.Producers, c.Batch, c.Workers = 20_000, 64, 1, 0
 	case "backlog":
 		c.Tasks, c.Batch = 1_000_000, 1000
 	case "busy":
@@ -206,8 +208,8 @@ func (c Config) validate() error {
 		return configErrorf("%s is not for RabbitMQ: drain, submit and paced are", c.Name)
 	case c.BrokerURL != "" && !c.RabbitMQ:
 		return configErrorf("an address of a broker is for a benchmark on RabbitMQ")
-	case c.MySQL && c.Name != "drain" && c.Name != "hot":
-		return configErrorf("%s is not for MySQL: drain and hot are", c.Name)
+	case c.MySQL && c.Name != "drain" && c.Name != "hot" && c.Name != "transfer":
+		return configErrorf("%s is not for MySQL: drain, hot and transfer are", c.Name)
 	case len(c.StoreURLs) > 0 && !c.MySQL:
 		return configErrorf("addresses of databases are for a benchmark on MySQL")
 	case c.Baseline != "" && c.Baseline != BaselineRaw && c.Baseline != BaselineSQL:
