@@ -31,7 +31,6 @@ func (s *session) leave(ctx context.Context) error {
 // drain begins nothing any more, gives back what has not begun, and waits until
 // everything leased is confirmed, at most until ctx ends.
 func (s *session) drain(ctx context.Context) error {
-	s.worker.emit(Event{Kind: EventDraining, Node: s.node})
 	s.mu.Lock()
 	s.draining.Store(true)
 	s.sayDrain = true
@@ -39,6 +38,7 @@ func (s *session) drain(ctx context.Context) error {
 	s.checkEmpty()
 	s.nudge()
 	s.mu.Unlock()
+	s.worker.emit(Event{Kind: EventDraining, Node: s.node}) // It is true from here on.
 	select {
 	case <-s.empty:
 	case <-s.broken:
