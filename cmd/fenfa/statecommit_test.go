@@ -48,6 +48,13 @@ func TestACommitFromTheCommandLine(t *testing.T) {
 	if string(r.Value) != "110" {
 		t.Errorf("bob has %s", r.Value)
 	}
+	var history struct {
+		Changes []changeView `json:"changes"`
+	}
+	n.ok(t, &history, "state", "history", "bob")
+	if len(history.Changes) != 1 || history.Changes[0].Transaction != first.Transaction {
+		t.Errorf("the history is %+v", history)
+	}
 	code, _, stderr := n.run(t, "state", "commit", `{"writes":[{"key":"alice","name":"balance","version":0,"value":1},{"key":"carol","name":"balance","version":0,"value":1}]}`)
 	if code == exitOK || !strings.Contains(stderr, "alice") || !strings.Contains(stderr, "decide anew") {
 		t.Errorf("a conflict: exit code %d, %q", code, stderr)

@@ -235,13 +235,14 @@ type changeView struct {
 	Attempt       int             `json:"attempt,omitempty"`
 	Node          string          `json:"node,omitempty"`
 	Worker        string          `json:"worker,omitempty"`
+	Transaction   string          `json:"transaction,omitempty"`
 	Hash          string          `json:"hash"`
 }
 
 func viewChange(c *fenfa.Change) changeView {
 	v := changeView{
 		Seq: c.Seq, At: timeView(c.At), Op: c.Op, Key: c.Key, Name: c.Name, VersionBefore: c.VersionBefore, VersionAfter: c.VersionAfter,
-		TaskID: idText(c.TaskID), Attempt: c.Attempt, Node: c.Node, Worker: c.Worker, Hash: fmt.Sprintf("%x", c.Hash),
+		TaskID: idText(c.TaskID), Attempt: c.Attempt, Node: c.Node, Worker: c.Worker, Transaction: idText(c.Transaction), Hash: fmt.Sprintf("%x", c.Hash),
 	}
 	v.Value, v.ValueBase64 = viewBytes(c.Value)
 	return v
