@@ -181,6 +181,25 @@ func TestWhileTheServerIsAwayTasksAreGivenBack(t *testing.T) {
 	}
 }
 
+// Between the end of a connection and the moment when that is known everywhere, the
+// broken channel is still there.
+func TestATaskOnABrokenChannelIsGivenBack(t *testing.T) {
+	r := dialRabbit(t)
+	if err := r.ch.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	close(closed)
+	o := &Out{cfg: OutConfig{Route: Route{Key: "answers"}}, publisher: newPublisher()}
+	o.publisher.set(&outlet{ch: r.ch, closed: closed, why: errLost, blocked: newBlock()}, nil)
+	if err := o.handle(t.Context(), fenfa.NewTask("results", "a")); !errors.Is(err, errAway) || !errors.Is(err, errLost) {
+		t.Errorf("the handler ended with %v", err)
+	}
+	if c := o.Counts(); c != (OutCounts{GivenBack: 1}) {
+		t.Errorf("counts are %+v", c)
+	}
+}
+
 func TestAnAlarmThatBeginsAgainIsSeenAgain(t *testing.T) {
 	b := newBlock()
 	is := func() bool {

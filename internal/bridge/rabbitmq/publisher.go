@@ -88,16 +88,19 @@ func (p *publisher) set(now *outlet, reason error) {
 	p.changed = make(chan struct{})
 }
 
-// outlet waits for a channel, for a while.
-func (p *publisher) outlet(ctx context.Context) (*outlet, error) {
+// outlet waits for a channel other than the broken one, for a while.
+func (p *publisher) outlet(ctx context.Context, broken *outlet) (*outlet, error) {
 	patience := time.NewTimer(awayPatience)
 	defer patience.Stop()
 	for {
 		p.mu.Lock()
 		now, changed, reason := p.now, p.changed, p.reason
 		p.mu.Unlock()
-		if now != nil {
+		if now != nil && now != broken {
 			return now, nil
+		}
+		if reason == nil {
+			reason = errLost
 		}
 		select {
 		case <-changed:
@@ -112,12 +115,16 @@ func (p *publisher) outlet(ctx context.Context) (*outlet, error) {
 // publish returns nil when the server has confirmed the message, which with
 // mandatory set means that a queue has it.
 func (p *publisher) publish(ctx context.Context, l *letter, mandatory bool) error {
-	var last error
+	var (
+		out  *outlet
+		last error
+	)
 	for range channelsMost {
-		out, err := p.outlet(ctx)
+		next, err := p.outlet(ctx, out)
 		if err != nil {
 			return errors.Join(err, last)
 		}
+		out = next
 		again, err := out.publish(ctx, l, mandatory)
 		if !again {
 			return err
