@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/node"},
 	{"fenfatest", "internal/bench", "internal/demo"},
-	{"examples/order", "examples/wallet", "internal/bridge/rabbitmq"},
+	{"examples/inventory", "examples/order", "examples/wallet", "internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
 	{"tests/locks", "tests/transactions", "tests/robustness", "tests/sagas", "tests/workers"},
