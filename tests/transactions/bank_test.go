@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,16 +19,18 @@ const opening = 1000
 
 // bank is accounts on a node, no two neighbours of which are in one partition.
 type bank struct {
-	t        *testing.T
-	node     *harness.Node
-	client   *fenfa.Client
-	accounts []string
+	t         *testing.T
+	node      *harness.Node
+	client    *fenfa.Client
+	accounts  []string
+	databases []string // their addresses; none: the state is beside the node
 }
 
-// newBank opens so many accounts.
-func newBank(t *testing.T, n int) *bank {
+// newBank opens so many accounts in a place.
+func newBank(t *testing.T, p *place, n int) *bank {
 	t.Helper()
-	b := &bank{t: t, node: harness.NewNode(t, t.TempDir(), strings.Fields(os.Getenv("FENFA_TXN_NODE"))...)}
+	b := &bank{t: t, databases: p.databases(t)}
+	b.node = harness.NewNode(t, t.TempDir(), flags(b.databases)...)
 	for i, last := 0, -1; len(b.accounts) < n; i++ {
 		key := fmt.Sprint("account-", i)
 		if part := task.PartitionOf(key, task.DefaultPartitions); part != last {
@@ -154,23 +155,39 @@ func (b *bank) audit(ctx context.Context) (still bool) {
 	return true
 }
 
-// awaitCertainty waits until no branch is in doubt.
+// awaitCertainty waits until no branch is in doubt, and no record held.
 func (b *bank) awaitCertainty() {
 	b.t.Helper()
-	since := time.Now()
 	harness.Await(b.t, "no transaction is in doubt", func(ctx context.Context) bool {
-		text, err := b.node.Metrics(ctx)
-		if err != nil {
-			return false
-		}
-		for line := range strings.Lines(text) {
-			if value, ok := strings.CutPrefix(line, "fenfa_txn_in_doubt "); ok {
-				n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-				return err == nil && n == 0
-			}
-		}
-		b.t.Fatal("the node does not say what is in doubt")
-		return false
+		n, ok := b.metric(ctx, "fenfa_txn_in_doubt")
+		return ok && n == 0
 	})
-	b.t.Logf("nothing was in doubt after %v", time.Since(since).Round(time.Millisecond))
+	harness.Await(b.t, "no record is held", func(ctx context.Context) bool { return b.held(ctx) == 0 })
+}
+
+// awaitEndOf waits until no transaction is in doubt that began before a moment, while
+// others go on, and returns how long that took from then on.
+func (b *bank) awaitEndOf(moment time.Time) time.Duration {
+	b.t.Helper()
+	harness.Await(b.t, "no transaction from before the last fault is in doubt", func(ctx context.Context) bool {
+		oldest, ok := b.metric(ctx, "fenfa_txn_in_doubt_oldest_start_seconds")
+		return ok && (oldest == 0 || oldest > float64(moment.UnixMicro())/1e6)
+	})
+	return time.Since(moment)
+}
+
+// metric returns what the node says; ok is false when it does not answer.
+func (b *bank) metric(ctx context.Context, name string) (value float64, ok bool) {
+	text, err := b.node.Metrics(ctx)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(text) {
+		if s, found := strings.CutPrefix(line, name+" "); found {
+			value, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+			return value, err == nil
+		}
+	}
+	b.t.Fatalf("the node does not say %s", name)
+	return 0, false
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -142,34 +141,25 @@ func (l *load) auditGroup(at int) {
 	}
 }
 
-// TestTheSumStaysWhileTheNodeIsKilledAndFrozen moves money while the node is killed
-// and frozen, then holds the sum, each balance, and the order of all changes.
-func TestTheSumStaysWhileTheNodeIsKilledAndFrozen(t *testing.T) {
-	l := &load{bank: newBank(t, 6*group)}
+// theSumStaysWhileAllIsKilledAndFrozen moves money while the node and its databases are
+// killed and frozen, then holds the sum, each balance, and the order of all changes.
+func theSumStaysWhileAllIsKilledAndFrozen(t *testing.T, p *place) {
+	t.Helper()
+	l := &load{bank: newBank(t, p, 6*group)}
 	l.open()
 	l.serve()
 	l.start(6)
 	seed := rand.Uint64()
-	moments := rand.New(rand.NewPCG(seed, 0))
-	faults := 0
-	for more := going(t); more(faults) && !t.Failed(); faults++ {
-		<-time.After(time.Duration(moments.Int64N(int64(600 * time.Millisecond))))
-		if faults%4 == 3 {
-			l.node.Freeze()
-			<-time.After(time.Duration(moments.Int64N(int64(3 * time.Second))))
-			l.node.Thaw()
-			continue
-		}
-		l.node.Kill()
-		l.node.Start()
-	}
-	l.awaitCertainty()
+	t.Logf("seed %d", seed)
+	f := &faults{bank: l.bank, servers: p.servers, rng: rand.New(rand.NewPCG(seed, 0))}
+	f.run(t, duration(t))
+	t.Logf("what was in doubt ended %v after the last fault", l.awaitEndOf(time.Now()).Round(time.Millisecond))
 	close(l.stop)
 	l.all.Wait()
 	for _, id := range l.tasks {
 		l.awaitTask(id)
 	}
-	t.Logf("%d faults with seed %d: %d transfers, %d reads of a group", faults, seed, l.moved.Load(), l.reads.Load())
+	t.Logf("%d faults: %d transfers, %d reads of a group", f.count, l.moved.Load(), l.reads.Load())
 	l.awaitCertainty()
 	harness.Await(t, "all accounts stand still", func(ctx context.Context) bool { return l.audit(ctx) })
 	for _, key := range l.accounts {
@@ -178,6 +168,7 @@ func TestTheSumStaysWhileTheNodeIsKilledAndFrozen(t *testing.T) {
 		}
 	}
 	l.checkOrder()
+	harness.Audit(t, l.client)
 }
 
 // checkOrder reads the op log and holds that all changes have an order.
@@ -214,24 +205,18 @@ func (l *load) checkOrder() {
 	l.t.Logf("%d transactions have an order", len(h.Transactions))
 }
 
-// going says how long to go on: FENFA_DURATION, else FENFA_KILLS, else 6 faults.
-func going(t *testing.T) func(faults int) bool {
+// duration says when it has been enough: after FENFA_BANK, else after 5 faults.
+func duration(t *testing.T) (enough func(faults int) bool) {
 	t.Helper()
-	if s := os.Getenv("FENFA_DURATION"); s != "" && s != "0" {
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			t.Fatalf("read FENFA_DURATION: %v", err)
-		}
-		end := time.Now().Add(d)
-		return func(int) bool { return time.Now().Before(end) }
+	const few = 5
+	s := os.Getenv("FENFA_BANK")
+	if s == "" {
+		return func(faults int) bool { return faults >= few }
 	}
-	most := 6
-	if s := os.Getenv("FENFA_KILLS"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			t.Fatalf("read FENFA_KILLS: %v", err)
-		}
-		most = n
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("read FENFA_BANK: %v", err)
 	}
-	return func(faults int) bool { return faults < most }
+	end := time.Now().Add(d)
+	return func(int) bool { return time.Now().After(end) }
 }

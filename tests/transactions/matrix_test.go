@@ -29,12 +29,13 @@ var moments = []struct {
 	{"applied:2", true, "all have applied and home does not know"},
 }
 
-// TestACommitIsWholeWhereverTheNodeDies kills the node at each step of a caller's
+// aCommitIsWholeWhereverTheNodeDies kills the node at each step of a caller's
 // commit, starts it again, and looks at the accounts before the caller repeats itself.
-func TestACommitIsWholeWhereverTheNodeDies(t *testing.T) {
+func aCommitIsWholeWhereverTheNodeDies(t *testing.T, p *place) {
+	t.Helper()
 	for _, m := range moments {
 		t.Run(m.at, func(t *testing.T) {
-			b := newBank(t, 3)
+			b := newBank(t, p, 3)
 			b.node.Env = []string{"FENFA_TEST_DIE_AT=" + m.at}
 			b.open()
 			commit := b.client.State().NewCommit()
@@ -70,12 +71,13 @@ func TestACommitIsWholeWhereverTheNodeDies(t *testing.T) {
 	}
 }
 
-// TestATaskTakesEffectOnceWhereverTheNodeDies kills the node at each step of a
+// aTaskTakesEffectOnceWhereverTheNodeDies kills the node at each step of a
 // handler's transaction.
-func TestATaskTakesEffectOnceWhereverTheNodeDies(t *testing.T) {
+func aTaskTakesEffectOnceWhereverTheNodeDies(t *testing.T, p *place) {
+	t.Helper()
 	for _, m := range moments {
 		t.Run(m.at, func(t *testing.T) {
-			b := newBank(t, 3)
+			b := newBank(t, p, 3)
 			b.node.Env = []string{"FENFA_TEST_DIE_AT=" + m.at}
 			b.open()
 			x := fenfa.NewTask("transfers", transfer{To: b.accounts[1:]}, fenfa.Key(b.accounts[0]))
