@@ -70,6 +70,9 @@ func (s *Server) prepare(ctx context.Context) error {
 		return err
 	}
 	s.cfg.Dir = dir
+	if err := os.MkdirAll(s.temporary(), 0o700); err != nil {
+		return err
+	}
 	if err := s.install(ctx); err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func (s *Server) install(ctx context.Context) error {
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, s.programs.Install, //nolint:gosec // The program that was found.
-		"--no-defaults", "--datadir="+s.data(), "--auth-root-authentication-method=normal", "--skip-test-db", "--user="+user())
+		"--no-defaults", "--datadir="+s.data(), "--tmpdir="+s.temporary(), "--auth-root-authentication-method=normal", "--skip-test-db", "--user="+user())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make data: %w: %s", err, tail(out))
 	}
@@ -114,6 +117,10 @@ func user() string {
 
 func (s *Server) data() string { return filepath.Join(s.cfg.Dir, "data") }
 
+// temporary is a directory of the server's own: one that starts removes all temporary
+// tables from its directory, also those that another server uses at that moment.
+func (s *Server) temporary() string { return filepath.Join(s.cfg.Dir, "tmp") }
+
 func (s *Server) socket() string { return filepath.Join(s.sockets, "socket") }
 
 // Addr is host:port of the server.
@@ -126,7 +133,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	args := append([]string{
-		"--no-defaults", "--datadir=" + s.data(), "--socket=" + s.socket(), "--port=" + strconv.Itoa(s.port.Ports()[0]),
+		"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.temporary(), "--socket=" + s.socket(), "--port=" + strconv.Itoa(s.port.Ports()[0]),
 		"--bind-address=127.0.0.1", "--pid-file=" + filepath.Join(s.cfg.Dir, "pid"), "--user=" + user(), "--skip-name-resolve",
 		"--innodb-buffer-pool-size=128M", "--innodb-log-file-size=128M", "--max-connections=500",
 	}, s.cfg.Settings...)

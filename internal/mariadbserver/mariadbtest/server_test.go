@@ -1,6 +1,7 @@
 package mariadbtest
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -112,5 +113,29 @@ func TestAServerIsFoundOrNot(t *testing.T) {
 	}
 	if _, err := os.Stat(p.Server); ok && err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAServerHasTemporaryTablesOfItsOwn(t *testing.T) {
+	dirs := map[string]bool{}
+	for range 2 {
+		s := Private(t, mariadbserver.Config{})
+		address, err := s.Database(t.Context(), "any")
+		if err != nil {
+			t.Fatal(err)
+		}
+		db, err := mariadbserver.Open(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dir string
+		err = db.QueryRowContext(t.Context(), "SELECT @@tmpdir").Scan(&dir)
+		if err = errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if dirs[dir] || dir == os.TempDir() {
+			t.Errorf("the server shares %s with others: one that starts removes the tables of those that run", dir)
+		}
+		dirs[dir] = true
 	}
 }
