@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq"
 	"github.com/fenfa/fenfa/internal/config"
+	"github.com/fenfa/fenfa/internal/loopback"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -43,15 +43,20 @@ func refused(t *testing.T, opts Options) *task.Error {
 	return e
 }
 
-// nobody returns an address that refuses connections.
+// nobody returns an address that refuses connections: that of a port that is kept
+// from others, and where nothing listens.
 func nobody(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ports, err := loopback.Reserve(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Cleanup(func() {
+		if err := ports.Release(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ports.Addr(0)
 }
 
 func TestABrokerThatCannotBeReachedIsNamed(t *testing.T) {

@@ -29,9 +29,14 @@ func (n *Node) parts() []lifecycle.Part {
 		},
 		{
 			Name: "server", Start: n.startServer,
-			// Workers hear of the drain before the partitions wait for their leases.
-			Drain: func(context.Context) error { n.dispatch.Drain(); return nil },
-			Stop:  func(ctx context.Context) error { return n.server.Close(ctx) },
+			// Whoever hears of the drain finds that nothing new is taken, and workers hear
+			// of it before the partitions wait for their leases.
+			Drain: func(context.Context) error {
+				n.engine.Refuse()
+				n.dispatch.Drain()
+				return nil
+			},
+			Stop: func(ctx context.Context) error { return n.server.Close(ctx) },
 		},
 	}
 }

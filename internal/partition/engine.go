@@ -143,6 +143,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	return nil
 }
 
+// Refuse takes nothing new from now on, as Drain does. Partitions go on otherwise.
+func (e *Engine) Refuse() { e.draining.Store(true) }
+
 // Drain stops taking submits and handing out tasks, lets leases finish until ctx
 // ends, and stops. What is not finished then is handed out again by the next
 // owner.
@@ -153,7 +156,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	if stop == nil {
 		return nil
 	}
-	e.draining.Store(true)
+	e.Refuse()
 	defer e.watches.Close()
 	var drained []*ownership
 	for _, o := range e.owners {

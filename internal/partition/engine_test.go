@@ -242,6 +242,16 @@ func TestAPartitionThatCannotBeClaimedIsTriedAgain(t *testing.T) {
 	})
 }
 
+func TestAnEngineThatRefusesTakesNothingNewAndGoesOnWithTheRest(t *testing.T) {
+	inBubble(t, 4, func(r *engineRig) {
+		r.submit(newTask("keyed", "k", "1"))
+		r.e.Refuse()
+		wantCode(r.t, r.e.Submit(r.t.Context(), many("loose", 1))[0].Err, task.CodeUnavailable, "draining")
+		r.work(done)
+		r.wantState("1", task.StateDone)
+	})
+}
+
 func TestDrainLetsLeasesFinish(t *testing.T) {
 	inBubble(t, 4, func(r *engineRig) {
 		t := r.t
