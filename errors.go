@@ -53,6 +53,10 @@ var (
 // it keeps its ID.
 var ErrUnknownOutcome = errors.New("unknown outcome")
 
+// ErrNoConnection marks an error of a client that has no connection to its node: the
+// request was not sent.
+var ErrNoConnection = errors.New("no connection")
+
 // Error is the type of every error that a node answers or that the client finds
 // in a request: a closed code, a message for a person that says what was wrong
 // and what to do, and where it helps the field at fault and a delay.
@@ -65,6 +69,7 @@ type Error struct {
 	cause   error
 	unknown bool // sent and not answered
 	unsent  bool // given up before it was sent
+	away    bool // there was no connection
 }
 
 // errorf builds an Error; a %w verb sets the cause.
@@ -84,8 +89,8 @@ func (e *Error) Error() string { return e.Message }
 // Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether target stands for the error's code, or is
-// ErrUnknownOutcome and the outcome is unknown.
+// Is reports whether target stands for the error's code, is ErrUnknownOutcome and the
+// outcome is unknown, or is ErrNoConnection and there was none.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotFound:
@@ -104,6 +109,8 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeStale
 	case ErrUnknownOutcome:
 		return e.unknown
+	case ErrNoConnection:
+		return e.away || e.unsent
 	}
 	return false
 }

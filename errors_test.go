@@ -69,7 +69,7 @@ func TestErrorsOfCallsBecomeErrors(t *testing.T) {
 		is   error
 	}{
 		{"the node's own", t.Context(), refusal(codes.NotFound, &fenfav1.Error{Code: fenfav1.Code_CODE_CONFLICT, Message: "m", Field: "f", RetryAfter: durationpb.New(time.Second)}), CodeConflict, "m", ErrConflict},
-		{"no connection", t.Context(), status.Error(codes.Unavailable, "refused"), CodeUnavailable, "node:1", ErrUnavailable},
+		{"no connection", t.Context(), status.Error(codes.Unavailable, "refused"), CodeUnavailable, "node:1", ErrNoConnection},
 		{"cancelled", ended, status.Error(codes.Canceled, "c"), CodeUnavailable, "node:1", context.Canceled},
 		{"deadline before the context's", t.Context(), status.Error(codes.DeadlineExceeded, "d"), CodeUnavailable, "d", context.DeadlineExceeded},
 		{"cancelled by gRPC", t.Context(), status.Error(codes.Canceled, "c"), CodeUnavailable, "c", context.Canceled},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
@@ -41,7 +42,7 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 	e := &Error{Code: codeOfStatus(st.Code()), Message: st.Message(), cause: err}
 	switch cause := context.Cause(ctx); {
 	case cause != nil:
-		e.Code = CodeUnavailable
+		e.Code, e.away = CodeUnavailable, !c.connected()
 		e.Message = fmt.Sprintf("no answer from the node at %s: %v", c.addr, cause)
 		e.cause = errors.Join(cause, ctx.Err())
 	case st.Code() == codes.DeadlineExceeded:
@@ -49,10 +50,14 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 	case st.Code() == codes.Canceled:
 		e.cause = context.Canceled
 	case st.Code() == codes.Unavailable:
+		e.away = true
 		e.Message = fmt.Sprintf("no connection to the node at %s: %s; is it running (fenfa serve) and is the address right?", c.addr, st.Message())
 	}
 	return e
 }
+
+// connected reports whether there is a connection to the node.
+func (c *Client) connected() bool { return c.conn != nil && c.conn.GetState() == connectivity.Ready }
 
 func errorFromWire(w *fenfav1.Error) *Error {
 	return &Error{Code: codeFromWire(w.GetCode()), Message: w.GetMessage(), Field: w.GetField(), RetryAfter: w.GetRetryAfter().AsDuration()}

@@ -127,7 +127,7 @@ func hintOf(err error) string {
 	if f, ok := errors.AsType[*failure](err); ok && f.hint != "" {
 		return f.hint
 	}
-	if exitCode(err) == exitUnavailable {
+	if errors.Is(err, fenfa.ErrNoConnection) {
 		return "start a node with `fenfa serve`, or name another one with --addr or FENFA_ADDR"
 	}
 	return ""

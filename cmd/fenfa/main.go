@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -20,9 +21,22 @@ type streams struct {
 	err io.Writer
 }
 
+// sameSignal is how long after a signal another one counts as the same.
+const sameSignal = 500 * time.Millisecond
+
+// awaitAnother waits for a signal that is not the one that has just come.
+func awaitAnother(signals <-chan os.Signal) {
+	for first := time.Now(); ; {
+		if <-signals; time.Since(first) >= sameSignal {
+			return
+		}
+	}
+}
+
 // run runs one command and returns the exit code. The first SIGINT or SIGTERM
-// cancels the command's context, which lets it finish in order; the second ends
-// the process at once.
+// cancels the command's context, which lets it finish in order; another one ends
+// the process at once, unless it comes so soon that it is the same one: some
+// programs signal a process and its group.
 func run(args []string, std streams) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -32,7 +46,7 @@ func run(args []string, std streams) int {
 	go func() {
 		<-signals
 		cancel(errInterrupted)
-		<-signals
+		awaitAnother(signals)
 		os.Exit(exitInterrupted)
 	}()
 	root := newRoot(std)

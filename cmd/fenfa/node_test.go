@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestTasksGoTheirWayThroughTheCommandLine(t *testing.T) {
@@ -266,6 +268,28 @@ func TestConfigurationIsPrintedWithItsSources(t *testing.T) {
 	}
 }
 
+func TestASignalThatComesTwiceIsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal, 3)
+		ended := make(chan struct{})
+		go func() {
+			awaitAnother(signals)
+			close(ended)
+		}()
+		for _, after := range []time.Duration{0, sameSignal / 2, sameSignal} {
+			<-time.After(after)
+			select {
+			case <-ended:
+				t.Fatal("a signal that came at once counts as another one")
+			default:
+			}
+			signals <- syscall.SIGTERM
+			synctest.Wait()
+		}
+		<-ended
+	})
+}
+
 func TestSecondSignalEndsTheNodeAtOnce(t *testing.T) {
 	n := serveNode(t, t.TempDir())
 	n.ok(t, &queueView{}, "queue", "set", "slow")
@@ -278,10 +302,15 @@ func TestSecondSignalEndsTheNodeAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { return get(t, "http://"+n.http+"/readyz") != 200 })
-	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-n.ended
+	waitFor(t, func() bool {
+		_ = n.cmd.Process.Signal(syscall.SIGTERM) // One that comes too soon is the same as the first.
+		select {
+		case <-n.ended:
+			return true
+		default:
+			return false
+		}
+	})
 	if code := n.cmd.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}

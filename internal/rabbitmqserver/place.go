@@ -104,7 +104,7 @@ func (p *Place) sweep() (err error) {
 	if err != nil {
 		return fmt.Errorf("open channel: %w", err)
 	}
-	queues := []string{p.prefix + ".dead"}
+	queues := []string{p.prefix + ".dead", p.prefix + ".state"}
 	for part := range p.cfg.Partitions {
 		queues = append(queues, p.prefix+"."+p.cfg.Queue+"."+strconv.Itoa(part))
 	}

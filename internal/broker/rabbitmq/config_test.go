@@ -42,6 +42,7 @@ func TestParseURL(t *testing.T) {
 func TestWrongAddressesAreRefusedWithoutThePassword(t *testing.T) {
 	for _, address := range []string{
 		"", "sesame", "http://u:sesame@h", "amqp://u:sesame%zz@h", "amqp://%zz:sesame@h", "amqp://u:sesame@h/%zz", "amqp://u:sesame@", "amqp://u:sesame@a,,b",
+		"amqp://u:sesame/1@h", "amqp://u:1/sesame@h", "amqp://u:1/sesame@h/v", "amqp://u:1@h:sesame", "amqp://u:1@h:0", "amqp://u:1@h:65536",
 	} {
 		if _, err := rabbitmq.ParseURL(address); err == nil || strings.Contains(err.Error(), "sesame") {
 			t.Errorf("%s: %v", address, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -24,6 +25,9 @@ func ParseURL(address string) (Config, error) {
 		return Config{}, errors.New("parse RabbitMQ address: it must begin with amqp:// or amqps://")
 	}
 	authority, path, _ := strings.Cut(rest, "/")
+	if strings.Contains(path, "@") { // A password with a slash would be taken for a host.
+		return Config{}, errors.New("parse RabbitMQ address: user, password and vhost must be escaped as in a URL: / is %2F, @ is %40")
+	}
 	var cfg Config
 	hosts := authority
 	if at := strings.LastIndex(authority, "@"); at >= 0 {
@@ -71,6 +75,9 @@ func withPort(host, port string) (string, error) {
 	host = strings.Trim(host, "[]")
 	if host == "" {
 		return "", fmt.Errorf("parse RabbitMQ address: a host is missing")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", errors.New("parse RabbitMQ address: the port of a host is not a number from 1 to 65535; what stands before @ must be escaped as in a URL")
 	}
 	return net.JoinHostPort(host, port), nil
 }
