@@ -18,11 +18,13 @@ type Broker struct {
 	cfg     Config
 	servers string // all endpoints, for messages
 	metrics *metrics
-	control control
+	control control // never publishes, so that the server always reads it
+	notes   control // for what is published to other processes and to the next one
 	fence   *fence
 	alone   alone
-	away    outage // no connection
-	alarm   outage // the server takes no messages
+	away    outage       // no connection
+	alarm   outage       // the server takes no messages
+	blocks  atomic.Int32 // connections that the server takes nothing from
 	lanes   []*lane
 	readers []*link       // connections of readers
 	process uint64        // tells this process from others
@@ -90,6 +92,7 @@ func (b *Broker) start() {
 		publishers[i] = open(fmt.Sprint("publish ", i))
 		b.readers[i] = open(fmt.Sprint("read ", i))
 	}
+	b.notes = control{b: b, link: publishers[0]}
 	b.lanes = make([]*lane, b.cfg.Lanes)
 	for i := range b.lanes {
 		b.lanes[i] = newLane(b, publishers[i%len(publishers)])
@@ -101,18 +104,21 @@ func (b *Broker) start() {
 	for _, ln := range b.lanes {
 		run(ln.run)
 	}
-	for _, f := range []func(context.Context){b.fence.run, b.refresh, b.keepState} {
+	for _, f := range []func(context.Context){b.fence.run, b.fence.repeat, b.refresh, b.keepState} {
 		run(f)
 	}
 }
 
-// greet waits for the first connection and for what all queues share.
+// greet waits for the connections that New needs and for what all queues share.
 func (b *Broker) greet(ctx context.Context) error {
 	ctx, cancel := b.bounded(ctx)
 	defer cancel()
 	for {
 		s, changed, failure := b.control.link.state()
 		if s != nil {
+			if _, err := b.notes.link.session(ctx); err != nil {
+				return err
+			}
 			return b.enterServer(ctx)
 		}
 		if errors.Is(failure, ErrLogin) {

@@ -12,9 +12,10 @@ import (
 	"github.com/fenfa/fenfa/internal/broker"
 )
 
-// control is for calls that the server answers: declarations, counts, deletions.
+// control is for single calls over one connection: declarations, counts, deletions.
 // It keeps channels of its connection for the next call; a call that fails costs
-// its channel.
+// its channel. One that the server does not answer keeps its channel and goroutine
+// until the connection ends, because the client cannot take a call back.
 type control struct {
 	b    *Broker
 	link *link
@@ -26,6 +27,8 @@ type control struct {
 
 // do calls f with a channel that nobody else uses. It returns when ctx ends, also
 // when the server does not answer; f must not touch what its caller owns by then.
+// While an alarm keeps the server from reading the connection it fails at once, with
+// broker.ErrFull.
 func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel) error) error {
 	if c.b.isClosed() {
 		return closedError(operation)
@@ -33,6 +36,9 @@ func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel
 	s, err := c.link.session(ctx)
 	if err != nil {
 		return c.failed(operation, "", err)
+	}
+	if now := s.blocked.Load(); now != nil {
+		return c.failed(operation, s.endpoint, blockedError(now))
 	}
 	answer := make(chan error, 1)
 	if !c.b.spawn(func() { answer <- c.call(s, f) }) {
@@ -42,6 +48,9 @@ func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel
 	case err = <-answer:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+		if now := s.blocked.Load(); now != nil {
+			err = blockedError(now)
+		}
 	}
 	if err != nil {
 		return c.failed(operation, s.endpoint, err)

@@ -1,9 +1,11 @@
 package rabbitmq
 
 import (
+	"context"
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // ServerName is the server's name of the log of a queue and partition.
@@ -44,3 +46,11 @@ func (b *Broker) Alone() error {
 
 // Connects is how many connections were made.
 func (b *Broker) Connects() float64 { return testutil.ToFloat64(b.metrics.connects) }
+
+// PublishOverControl publishes something that nobody gets over the connection that
+// never publishes.
+func (b *Broker) PublishOverControl(ctx context.Context) error {
+	return b.control.do(ctx, "publish", func(ch *amqp.Channel) error {
+		return ch.PublishWithContext(ctx, "", b.cfg.Prefix+".nobody", false, false, amqp.Publishing{})
+	})
+}

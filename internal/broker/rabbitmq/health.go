@@ -54,6 +54,26 @@ func (b *Broker) blocked() error {
 	return nil
 }
 
+// blockOf says why the server takes no messages over a connection, or returns nil.
+// It tells each connection of an alarm only when that publishes, and what was sent
+// by then is unknown: so the first one that hears of it speaks for all to the same
+// server.
+func (b *Broker) blockOf(s *session) *block {
+	if now := s.blocked.Load(); now != nil || b.blocks.Load() == 0 {
+		return now
+	}
+	for _, l := range b.shared() {
+		other, _, _ := l.state()
+		if other == nil || other.endpoint != s.endpoint {
+			continue
+		}
+		if now := other.blocked.Load(); now != nil {
+			return now
+		}
+	}
+	return nil
+}
+
 // connected says that a connection was made: with the last one an outage is over.
 func (b *Broker) connected(ctx context.Context) {
 	if b.disconnected() != nil {

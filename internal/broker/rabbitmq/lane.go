@@ -174,17 +174,14 @@ func (ln *lane) refuse(j *job, err error) {
 func (ln *lane) ready(ctx context.Context, j *job) error {
 	for {
 		s, changed, _ := ln.link.state()
-		if s != nil && s.blocked.Load() == nil {
-			if err := ln.open(s); err == nil {
-				return nil
-			}
-			// The session is about to end: it will be seen to change.
-		}
 		var over <-chan struct{}
 		if s != nil {
-			if blocked := s.blocked.Load(); blocked != nil {
+			if blocked := ln.b.blockOf(s); blocked != nil {
 				over = blocked.over
+			} else if err := ln.open(s); err == nil {
+				return nil
 			}
+			// Else the session is about to end: it will be seen to change.
 		}
 		select {
 		case <-changed:
@@ -242,7 +239,7 @@ func (ln *lane) send(j *job) {
 // giveUp ends a channel that does not answer, unless the server said that it
 // takes nothing now.
 func (o *outlet) giveUp(b *Broker) {
-	if o.session.blocked.Load() != nil {
+	if b.blockOf(o.session) != nil {
 		return
 	}
 	b.cfg.Logger.Warn("channel is given up, it does not confirm", "endpoint", o.session.endpoint, "timeout", b.cfg.Timeout)

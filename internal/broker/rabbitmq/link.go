@@ -149,9 +149,11 @@ func (l *link) block(ctx context.Context, s *session, b amqp.Blocking) {
 		l.b.cfg.Logger.Log(ctx, l.b.alarm.failed(), "RabbitMQ takes no messages", "link", l.name, "endpoint", s.endpoint, "reason", b.Reason)
 		l.b.metrics.blocked.Inc()
 		s.blocked.Store(&block{reason: b.Reason, over: make(chan struct{})})
+		l.b.blocks.Add(1)
 	case !b.Active && now != nil:
 		l.b.metrics.blocked.Dec()
 		s.blocked.Store(nil)
+		l.b.blocks.Add(-1)
 		close(now.over)
 		if l.b.blocked() != nil {
 			return

@@ -145,7 +145,7 @@ func (p *publication) notSent(ctx context.Context, ln *lane) error {
 		}
 		return p.b.on("publish", "", fmt.Errorf("nothing was sent, there is no connection: %w: %w", failure, context.Cause(ctx)))
 	}
-	if blocked := s.blocked.Load(); blocked != nil {
+	if blocked := p.b.blockOf(s); blocked != nil {
 		return p.b.on("publish", s.endpoint, blockedError(blocked))
 	}
 	return p.b.on("publish", s.endpoint, fmt.Errorf("nothing was sent, the server is too slow: %w: %w", broker.ErrFull, context.Cause(ctx)))
@@ -153,7 +153,7 @@ func (p *publication) notSent(ctx context.Context, ln *lane) error {
 
 // noConfirm says why a message that was sent has no answer.
 func (p *publication) noConfirm(ctx context.Context, j *job) error {
-	if blocked := j.out.session.blocked.Load(); blocked != nil {
+	if blocked := p.b.blockOf(j.out.session); blocked != nil {
 		return p.b.on("publish", j.out.session.endpoint, blockedError(blocked))
 	}
 	return p.b.on("publish", j.out.session.endpoint, fmt.Errorf("no confirm came: %w", context.Cause(ctx)))

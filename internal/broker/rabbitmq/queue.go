@@ -234,7 +234,8 @@ func (b *Broker) forget(q *queue) {
 // Backlog implements broker.Broker. Tasks are what the servers hold ready and what
 // readers of this process hold; what is on its way to a reader, or is held by a
 // reader of another process, is not counted. Bytes are an estimate by the sizes
-// that this process saw.
+// that this process saw. While the server does not read the connection, because of
+// an alarm, they are what this process knows.
 func (b *Broker) Backlog(ctx context.Context, name string) (broker.Backlog, error) {
 	if b.isClosed() {
 		return broker.Backlog{}, closedError("count backlog of queue " + name)
@@ -245,7 +246,7 @@ func (b *Broker) Backlog(ctx context.Context, name string) (broker.Backlog, erro
 	if err != nil {
 		return broker.Backlog{}, fmt.Errorf("count backlog: %w", err)
 	}
-	if err := b.count(ctx, q); err != nil {
+	if err := b.count(ctx, q); err != nil && !errors.Is(err, broker.ErrFull) {
 		if isNotFound(err) {
 			b.forget(q)
 			err = errors.Join(fmt.Errorf("%w: %q", broker.ErrNoQueue, name), err)

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -165,9 +166,7 @@ func TestAReaderSurvivesTheServersConsumerTimeout(t *testing.T) {
 
 func TestAFrozenServerDoesNotKeepTheBrokerFromClosing(t *testing.T) {
 	server := shared.NeedPrivate(t)
-	cfg := config(t)
-	cfg.Timeout = 300 * time.Millisecond
-	b := connect(t, cfg)
+	b := connect(t, config(t))
 	declare(t, b, broker.Declaration{})
 	publish(t, b, 0, 1)
 	r := open(t, b, 1)
@@ -175,7 +174,9 @@ func TestAFrozenServerDoesNotKeepTheBrokerFromClosing(t *testing.T) {
 	if err := server.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	err := b.Close(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := b.Close(ctx)
 	if thawErr := server.Thaw(); thawErr != nil {
 		t.Fatal(thawErr)
 	}

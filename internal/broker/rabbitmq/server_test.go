@@ -163,43 +163,6 @@ func TestWhatTheServerGivesUpOnIsKept(t *testing.T) {
 	}
 }
 
-func TestAMemoryAlarmIsBackPressure(t *testing.T) {
-	server := shared.NeedPrivate(t)
-	b := connect(t, config(t))
-	declare(t, b, broker.Declaration{})
-	set := func(mark string) {
-		t.Helper()
-		if _, err := server.Control(context.WithoutCancel(t.Context()), "set_vm_memory_high_watermark", mark); err != nil {
-			t.Error(err)
-		}
-	}
-	set("0.000001")
-	defer set("0.6")
-	// The first publish finds out; then nothing is sent any more.
-	n := 0
-	var err error
-	eventually(t, func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		err = b.Publish(ctx, []broker.Message{message(0, n, 0)})
-		n++
-		if _, ok := errors.AsType[*broker.PublishError](err); !ok {
-			return errors.Join(errors.New("it was sent"), err)
-		}
-		return nil
-	})
-	if !errors.Is(err, broker.ErrFull) || !strings.Contains(err.Error(), "memory") || !strings.Contains(err.Error(), server.Addr()) {
-		t.Errorf("publish to a server without memory: %v", err)
-	}
-	if err := b.Problem(); !errors.Is(err, broker.ErrFull) {
-		t.Errorf("the problem is %v", err)
-	}
-	set("0.6")
-	if err := b.Publish(within(t), []broker.Message{message(0, n, 0)}); err != nil {
-		t.Errorf("publish after the alarm: %v", err)
-	}
-}
-
 func TestAReaderInAnotherProcessEndsTheOneBefore(t *testing.T) {
 	cfg := config(t)
 	old, fresh := connect(t, cfg), connect(t, cfg)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -211,9 +210,9 @@ func (b *Broker) saveLast(ctx context.Context) {
 
 // saveState writes the state. It returns when the server has it or ctx ends.
 func (b *Broker) saveState(ctx context.Context, body []byte) error {
-	s, _, _ := b.control.link.state()
-	if s == nil || s.blocked.Load() != nil {
-		return errors.New("there is no connection that takes messages")
+	s, _, _ := b.notes.link.state()
+	if s == nil || b.blockOf(s) != nil {
+		return errSpeechless
 	}
 	answer := make(chan error, 1)
 	b.links.Go(func() { answer <- b.writeState(ctx, s, body) })

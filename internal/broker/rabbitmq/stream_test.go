@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -76,39 +77,42 @@ func TestCloseOfAStreamEndsWritersThatWait(t *testing.T) {
 }
 
 func TestAStreamThatIsNotReadKeepsWhatComes(t *testing.T) {
-	near, far := net.Pipe()
-	s := newStream(near, time.Minute)
-	s.stopReading()
-	s.stopReading() // changes nothing
-	got := make(chan string, 1)
-	go func() {
-		text := make([]byte, 5)
-		_, err := io.ReadFull(s, text)
-		got <- fmt.Sprint(string(text), err)
-	}()
-	wrote := make(chan error, 1)
-	go func() {
-		_, err := far.Write([]byte("hello"))
-		wrote <- err
-	}()
-	select {
-	case err := <-wrote:
-		t.Errorf("it was read all the same: %v", err)
-	case text := <-got:
-		t.Errorf("it was read all the same: %s", text)
-	default:
-	}
-	s.resumeReading()
-	if err := <-wrote; err != nil {
-		t.Error(err)
-	}
-	if text := <-got; text != "hello<nil>" {
-		t.Errorf("read %s", text)
-	}
-	s.stopReading()
-	go func() { _ = s.Close() }()
-	if _, err := s.Read(make([]byte, 1)); err == nil {
-		t.Error("a closed stream can be read")
-	}
-	_ = far.Close()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		s := newStream(near, time.Minute)
+		s.stopReading()
+		s.stopReading() // changes nothing
+		got := make(chan string, 1)
+		go func() {
+			text := make([]byte, 5)
+			_, err := io.ReadFull(s, text)
+			got <- fmt.Sprint(string(text), err)
+		}()
+		wrote := make(chan error, 1)
+		go func() {
+			_, err := far.Write([]byte("hello"))
+			wrote <- err
+		}()
+		synctest.Wait() // until everybody waits
+		select {
+		case err := <-wrote:
+			t.Errorf("it was read all the same: %v", err)
+		case text := <-got:
+			t.Errorf("it was read all the same: %s", text)
+		default:
+		}
+		s.resumeReading()
+		if err := <-wrote; err != nil {
+			t.Error(err)
+		}
+		if text := <-got; text != "hello<nil>" {
+			t.Errorf("read %s", text)
+		}
+		s.stopReading()
+		go func() { _ = s.Close() }()
+		if _, err := s.Read(make([]byte, 1)); err == nil {
+			t.Error("a closed stream can be read")
+		}
+		_ = far.Close()
+	})
 }
