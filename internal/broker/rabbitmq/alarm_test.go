@@ -38,8 +38,8 @@ func tryOnce(t *testing.T, b *rabbitmq.Broker, n, partition int) error {
 }
 
 // awaitAlarm publishes to partition 0 until the broker knows of the alarm. It
-// returns how the publish was refused, and the number of the next message.
-func awaitAlarm(t *testing.T, b *rabbitmq.Broker, n int) (refusal error, next int) {
+// returns the number of the next message, and how the publish was refused.
+func awaitAlarm(t *testing.T, b *rabbitmq.Broker, n int) (next int, refusal error) {
 	t.Helper()
 	eventually(t, func() error {
 		refusal = tryOnce(t, b, n, 0)
@@ -49,7 +49,7 @@ func awaitAlarm(t *testing.T, b *rabbitmq.Broker, n int) (refusal error, next in
 		}
 		return nil
 	})
-	return refusal, n
+	return n, refusal
 }
 
 func TestAMemoryAlarmIsBackPressure(t *testing.T) {
@@ -58,7 +58,7 @@ func TestAMemoryAlarmIsBackPressure(t *testing.T) {
 	declare(t, b, broker.Declaration{})
 	over := alarm(t, server)
 	// The first publish finds out; then nothing is sent any more.
-	err, n := awaitAlarm(t, b, 0)
+	n, err := awaitAlarm(t, b, 0)
 	if !errors.Is(err, broker.ErrFull) || !strings.Contains(err.Error(), "memory") || !strings.Contains(err.Error(), server.Addr()) {
 		t.Errorf("publish to a server without memory: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestOneConnectionHearsOfAnAlarmForAll(t *testing.T) {
 	const partitions = 16
 	declare(t, b, broker.Declaration{Partitions: partitions})
 	over := alarm(t, server)
-	_, n := awaitAlarm(t, b, 0)
+	n, _ := awaitAlarm(t, b, 0)
 	for partition := range partitions {
 		err := tryOnce(t, b, n, partition)
 		if _, ok := errors.AsType[*broker.PublishError](err); !ok || !errors.Is(err, broker.ErrFull) {
@@ -156,6 +156,8 @@ func TestAnAnnouncementIsMadeUpForAfterAnAlarm(t *testing.T) {
 	}
 }
 
+// A server may block connections that never published; here one that did stands for
+// them.
 func TestACallOverABlockedConnectionFailsAtOnce(t *testing.T) {
 	server := shared.NeedPrivate(t)
 	b := connect(t, config(t))
@@ -163,7 +165,6 @@ func TestACallOverABlockedConnectionFailsAtOnce(t *testing.T) {
 	publish(t, b, 0, 3)
 	alarm(t, server)
 	eventually(t, func() error {
-		// A server of another kind may block connections that never published.
 		if err := b.PublishOverControl(within(t)); !errors.Is(err, broker.ErrFull) {
 			return fmt.Errorf("it is not blocked: %w", err)
 		}

@@ -22,7 +22,11 @@
 //
 // Connections are few, and those that publish are not those that read, because a
 // server short of memory stops reading from publishers. Type link keeps each of
-// them up; type stream gathers the client's small writes.
+// them up; type stream gathers the client's small writes. The control connection
+// never publishes either: declarations, counts and what other nodes announce go over
+// it through every alarm. What the driver itself has to publish, announcements and
+// the state, goes over the first connection that publishes, and nobody who reads
+// waits for it.
 //
 // # Invariants
 //

@@ -71,7 +71,7 @@ func (f *fence) listen(ctx context.Context) error {
 			f.b.cfg.Logger.Warn("announcement cannot be read", "error", err)
 			continue
 		}
-		f.hear(a)
+		f.hear(ctx, a)
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (f *fence) subscribe(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
 
 // hear ends a reader that another process took over from, and answers one that
 // comes too late.
-func (f *fence) hear(a announcement) {
+func (f *fence) hear(ctx context.Context, a announcement) {
 	if a.Process == f.b.process {
 		return
 	}
@@ -100,7 +100,7 @@ func (f *fence) hear(a announcement) {
 		for _, l := range q.logs {
 			if l.name == a.Log {
 				if late := l.overtake(a); late > 0 {
-					f.announce(l, late, false)
+					f.announce(ctx, l, late, false)
 				}
 				return
 			}
@@ -127,10 +127,11 @@ func (l *log) overtake(a announcement) (higher uint64) {
 }
 
 // announce tells other processes of a reader, and does not wait for it: whoever calls
-// it has work that goes on without. What cannot be told now is left to repeat.
-func (f *fence) announce(l *log, epoch uint64, opened bool) {
+// it has work that goes on without. It gives up when ctx ends. What cannot be told
+// now is left to repeat.
+func (f *fence) announce(ctx context.Context, l *log, epoch uint64, opened bool) {
 	f.b.spawn(func() {
-		ctx, cancel := f.b.bounded(context.Background())
+		ctx, cancel := f.b.bounded(ctx)
 		defer cancel()
 		if err := f.tell(ctx, l, epoch, opened); err != nil {
 			signal(f.due)

@@ -72,7 +72,7 @@ func (b *Broker) Open(ctx context.Context, name string, partition int, epoch uin
 		r.end(broker.ErrClosed)
 		return nil, closedError("open reader of queue " + name)
 	}
-	b.fence.announce(l, epoch, true)
+	b.fence.announce(life, l, epoch, true)
 	return r, nil
 }
 

@@ -42,7 +42,7 @@ func (r *reader) run(ctx context.Context) {
 		r.b.connected(ctx)
 		if !first {
 			r.b.metrics.resumed.Inc()
-			r.b.fence.announce(r.log, r.epoch, false)
+			r.b.fence.announce(ctx, r.log, r.epoch, false)
 		}
 		r.receive(sub) //nolint:contextcheck // A link of its own ends after the reader.
 		r.suspend()
