@@ -35,6 +35,10 @@ func TestBenchmarksOnDatabasesAreChecked(t *testing.T) {
 	if err != nil || c.Tasks != mysqlTasks {
 		t.Errorf("%d tasks, %v", c.Tasks, err)
 	}
+	c, err = Config{Name: "transfer", Binary: "fenfa", MySQL: true}.withDefaults()
+	if want := defaults("transfer").Tasks; err != nil || c.Tasks != want {
+		t.Errorf("%d transfers, want %d as elsewhere, %v", c.Tasks, want, err)
+	}
 }
 
 func TestTasksAreDealtOutToEntities(t *testing.T) {

@@ -114,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 		d.Tasks = rabbitTasks
 	}
 	if c.MySQL && d.Tasks > 0 {
-		d.Tasks = mysqlTasks
+		d.Tasks = min(d.Tasks, mysqlTasks)
 	}
 	if c.Tasks == 0 && c.Duration == 0 {
 		c.Tasks, c.Duration = d.Tasks, d.Duration
