@@ -50,7 +50,6 @@ type Cache struct {
 	recent    *list.List                   // most recently used first
 	bytes     int
 	following bool                 // what is read from now on is kept current
-	epoch     int                  // counts begins: what was read in an earlier one is not kept
 	confirmed time.Time            // everything that was durable then has arrived
 	asked     map[uint64]time.Time // pings that are not answered, by when they were made
 	pings     uint64
@@ -127,10 +126,10 @@ func (k *Cache) Get(ctx context.Context, key, name string) (Record, time.Duratio
 		return rec, age, nil
 	}
 	began := time.Now()
-	epoch := k.expect(at)
+	room := k.expect(at)
 	rec, err := k.client.State().Get(ctx, key, name)
 	if err == nil || CodeOf(err) == CodeNotFound {
-		k.fill(at, epoch, began, rec, err == nil)
+		k.fill(room, began, rec, err == nil)
 	}
 	return rec, time.Since(began), err
 }
@@ -176,33 +175,34 @@ func (k *Cache) lookup(at recordName) (rec Record, exists bool, age time.Duratio
 }
 
 // expect makes room for a record that is about to be read, so that changes that
-// arrive meanwhile are not missed. Epoch 0 says that it will not be kept.
-func (k *Cache) expect(at recordName) (epoch int) {
+// arrive meanwhile are not missed. Without room it will not be kept.
+func (k *Cache) expect(at recordName) (room *list.Element) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.stats.Reads++
 	if !k.following || !k.covers(at) {
-		return 0
+		return nil
 	}
 	k.entry(at)
-	return k.epoch
+	return k.entries[at]
 }
 
-// fill takes what a read of the node has found that began then.
-func (k *Cache) fill(at recordName, epoch int, began time.Time, rec Record, exists bool) {
+// fill takes what a read of the node has found that began then. Where the room that
+// was made for it is gone a change may have been missed, also if another read has
+// made room for the record again.
+func (k *Cache) fill(room *list.Element, began time.Time, rec Record, exists bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	el := k.entries[at]
-	if el == nil || epoch != k.epoch || epoch == 0 {
+	if room == nil || k.entries[entryOf(room).recordName] != room {
 		return
 	}
-	e := entryOf(el)
+	e := entryOf(room)
 	switch {
 	case !exists && e.ready && !e.exists: // The watch knows that too, and since which change.
 	case !exists:
 		// Which changes the read has seen is not known, so that what still arrives could
 		// not be told from what is newer.
-		k.remove(el)
+		k.remove(room)
 	default:
 		if rec.Version > e.seq {
 			k.set(e, rec, true, rec.Version)
@@ -280,6 +280,5 @@ func (k *Cache) forget(cause error) {
 	defer k.mu.Unlock()
 	k.entries, k.recent, k.bytes = make(map[recordName]*list.Element), list.New(), 0
 	k.following, k.confirmed, k.asked = false, time.Time{}, make(map[uint64]time.Time)
-	k.epoch++
 	k.err = cause
 }

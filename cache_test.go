@@ -1,6 +1,7 @@
 package fenfa
 
 import (
+	"container/list"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,19 +48,25 @@ func TestReadsAndChangesMeetInAnyOrder(t *testing.T) {
 		return Record{Key: "k", Name: "n", Version: version, Value: []byte{byte(version)}}
 	}
 	for name, c := range map[string]struct {
-		play    func(k *Cache, epoch int, began time.Time)
+		play    func(k *Cache, room *list.Element, began time.Time)
 		version uint64 // that is held; 0: nothing is
 	}{
-		"a read alone":               {func(k *Cache, epoch int, began time.Time) { k.fill(at, epoch, began, found(5), true) }, 5},
-		"a change alone":             {func(k *Cache, _ int, _ time.Time) { k.changed(put(5)) }, 5},
-		"an older change after it":   {func(k *Cache, e int, b time.Time) { k.fill(at, e, b, found(5), true); k.changed(put(4)) }, 5},
-		"an older delete after it":   {func(k *Cache, e int, b time.Time) { k.fill(at, e, b, found(5), true); k.changed(deleted(4)) }, 5},
-		"a newer change before it":   {func(k *Cache, e int, b time.Time) { k.changed(put(6)); k.fill(at, e, b, found(5), true) }, 6},
-		"a newer change after it":    {func(k *Cache, e int, b time.Time) { k.fill(at, e, b, found(5), true); k.changed(put(6)) }, 6},
-		"nothing is found":           {func(k *Cache, e int, b time.Time) { k.fill(at, e, b, Record{}, false) }, 0},
-		"nothing, and an old change": {func(k *Cache, e int, b time.Time) { k.changed(put(4)); k.fill(at, e, b, Record{}, false) }, 0},
-		"a read of an earlier begin": {func(k *Cache, e int, b time.Time) { k.forget(nil); k.fill(at, e, b, found(5), true) }, 0},
-		"a read without a watch":     {func(k *Cache, _ int, b time.Time) { k.fill(at, 0, b, found(5), true) }, 0},
+		"a read alone":               {func(k *Cache, e *list.Element, b time.Time) { k.fill(e, b, found(5), true) }, 5},
+		"a change alone":             {func(k *Cache, _ *list.Element, _ time.Time) { k.changed(put(5)) }, 5},
+		"an older change after it":   {func(k *Cache, e *list.Element, b time.Time) { k.fill(e, b, found(5), true); k.changed(put(4)) }, 5},
+		"an older delete after it":   {func(k *Cache, e *list.Element, b time.Time) { k.fill(e, b, found(5), true); k.changed(deleted(4)) }, 5},
+		"a newer change before it":   {func(k *Cache, e *list.Element, b time.Time) { k.changed(put(6)); k.fill(e, b, found(5), true) }, 6},
+		"a newer change after it":    {func(k *Cache, e *list.Element, b time.Time) { k.fill(e, b, found(5), true); k.changed(put(6)) }, 6},
+		"nothing is found":           {func(k *Cache, e *list.Element, b time.Time) { k.fill(e, b, Record{}, false) }, 0},
+		"nothing, and an old change": {func(k *Cache, e *list.Element, b time.Time) { k.changed(put(4)); k.fill(e, b, Record{}, false) }, 0},
+		"a read of an earlier begin": {func(k *Cache, e *list.Element, b time.Time) { k.forget(nil); k.fill(e, b, found(5), true) }, 0},
+		"a read whose room is gone, and another's after a change": {func(k *Cache, e *list.Element, b time.Time) {
+			k.remove(e) // and so the change is not seen
+			k.changed(put(10))
+			k.expect(at)
+			k.fill(e, b, found(9), true)
+		}, 0},
+		"a read without a watch": {func(k *Cache, _ *list.Element, b time.Time) { k.fill(nil, b, found(5), true) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newTestCache(CacheOptions{MaxAge: time.Hour, MaxBytes: DefaultCacheBytes})
@@ -76,7 +83,7 @@ func TestReadsAndChangesMeetInAnyOrder(t *testing.T) {
 func TestADeleteIsRememberedAndARecordThatComesBackIsSeen(t *testing.T) {
 	at := recordName{"k", "n"}
 	k := newTestCache(CacheOptions{MaxAge: time.Hour, MaxBytes: DefaultCacheBytes})
-	k.fill(at, k.expect(at), time.Now(), Record{Key: "k", Name: "n", Version: 5}, true)
+	k.fill(k.expect(at), time.Now(), Record{Key: "k", Name: "n", Version: 5}, true)
 	k.changed(&Change{Seq: 6, Key: "k", Name: "n"})
 	if _, exists, _, ok := k.lookup(at); exists || !ok {
 		t.Errorf("after the delete: exists %v, held %v", exists, ok)

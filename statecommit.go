@@ -34,7 +34,9 @@ func (s *State) NewCommit() *Commit {
 }
 
 // WithID sets the ID: for 24 hours a commit with the ID of one that took effect does
-// nothing, and is answered as that one. It returns the receiver.
+// nothing, and is answered as that one. That holds for commits of the same keys: where
+// the first key that is written differs, an ID may take effect twice. It returns the
+// receiver.
 func (c *Commit) WithID(id ID) *Commit {
 	c.id = id
 	return c

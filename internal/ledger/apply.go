@@ -106,6 +106,9 @@ func (l *Ledger) CheckReads(t *task.Task, o *task.Outcome, token uint64) error {
 	var conflict error
 	for i := range o.Reads {
 		r := &o.Reads[i]
+		if err := task.CheckRecordKey(r.Key); err != nil {
+			return err // The node changes these without a look at who depends on them.
+		}
 		if err := l.checkVersion(t, r.Key, r.Name, r.Version, r.Chained, token); err != nil && !passing(err) {
 			return err
 		} else if err != nil {

@@ -25,7 +25,8 @@ const commitWindow = 24 * time.Hour
 // answer.
 type committing struct {
 	req    *Commit
-	sum    uint64 // of its content
+	sum    uint64       // of its content
+	mark   *store.Dedup // of an earlier commit with its ID, if there was one
 	until  time.Time
 	tries  int
 	answer func(CommitResult, error)
@@ -51,7 +52,7 @@ func (c *core) commit(now time.Time, req *Commit, until time.Time, answer func(C
 		c.endCommit(x, r, err)
 	}
 	c.commits[req.ID] = []func(*store.Dedup){func(mark *store.Dedup) {
-		if mark != nil {
+		if x.mark = mark; mark != nil {
 			c.repeatCommit(x, mark, x.answer)
 			return
 		}
@@ -77,7 +78,7 @@ func (c *core) endCommit(x *committing, r CommitResult, err error) {
 	delete(c.commits, x.req.ID)
 	for _, again := range waiting {
 		if err != nil {
-			again(nil)
+			again(x.mark)
 			continue
 		}
 		again(&store.Dedup{ID: x.req.ID, State: task.StateDone, Fingerprint: x.sum, Result: resultOf(r)})
@@ -280,7 +281,7 @@ func (r *Commit) validate() error {
 		size += len(w.Value)
 	}
 	for i := range r.Reads {
-		if err := cmp.Or(task.ValidateRecord(r.Reads[i].Key, r.Reads[i].Name, 0), task.CheckRecordName(r.Reads[i].Name)); err != nil {
+		if err := cmp.Or(task.ValidateRecord(r.Reads[i].Key, r.Reads[i].Name, 0), task.CheckRecordName(r.Reads[i].Name), task.CheckRecordKey(r.Reads[i].Key)); err != nil {
 			return err
 		}
 	}

@@ -27,9 +27,10 @@ func (c *core) awaitReleaseOf(now time.Time, ls *lease, held *ledger.ConflictErr
 	it := ls.items[s.first]
 	it.deciding = true
 	c.await(now, held, false, func(now time.Time, why release) {
-		if it.deciding = false; c.leases[ls.ref.Token] != ls || ls.items[s.first] != it {
+		if c.leases[ls.ref.Token] != ls || ls.items[s.first] != it {
 			return
 		}
+		it.deciding = false
 		if why == outWaited {
 			c.clash(now, ls, s.first, held)
 			return

@@ -24,6 +24,12 @@ type lease struct {
 	waiting  bool
 }
 
+// deciding reports whether an outcome of the lease waits for a transaction, which
+// ends by itself.
+func (ls *lease) deciding() bool {
+	return slices.ContainsFunc(ls.items, func(it *item) bool { return it != nil && it.deciding })
+}
+
 // stashed is one message of outcomes.
 type stashed struct {
 	first    int
@@ -133,7 +139,7 @@ func (c *core) leasesOf(session uint64) (found []*lease) {
 func (c *core) endOverdue(now time.Time) {
 	var overdue []*lease
 	for _, ls := range c.leases {
-		if now.After(ls.deadline) && !ls.waiting {
+		if now.After(ls.deadline) && !ls.waiting && !ls.deciding() {
 			overdue = append(overdue, ls)
 		}
 	}

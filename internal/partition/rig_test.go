@@ -80,7 +80,7 @@ func (r *rig) claim(change func(*coreConfig)) {
 	if change != nil {
 		change(&cfg)
 	}
-	r.c = newCore(cfg, r, ledger.New(ledger.Config{Partitions: 1, Node: "node"}, r.fence), r.now, newCounters(prometheus.NewRegistry()))
+	r.c = newCore(cfg, r, ledger.New(ledger.Config{Partitions: cfg.Partitions, Node: "node"}, r.fence), r.now, newCounters(prometheus.NewRegistry()))
 	for _, name := range []string{"keyed", "loose"} {
 		q := task.DefaultQueue(name)
 		if name == "loose" {

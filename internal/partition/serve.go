@@ -144,6 +144,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		it := l.popFront()
 		it.state = task.StateRunning
 		it.deliveries++
+		it.deciding = false // Its transaction under an earlier lease is given up.
 		ls.items[i] = it
 		out.Tasks[i] = task.Leased{Task: it.Task, Attempt: it.attempts + 1, Delivery: it.deliveries}
 		longest = max(longest, c.timeoutOf(it))
