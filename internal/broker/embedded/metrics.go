@@ -23,12 +23,12 @@ func newMetrics(b *Broker) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "fenfa", Subsystem: "broker", Name: name, Help: help})
 	}
 	return &metrics{
-		published: counter("published_total", "Messages that became durable."),
-		notTaken:  counter("not_taken_total", "Messages that were refused: duplicates, mismatches, a full backlog, wrong input."),
+		published: counter("published_total", "Tasks that became durable."),
+		notTaken:  counter("not_taken_total", "Tasks that were refused: duplicates, mismatches, a full backlog, wrong input."),
 		lookups:   counter("index_lookups_total", "Ids that had to be looked up on the disk to tell whether they are new."),
 		expired:   counter("ids_expired_total", "Ids that were forgotten after their dedupe window."),
-		delivered: counter("delivered_total", "Messages that were handed to readers, repeats among them."),
-		settled:   counter("settled_total", "Messages that were settled."),
+		delivered: counter("delivered_total", "Tasks that were handed to readers, repeats among them."),
+		settled:   counter("settled_total", "Tasks that were settled."),
 		pages:     counter("pages_total", "Pages that readers which fell behind read from the disk."),
 		tailBytes: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "fenfa", Subsystem: "broker", Name: "tail_bytes", Help: "Bytes of messages that are kept in memory for readers.",

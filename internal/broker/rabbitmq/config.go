@@ -21,6 +21,7 @@ const (
 	DefaultInFlight    = 8192
 	DefaultReadAhead   = 8 << 20
 	DefaultPrefetch    = 5120
+	DefaultPatience    = 10 * time.Second
 	DefaultTimeout     = 15 * time.Second
 	DefaultHeartbeat   = 5 * time.Second
 	DefaultRetryBase   = 100 * time.Millisecond
@@ -71,6 +72,10 @@ type Config struct {
 	// that exceeds it gets a connection of its own, which is not read while it has too
 	// much. Default 8 MiB, about twice the window of a partition.
 	ReadAhead int
+	// Patience is how long such a connection is not read at most: then the reader
+	// gives back what was not handed out or settled, and takes it again when it is
+	// asked for more. Default 10 s; a server gives up a connection after 30 s.
+	Patience time.Duration
 	// Timeout bounds each call whose context ends later or never; default 15 s.
 	Timeout time.Duration
 	// Heartbeat is how often a quiet connection shows that it lives; one that is
@@ -103,6 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.InFlight, DefaultInFlight)
 	def(&c.Prefetch, DefaultPrefetch)
 	def(&c.ReadAhead, DefaultReadAhead)
+	def(&c.Patience, DefaultPatience)
 	def(&c.Timeout, DefaultTimeout)
 	def(&c.Heartbeat, DefaultHeartbeat)
 	def(&c.RetryBase, DefaultRetryBase)
@@ -147,7 +153,7 @@ func (c *Config) validate() error {
 	if c.Heartbeat != 0 && c.Heartbeat < time.Second {
 		return fmt.Errorf("heartbeat is %v: it must be at least 1s", c.Heartbeat)
 	}
-	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "retry base": c.RetryBase, "retry max": c.RetryMax, "refresh": c.Refresh, "new queue": c.NewQueue} {
+	for name, d := range map[string]time.Duration{"timeout": c.Timeout, "patience": c.Patience, "retry base": c.RetryBase, "retry max": c.RetryMax, "refresh": c.Refresh, "new queue": c.NewQueue} {
 		if d < 0 {
 			return fmt.Errorf("%s is %v: it cannot be negative", name, d)
 		}

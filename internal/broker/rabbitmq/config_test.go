@@ -102,16 +102,16 @@ func TestMetricsCountMessages(t *testing.T) {
 	r := open(t, b, 1)
 	settle(t, r, read(t, r, numbers(0, 8)...)[:3]...)
 	const want = `
-# HELP fenfa_broker_delivered_total Messages that were handed to readers, repeats among them.
+# HELP fenfa_broker_delivered_total Tasks that were handed to readers, repeats among them.
 # TYPE fenfa_broker_delivered_total counter
 fenfa_broker_delivered_total 8
-# HELP fenfa_broker_not_taken_total Messages that were refused: duplicates, mismatches, a full backlog, wrong input.
+# HELP fenfa_broker_not_taken_total Tasks that were refused: duplicates, mismatches, a full backlog, wrong input.
 # TYPE fenfa_broker_not_taken_total counter
 fenfa_broker_not_taken_total 2
-# HELP fenfa_broker_published_total Messages that became durable.
+# HELP fenfa_broker_published_total Tasks that became durable.
 # TYPE fenfa_broker_published_total counter
 fenfa_broker_published_total 8
-# HELP fenfa_broker_settled_total Messages that were settled.
+# HELP fenfa_broker_settled_total Tasks that were settled.
 # TYPE fenfa_broker_settled_total counter
 fenfa_broker_settled_total 3
 `

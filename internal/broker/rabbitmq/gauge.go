@@ -11,8 +11,9 @@ import (
 
 // gauge estimates a queue's backlog. The server counts messages, which are packs of
 // tasks; what is in them this process knows of what it published and settled. What
-// the server has more or less than that was done by somebody else, or is on its
-// way, and counts as messages of the mean size.
+// the server has more or less than that was done by somebody else and counts as
+// messages of the mean size, except for what it may miss because it is on its way to
+// a reader of this process.
 type gauge struct {
 	mu       sync.Mutex
 	own      volume  // known at the start, and published and settled here since
@@ -85,11 +86,14 @@ func (g *gauge) leave(messages, tasks, bytes int64) {
 	g.own.Bytes -= bytes
 }
 
-// correct takes a count over that began when the messages were as given.
-func (g *gauge) correct(counted, messages int64, now time.Time) {
+// correct takes a count over that began when the messages were as given; up to
+// coming messages more may be on their way to a reader.
+func (g *gauge) correct(counted, coming, messages int64, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.others = counted - messages
+	if g.others = counted - messages; g.others < 0 {
+		g.others = min(0, g.others+coming)
+	}
 	switch {
 	case counted > 0 || g.own.Messages != messages:
 		g.empty = empty{}
@@ -133,27 +137,39 @@ func (g *gauge) known() volume {
 // count asks the server for the backlog of a queue.
 func (b *Broker) count(ctx context.Context, q *queue) error {
 	mark := q.gauge.mark()
-	var total atomic.Int64
+	var total, coming atomic.Int64
+	var elsewhere atomic.Bool
 	err := b.eachLog(ctx, "count backlog of queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
 		state, err := ch.QueueDeclarePassive(l.name, true, false, false, false, nil)
-		total.Add(int64(state.Messages) + l.held())
+		held, more, here := l.held()
+		total.Add(int64(state.Messages) + held)
+		coming.Add(more)
+		if !here && !b.cfg.Alone {
+			elsewhere.Store(true)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	q.gauge.correct(total.Load(), mark, time.Now())
+	if elsewhere.Load() {
+		// What is missing may as well have been taken there.
+		coming.Store(0)
+	}
+	q.gauge.correct(total.Load(), coming.Load(), mark, time.Now())
 	return nil
 }
 
-// held is how many messages a reader of this process was given and has not settled.
-func (l *log) held() int64 {
+// held is how many messages a reader of this process was given and has not settled,
+// and how many more may be on their way to it; here says that there is a reader.
+func (l *log) held() (held, coming int64, here bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.reader == nil {
-		return 0
+		return 0, 0, false
 	}
-	return l.reader.held()
+	held, coming = l.reader.held()
+	return held, coming, true
 }
 
 // refresh counts queues with limits anew while there are publishes, so that what

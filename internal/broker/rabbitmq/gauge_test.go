@@ -40,19 +40,24 @@ func posting(g *gauge, messages, tasks int) {
 func TestGaugeFollowsCounts(t *testing.T) {
 	for name, c := range map[string]struct {
 		counted      int64
+		coming       int64
 		tasks, bytes int64
 	}{
-		"as known":     {4, 25, 2500},
-		"others added": {14, 75, 7500},
-		"others took":  {1, 10, 1000},
-		"nothing left": {-1, 0, 0}, // one that was published meanwhile is gone already
+		"as known":                            {4, 0, 25, 2500},
+		"others added":                        {14, 0, 75, 7500},
+		"others added, with room on the way":  {14, 3, 75, 7500},
+		"others took":                         {1, 0, 10, 1000},
+		"others took more than is on its way": {1, 1, 15, 1500},
+		"all that is missing is on its way":   {1, 3, 25, 2500},
+		"there is more room on the way":       {1, 100, 25, 2500},
+		"nothing left":                        {-1, 0, 0, 0}, // one that was published meanwhile is gone already
 	} {
 		t.Run(name, func(t *testing.T) {
 			var g gauge
 			posting(&g, 4, 5)
 			mark := g.mark()
 			posting(&g, 1, 5) // while the server counts
-			g.correct(c.counted, mark, time.Now())
+			g.correct(c.counted, c.coming, mark, time.Now())
 			if tasks, bytes := g.read(); tasks != c.tasks || bytes != c.bytes {
 				t.Errorf("it says %d tasks, %d bytes, want %d and %d", tasks, bytes, c.tasks, c.bytes)
 			}
@@ -65,7 +70,7 @@ func TestGaugeIsExactAgainWhenWhatWasOnItsWayArrived(t *testing.T) {
 	posting(&g, 3, 7)
 	posting(&g, 2, 1)
 	for _, counted := range []int64{1, 0, 3, 5} { // the others are between server and reader
-		g.correct(counted, g.mark(), time.Now())
+		g.correct(counted, 0, g.mark(), time.Now())
 	}
 	if tasks, bytes := g.read(); tasks != 23 || bytes != 2300 {
 		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
@@ -80,18 +85,18 @@ func TestGaugeDropsWhatItMiscountedOnceTheQueueIsEmpty(t *testing.T) {
 	var g gauge
 	posting(&g, 2, 10) // it never reached the server
 	now := time.Now()
-	g.correct(0, g.mark(), now)
+	g.correct(0, 0, g.mark(), now)
 	posting(&g, 1, 3)
-	g.correct(1, g.mark(), now.Add(time.Minute))
+	g.correct(1, 0, g.mark(), now.Add(time.Minute))
 	if tasks, _ := g.read(); tasks == 3 {
 		t.Error("the test is wrong: it knew without having seen the queue empty")
 	}
 	g.leave(1, 3, 300)
 	for i := range 3 {
-		g.correct(0, g.mark(), now.Add(time.Duration(i)*emptyFor))
+		g.correct(0, 0, g.mark(), now.Add(time.Duration(i)*emptyFor))
 	}
 	posting(&g, 1, 3)
-	g.correct(1, g.mark(), now)
+	g.correct(1, 0, g.mark(), now)
 	if tasks, bytes := g.read(); tasks != 3 || bytes != 300 {
 		t.Errorf("it says %d tasks, %d bytes, want 3 and 300", tasks, bytes)
 	}
@@ -100,12 +105,12 @@ func TestGaugeDropsWhatItMiscountedOnceTheQueueIsEmpty(t *testing.T) {
 func TestGaugeBeginsWithWhatWasKnown(t *testing.T) {
 	var g gauge
 	g.start(volume{Messages: 10, Tasks: 40, Bytes: 4000})
-	g.correct(10, g.mark(), time.Now())
+	g.correct(10, 0, g.mark(), time.Now())
 	if tasks, bytes := g.read(); tasks != 40 || bytes != 4000 {
 		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
 	}
 	// Five more were published after it was written down, and are taken to be alike.
-	g.correct(15, g.mark(), time.Now())
+	g.correct(15, 0, g.mark(), time.Now())
 	if tasks, bytes := g.read(); tasks != 60 || bytes != 6000 {
 		t.Errorf("it says %d tasks, %d bytes", tasks, bytes)
 	}

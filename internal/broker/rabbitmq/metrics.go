@@ -24,11 +24,11 @@ func newMetrics() *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "fenfa", Subsystem: "broker", Name: name, Help: help})
 	}
 	return &metrics{
-		published:    counter("published_total", "Messages that became durable."),
-		notTaken:     counter("not_taken_total", "Messages that were refused: duplicates, mismatches, a full backlog, wrong input."),
-		unknown:      counter("unknown_total", "Messages whose fate is unknown: the server did not answer."),
-		delivered:    counter("delivered_total", "Messages that were handed to readers, repeats among them."),
-		settled:      counter("settled_total", "Messages that were settled."),
+		published:    counter("published_total", "Tasks that became durable."),
+		notTaken:     counter("not_taken_total", "Tasks that were refused: duplicates, mismatches, a full backlog, wrong input."),
+		unknown:      counter("unknown_total", "Tasks whose fate is unknown: the server did not answer."),
+		delivered:    counter("delivered_total", "Tasks that were handed to readers, repeats among them."),
+		settled:      counter("settled_total", "Tasks that were settled."),
 		connects:     counter("connects_total", "Connections to the server that were made."),
 		dialFailures: counter("connect_failures_total", "Attempts to connect that no server answered well."),
 		resumed:      counter("resumed_total", "Times a reader went on over another channel."),

@@ -63,9 +63,6 @@ func (p *parcel) settle(position broker.Position, now time.Time) (size int, ok b
 // settled reports whether all tasks are.
 func (p *parcel) settled() bool { return p.open == 0 }
 
-// partly reports whether some tasks are settled and others are not.
-func (p *parcel) partly() bool { return p.open > 0 && p.open < p.tasks }
-
 // done is a set of tasks of a parcel, one bit for each.
 type done []uint64
 

@@ -22,13 +22,13 @@ func TestAParcelIsSettledTaskByTask(t *testing.T) {
 	if _, ok := p.settle(101, now.Add(time.Hour)); ok {
 		t.Error("a task was settled twice")
 	}
-	if !p.partly() || p.settled() || !p.since.Equal(now) {
+	if !p.begun || p.settled() || !p.since.Equal(now) {
 		t.Errorf("one of three is settled: %+v", p)
 	}
 	p.given = 3
 	p.settle(100, now)
 	p.settle(102, now)
-	if p.partly() || !p.settled() {
+	if !p.settled() {
 		t.Errorf("all are settled: %+v", p)
 	}
 }

@@ -209,14 +209,14 @@ func (p *publication) abandon(ln *lane, j *job) {
 // answer is what Publish returns.
 func (p *publication) answer() error {
 	m := p.b.metrics
+	m.notTaken.Add(float64(len(p.failed)))
 	if p.lost != nil {
-		m.unknown.Add(float64(len(p.batch)))
+		m.unknown.Add(float64(len(p.batch) - len(p.failed)))
 		return fmt.Errorf("whether the messages were stored is unknown: %w", p.lost)
 	}
 	m.published.Add(float64(len(p.batch) - len(p.failed)))
 	if len(p.failed) == 0 {
 		return nil
 	}
-	m.notTaken.Add(float64(len(p.failed)))
 	return &broker.PublishError{Failed: p.failed}
 }

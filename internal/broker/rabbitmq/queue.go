@@ -231,11 +231,12 @@ func (b *Broker) forget(q *queue) {
 	q.end(fmt.Errorf("%w: %q is not on the server any more", broker.ErrNoQueue, q.name))
 }
 
-// Backlog implements broker.Broker. Tasks are what the servers hold ready and what
-// readers of this process hold; what is on its way to a reader, or is held by a
-// reader of another process, is not counted. Bytes are an estimate by the sizes
-// that this process saw. While the server does not read the connection, because of
-// an alarm, they are what this process knows.
+// Backlog implements broker.Broker. Tasks and bytes are what this process published
+// and did not settle, corrected by the messages that the servers and the readers of
+// this process have beyond that, or miss and cannot be on their way to such a reader;
+// those count as messages of the mean size. What a reader of another process holds is
+// not counted. While the server does not read the connection, because of an alarm,
+// they are what this process knows.
 func (b *Broker) Backlog(ctx context.Context, name string) (broker.Backlog, error) {
 	if b.isClosed() {
 		return broker.Backlog{}, closedError("count backlog of queue " + name)

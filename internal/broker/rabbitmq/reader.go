@@ -26,20 +26,22 @@ type reader struct {
 	next   broker.Position
 	ready  []shipment             // received and not handed out
 	again  map[identity][]*parcel // those of known that did not come over the channel of now
-	open   int64                  // parcels that came over the channel of now and are not settled
+	open   int64                  // parcels that came over the channel of now and are not settled; resting: less those that are settled
 	ahead  int                    // bytes of ready
 	doubt  doubt
 	willed bool // what is partly settled was left to the next reader
 
 	alone   bool    // link is this reader's only
 	stopped *stream // is not read, because ahead is too much
+	resting bool    // not subscribed until ready is empty
 
-	wake  chan struct{} // something is ready
-	acks  chan struct{} // something was settled
-	once  sync.Once
-	cause error              // why it ended
-	over  chan struct{}      // closed when it ended
-	stop  context.CancelFunc // ends what the goroutine waits for
+	wake   chan struct{} // something is ready
+	acks   chan struct{} // something was settled
+	needed chan struct{} // nothing is ready while it rests
+	once   sync.Once
+	cause  error              // why it ended
+	over   chan struct{}      // closed when it ended
+	stop   context.CancelFunc // ends what the goroutine waits for
 
 	unlink context.CancelFunc // ends link, if it is this reader's only
 }
@@ -82,7 +84,8 @@ func newReader(b *Broker, q *queue, l *log, epoch uint64) (*reader, context.Cont
 	return &reader{
 		b: b, queue: q, log: l, link: b.readers[l.part%len(b.readers)], epoch: epoch,
 		next: 1, again: map[identity][]*parcel{}, doubt: newDoubt(),
-		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), over: make(chan struct{}), stop: stop, unlink: func() {},
+		wake: make(chan struct{}, 1), acks: make(chan struct{}, 1), needed: make(chan struct{}, 1),
+		over: make(chan struct{}), stop: stop, unlink: func() {},
 	}, life
 }
 
@@ -161,6 +164,9 @@ func (r *reader) handOut(limit broker.Limit) []broker.Delivery {
 	defer r.mu.Unlock()
 	r.doubt.asked(len(r.ready) == 0)
 	if len(r.ready) == 0 {
+		if r.resting {
+			signal(r.needed)
+		}
 		return nil
 	}
 	out := make([]broker.Delivery, 0, min(max(1, limit.Tasks), r.atLeast()))
@@ -245,20 +251,28 @@ func (r *reader) Settle(_ context.Context, positions ...broker.Position) error {
 }
 
 // complete notes that the last task of a parcel was settled; mu is held. A parcel
-// that did not come over the channel of now is acked when it does.
+// that did not come over the channel of now is acked when it does; until a reader
+// that rests subscribes, the server counts it as ready.
 func (r *reader) complete(p *parcel) {
-	if p.tag != 0 {
+	switch {
+	case p.tag != 0:
 		r.window.settle()
+		r.open--
+	case r.resting:
 		r.open--
 	}
 }
 
-// held is how many messages the reader was given by the server and has not
-// settled.
-func (r *reader) held() int64 {
+// held is how many messages the reader was given by the server and has not settled,
+// less those that it settled and the server has. coming is how many more may be on
+// their way to it.
+func (r *reader) held() (held, coming int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.open
+	if r.doubt.begun.IsZero() {
+		return r.open, 0
+	}
+	return r.open, int64(max(0, r.b.cfg.Prefetch-len(r.window.parcels)+r.window.acked))
 }
 
 func signal(c chan struct{}) {

@@ -94,7 +94,7 @@ func (r *reader) consume(ch *amqp.Channel) (<-chan amqp.Delivery, error) {
 
 // receive takes messages in and acks them until the channel or the reader ends.
 func (r *reader) receive(sub *subscription) {
-	var later <-chan time.Time
+	var later, tired <-chan time.Time
 	for {
 		select {
 		case d, ok := <-sub.deliveries:
@@ -104,8 +104,19 @@ func (r *reader) receive(sub *subscription) {
 				return
 			}
 			r.take(&d)
-			if r.full(sub.session.stream) && r.moves() {
+			if !r.full() {
+				continue
+			}
+			if r.moves() {
 				r.leave(sub)
+				return
+			}
+			if r.stops(sub.session.stream) {
+				tired = time.After(r.b.cfg.Patience)
+			}
+		case <-tired:
+			tired = nil
+			if r.rest(sub) {
 				return
 			}
 		case <-r.acks:
@@ -173,21 +184,6 @@ func (r *reader) take(d *amqp.Delivery) {
 	r.ready = append(r.ready, s)
 	r.ahead += s.left()
 	signal(r.wake)
-}
-
-// full reports whether too much waits to be handed out. On a connection of the
-// reader's own, that is then not read for a while.
-func (r *reader) full(s *stream) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.ahead <= r.b.cfg.ReadAhead {
-		return false
-	}
-	if r.alone && r.stopped == nil {
-		s.stopReading()
-		r.stopped = s
-	}
-	return true
 }
 
 // moves gives the reader a connection of its own, unless it has one. A smaller
@@ -270,18 +266,18 @@ func (r *reader) suspend() {
 			p.tag = 0
 			r.again[p.identity] = append(r.again[p.identity], p)
 			return true
-		case p.partly(): // known from the reader before
+		case p.begun: // known from the reader before
 			r.log.leftover.put(p.identity, p.done)
 		}
 		return false
 	})
-	r.window, r.told, r.open = window{}, 0, 0
+	r.window, r.told, r.open, r.resting = window{}, 0, 0, false
 	r.ready, r.ahead = nil, 0
 	r.doubt.lost(time.Now())
 	r.readOn()
 }
 
-// bequeath leaves what is partly settled to the log's next reader, once.
+// bequeath leaves what was settled and not acked to the log's next reader, once.
 func (r *reader) bequeath() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -290,7 +286,7 @@ func (r *reader) bequeath() {
 	}
 	r.willed = true
 	for _, p := range r.known.parcels {
-		if p.partly() {
+		if p.begun && !p.acked {
 			r.log.leftover.put(p.identity, p.done)
 		}
 	}
