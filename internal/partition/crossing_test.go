@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ type crossing struct {
 }
 
 func newCrossing(t *testing.T) *crossing {
+	t.Helper()
 	x := &crossing{rig: newRig(t, func(cfg *coreConfig) { cfg.Partitions = 2 })}
 	for i := range 100 {
 		if key := fmt.Sprint("k", i); task.PartitionOf(key, 2) == 1 {
@@ -30,8 +32,8 @@ func newCrossing(t *testing.T) *crossing {
 // vote answers the prepare that was told last.
 func (x *crossing) vote() {
 	x.t.Helper()
-	for i := len(x.told) - 1; i >= 0; i-- {
-		if m := x.told[i]; m.Kind == txn.Prepare {
+	for _, m := range slices.Backward(x.told) {
+		if m.Kind == txn.Prepare {
 			x.c.hear(x.now, txn.Message{Kind: txn.Voted, Tx: m.Tx, From: 1, To: 0, Began: m.Began})
 			x.step()
 			x.commit()
