@@ -46,7 +46,13 @@ var (
 	ErrTooLarge          = errors.New("too large")
 	ErrUnavailable       = errors.New("unavailable")
 	ErrStale             = errors.New("stale")
+	// ErrBound stands for those that say that a counter cannot take what is to be added
+	// to it: it would be out of its bounds. Their code is CodeFailedPrecondition.
+	ErrBound = errors.New("out of bounds")
 )
+
+// fieldBound is the field of an ErrBound.
+const fieldBound = "bound"
 
 // ErrUnknownOutcome marks the error of a Submit that was sent and not answered:
 // the task may be durable or not. Submitting the same Task again is safe, because
@@ -107,6 +113,8 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeUnavailable
 	case ErrStale:
 		return e.Code == CodeStale
+	case ErrBound:
+		return e.Field == fieldBound && e.Code == CodeFailedPrecondition
 	case ErrUnknownOutcome:
 		return e.unknown
 	case ErrNoConnection:

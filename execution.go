@@ -28,6 +28,7 @@ type execution struct {
 	ctx   attemptContext
 	lease *lease
 	index int
+	again bool // after a conflict
 	view  *view
 	own   view             // of a task without order
 	away  map[string]*view // of other keys

@@ -195,12 +195,13 @@ func (l *lease) deadline(i int, now time.Time) time.Time {
 // attempt runs the handler for one task and returns the outcome.
 func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
 	deadline := l.deadline(i, now)
-	e, v := &l.first[i], l.view
+	e, v, again := &l.first[i], l.view, false
 	if l.clashed.Load() {
 		conflicts, redo := l.session.afterConflict(l, i)
 		if conflicts > maxConflicts {
 			return failedOutcome(errorf(CodeConflict, "conflict: the records that the task uses changed each of %d times that it ran; the last time: %s", conflicts, l.session.clash(l)))
 		}
+		again = conflicts > 0
 		if redo != nil {
 			v = redo
 		}
@@ -209,6 +210,7 @@ func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
 		e = new(execution) // The first one may still be in a handler's hands.
 	}
 	e.begin(l, i, v, deadline)
+	e.again = again
 	o, err := e.work(l.handler)
 	if l.session.worker.cfg.onEvent != nil {
 		l.session.worker.emit(Event{Kind: EventFinished, Node: l.session.node, Queue: l.wire.GetQueue(), TaskID: e.task.ID(), Err: err})

@@ -35,6 +35,11 @@ type Record struct {
 	Value     []byte // at most 256 KiB
 	UpdatedAt time.Time
 	TaskID    ID // the task that wrote it; zero: a direct write
+	// Escrow says that the value is that of an Escrow. ReservedLow and ReservedHigh are
+	// what undecided transactions may take from it, at most 0, and add to it, at least 0;
+	// only State.Get knows them.
+	Escrow                    bool
+	ReservedLow, ReservedHigh int64
 }
 
 // Decode reads the record's value into v, by the rule of Task.Decode.
@@ -44,7 +49,7 @@ func (r *Record) Decode(v any) error { return decode(r.Value, v) }
 type Change struct {
 	Seq           uint64
 	At            time.Time
-	Op            string // "put" or "delete"
+	Op            string // "put", "delete" or "escrow"
 	Key           string
 	Name          string
 	VersionBefore uint64
@@ -153,6 +158,7 @@ func recordOf(w *fenfav1.Record) Record {
 		Value:     w.GetValue(),
 		UpdatedAt: timeOf(w.GetUpdatedAt()),
 		TaskID:    id,
+		Escrow:    w.GetEscrow(), ReservedLow: w.GetReservedLow(), ReservedHigh: w.GetReservedHigh(),
 	}
 }
 

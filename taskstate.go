@@ -48,6 +48,8 @@ type write struct {
 	known   bool // version or chained is set
 	version uint64
 	chained bool
+	adds    bool // delta, to a record that is declared escrow
+	delta   int64
 }
 
 // read is a record that the handler read, once for each name.
@@ -81,7 +83,8 @@ func (s *TaskState) GetRaw(ctx context.Context, name string) (value []byte, exis
 	if err := e.checkRecord(s.key, name, 0); err != nil {
 		return nil, false, err
 	}
-	if w := e.written(s.key, name); w != nil {
+	w := e.written(s.key, name)
+	if w != nil && !w.adds {
 		return w.value, !w.delete, nil
 	}
 	c, err := e.viewOf(s.key).lookup(ctx, name)
@@ -89,6 +92,9 @@ func (s *TaskState) GetRaw(ctx context.Context, name string) (value []byte, exis
 		return nil, false, err
 	}
 	e.noteRead(s.key, name, c)
+	if w != nil {
+		return added(c.value, w.delta), c.exists, nil
+	}
 	return c.value, c.exists, nil
 }
 
@@ -119,6 +125,10 @@ func (e *execution) write(w write) {
 	}
 	e.count(len(w.key) + len(w.name) + len(w.value))
 	if earlier := e.written(w.key, w.name); earlier != nil {
+		if earlier.adds {
+			e.fail(errorf(CodeInvalidArgument, "the handler adds to record %q, and writes it", w.name))
+			return
+		}
 		earlier.value, earlier.delete = w.value, w.delete
 		return
 	}
@@ -176,6 +186,10 @@ func (e *execution) wireWrites() []*fenfav1.Write {
 		w := &e.writes[i]
 		writes[i] = &slab[i]
 		writes[i].Key, writes[i].Name, writes[i].Value, writes[i].Delete = w.key, w.name, w.value, w.delete
+		if w.adds {
+			writes[i].Add = &w.delta
+			continue
+		}
 		if writes[i].Chained = w.chained; !w.chained {
 			writes[i].ExpectedVersion = w.version
 		}
@@ -188,7 +202,7 @@ func (e *execution) wireWrites() []*fenfav1.Write {
 func (e *execution) wireReads(done bool) []*fenfav1.Read {
 	var reads []*fenfav1.Read
 	for _, r := range e.reads {
-		if done && e.written(r.key, r.name) != nil {
+		if w := e.written(r.key, r.name); done && w != nil && !w.adds {
 			continue
 		}
 		reads = append(reads, &fenfav1.Read{Key: r.key, Name: r.name, Version: r.version, Chained: r.chained})

@@ -13,6 +13,7 @@ type cell struct {
 	value   []byte
 	version uint64 // what the node holds; 0: nothing
 	exists  bool
+	escrow  bool // the value is that of an Escrow
 	chained bool // written by an earlier task of the lease, not confirmed when it was
 }
 
@@ -36,7 +37,7 @@ func newView(c *Client, key string, records []*fenfav1.Record, complete bool) *v
 func (v *view) take(records []*fenfav1.Record) {
 	for _, r := range records {
 		if r.GetKey() == "" || r.GetKey() == v.key {
-			v.set(r.GetName(), cell{value: r.GetValue(), version: r.GetVersion(), exists: r.GetVersion() > 0})
+			v.set(r.GetName(), cell{value: r.GetValue(), version: r.GetVersion(), exists: r.GetVersion() > 0, escrow: r.GetEscrow()})
 		}
 	}
 }
@@ -53,6 +54,13 @@ func (v *view) merge(writes []*fenfav1.Write) {
 	for _, w := range writes {
 		if w.GetKey() != "" {
 			continue // Of another key, which later tasks ask for.
+		}
+		if w.Add != nil {
+			// A guess: others add too. Who reads it is told when that is wrong.
+			if c, known := v.cells[w.GetName()]; known {
+				v.set(w.GetName(), cell{value: added(c.value, w.GetAdd()), exists: true, escrow: true, chained: true})
+			}
+			continue
 		}
 		if w.GetDelete() && !w.GetChained() && w.GetExpectedVersion() == 0 {
 			continue // What was not there is still not there, and nobody wrote it.
@@ -79,7 +87,7 @@ func (v *view) lookup(ctx context.Context, name string) (cell, error) {
 	case err != nil:
 		return cell{}, fmt.Errorf("read record %q of key %q: %w", name, clip(v.key, 64), err)
 	default:
-		v.set(name, cell{value: r.Value, version: r.Version, exists: true})
+		v.set(name, cell{value: r.Value, version: r.Version, exists: true, escrow: r.Escrow})
 	}
 	return v.cells[name], nil
 }

@@ -90,15 +90,30 @@ func (l *Ledger) Check(t *task.Task, o *task.Outcome, token uint64) error {
 		if l.writtenBefore(t, o.Writes[:i], w) {
 			return task.Errorf(task.CodeInvalidArgument, "the outcome writes record %q twice", w.Name)
 		}
-		if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil && !passing(err) {
+		if err := l.checkWrite(t, key, w, token); err != nil && !passing(err) {
 			return err
 		} else if err != nil {
 			conflict = worse(conflict, err)
-		} else if conflict == nil {
-			conflict = l.pinned(key, w.Name, true)
 		}
 	}
 	return conflict
+}
+
+// checkWrite says, like Check, whether one record may be written.
+func (l *Ledger) checkWrite(t *task.Task, key string, w *task.Write, token uint64) error {
+	if w.Escrow == task.EscrowAdd {
+		if l.local(key) {
+			return l.checkAdd(key, w.Name, w.Delta)
+		}
+		return task.CheckDelta(w.Delta)
+	}
+	if err := l.checkVersion(t, w.Key, w.Name, w.Expected, w.Chained, token); err != nil {
+		return err
+	}
+	if err := l.checkPlain(key, w); err != nil {
+		return err
+	}
+	return l.pinned(key, w.Name, true)
 }
 
 // CheckReads says, like Check, whether what the outcome only read is still so.
@@ -213,6 +228,9 @@ func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, e
 	if have := l.Record(w.Key, w.Name).Version; !anyVersion && have != w.Expected {
 		return 0, task.Errorf(task.CodeConflict, "record %q of key %q has version %d, not %d: read it again and decide anew", w.Name, w.Key, have, w.Expected)
 	}
+	if err := l.checkPlain(w.Key, w); err != nil {
+		return 0, err
+	}
 	if err := l.pinned(w.Key, w.Name, true); err != nil {
 		return 0, err
 	}
@@ -235,22 +253,28 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 		r.token = by.Token // later writes of the lease may build on its absence
 		return 0           // no change, no op-log row
 	}
-	value := w.Value
-	if w.Delete {
-		value = nil
+	value, op := w.Value, store.OpPut
+	switch {
+	case w.Delete:
+		value, op, r.counter = nil, store.OpDelete, nil
+	case w.Escrow != task.EscrowNone:
+		value, op = l.escrowed(r, w), store.OpEscrow
 	}
 	ts := l.Stamp(now)
 	l.head.Seq++
 	row := &store.OpLog{
-		Seq: l.head.Seq, HLC: ts, Op: store.OpPut, Key: key, Name: w.Name, Before: r.version, After: l.head.Seq,
+		Seq: l.head.Seq, HLC: ts, Op: op, Key: key, Name: w.Name, Before: r.version, After: l.head.Seq,
 		Value: value, TaskID: by.TaskID, Attempt: by.Attempt, Node: l.cfg.Node, Worker: by.Worker, Tx: by.Tx,
 	}
 	l.grow(e, len(value)-len(r.value))
 	r.version, r.value = l.head.Seq, value
 	if w.Delete {
-		row.Op, row.After, r.version = store.OpDelete, 0, 0
+		row.After, r.version = 0, 0
 	}
 	r.updatedAt, r.taskID, r.token = ts, by.TaskID, by.Token
+	if w.Escrow != task.EscrowNone {
+		r.token = 0 // who adds does not know what the value was
+	}
 	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
 	l.head.Chain = row.Hash
 	l.Put(row)

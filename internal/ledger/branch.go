@@ -58,11 +58,21 @@ func (l *Ledger) checkIntent(in *store.Intent) error {
 	if !l.local(in.Key) {
 		return task.Errorf(task.CodeInternal, "record %q of key %q is not of partition %d", in.Name, in.Key, l.cfg.Part)
 	}
+	if !alone(in) {
+		return l.checkAdd(in.Key, in.Name, in.Delta)
+	}
 	if err := l.pinned(in.Key, in.Name, in.Op != store.IntentRead); err != nil {
 		return err
 	}
 	if have := l.Record(in.Key, in.Name).Version; have != in.Expected {
 		return &ConflictError{Key: in.Key, Name: in.Name, Version: have, Expected: in.Expected}
+	}
+	switch in.Op {
+	case store.IntentAdd:
+		return l.checkAdd(in.Key, in.Name, in.Delta)
+	case store.IntentPut, store.IntentDelete:
+		return l.checkPlain(in.Key, &task.Write{Name: in.Name})
+	case store.IntentRead:
 	}
 	return nil
 }
@@ -92,8 +102,12 @@ func (l *Ledger) ApplyBranch(now time.Time, tx task.ID) []RecordKey {
 	by := Author{TaskID: b.row.TaskID, Attempt: b.row.Attempt, Worker: b.row.Worker, Tx: tx}
 	freed := l.unpin(b.intents)
 	for _, in := range b.intents {
-		if in.Op == store.IntentPut || in.Op == store.IntentDelete {
+		switch in.Op {
+		case store.IntentPut, store.IntentDelete:
 			l.write(now, by, in.Key, &task.Write{Name: in.Name, Value: in.Value, Delete: in.Op == store.IntentDelete})
+		case store.IntentAdd:
+			l.write(now, by, in.Key, &task.Write{Name: in.Name, Escrow: task.EscrowAdd, Delta: in.Delta})
+		case store.IntentRead:
 		}
 		l.Delete(&store.Intent{Tx: tx, Key: in.Key, Name: in.Name})
 	}

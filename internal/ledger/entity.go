@@ -26,6 +26,7 @@ type record struct {
 	name      string
 	version   uint64
 	value     []byte
+	counter   *counter // nil: it is not declared escrow
 	updatedAt task.Timestamp
 	taskID    task.ID
 	tx        task.ID // the undecided transaction that is to change it
@@ -87,7 +88,7 @@ func (l *Ledger) Fill(key string, rows []*store.Record, complete bool) {
 		if _, known := e.records[row.Name]; known {
 			continue
 		}
-		r := &record{of: e, name: row.Name, version: row.Version, value: row.Value, updatedAt: row.UpdatedAt, taskID: row.TaskID}
+		r := &record{of: e, name: row.Name, version: row.Version, value: row.Value, updatedAt: row.UpdatedAt, taskID: row.TaskID, counter: l.counterOf(row)}
 		e.records[row.Name] = r
 		l.grow(e, r.size())
 	}
@@ -105,7 +106,7 @@ func (l *Ledger) FillOne(key, name string, row *store.Record) {
 	}
 	r := &record{of: e, name: name}
 	if row != nil {
-		r.version, r.value, r.updatedAt, r.taskID = row.Version, row.Value, row.UpdatedAt, row.TaskID
+		r.version, r.value, r.updatedAt, r.taskID, r.counter = row.Version, row.Value, row.UpdatedAt, row.TaskID, l.counterOf(row)
 	}
 	e.records[name] = r
 	l.grow(e, r.size())
@@ -118,7 +119,13 @@ func (l *Ledger) Record(key, name string) task.Record {
 	if e == nil || e.records[name] == nil {
 		return task.Record{Key: key, Name: name}
 	}
-	return e.records[name].export()
+	r := e.records[name].export()
+	if len(l.pins) > 0 {
+		if p := l.pins[RecordKey{key, name}]; p != nil {
+			r.ReservedLow, r.ReservedHigh = p.adds.low, p.adds.high
+		}
+	}
+	return r
 }
 
 // Travel returns the records of a known key, sorted by name, if they are small
@@ -162,7 +169,7 @@ func (r *record) travels() bool { return r.version != 0 && !task.Reserved(r.name
 
 func (r *record) export() task.Record {
 	return task.Record{
-		Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID,
+		Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID, Escrow: r.counter != nil,
 	}
 }
 

@@ -39,6 +39,7 @@ type Ledger struct {
 	cached   int
 
 	pins     map[RecordKey]*pin
+	escrow   bool // there may be counters in memory
 	branches map[task.ID]*branch
 	txns     map[task.ID]*store.Txn
 }
@@ -148,6 +149,7 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 		}
 		l.batch.Puts = append(l.batch.Puts, &store.Record{
 			Key: r.of.key, Name: r.name, Version: r.version, Value: r.value, UpdatedAt: r.updatedAt, TaskID: r.taskID, Tx: r.tx,
+			Escrow: r.counter != nil,
 		})
 	}
 	l.Stamp(now)

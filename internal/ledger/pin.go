@@ -22,6 +22,7 @@ type ConflictError struct {
 	Expected  uint64  // that was asked for
 	Tx        task.ID // the transaction that holds the record; zero: none
 	Why       string  // what else stands in the way, or empty
+	Bound     bool    // a bound of a counter does, and no outcome of a transaction can change that
 }
 
 // Error names the record and says what it is.
@@ -45,11 +46,24 @@ func (c *ConflictError) Is(target error) bool {
 }
 
 // pin is what undecided transactions hold of one record: one of them is to change
-// it, or some want it to stay as it is.
+// it, or some want it to stay as it is, or some are to add to it.
 type pin struct {
 	writer  task.ID
 	readers []task.ID
+	adds    reserved // those that add to a counter do not stand in each other's way
 }
+
+// exclusive returns a transaction that does not let others change the record at all;
+// zero: none.
+func (p *pin) exclusive() task.ID {
+	if p.writer.IsZero() && len(p.readers) > 0 {
+		return p.readers[0]
+	}
+	return p.writer
+}
+
+// alone reports whether an intent suffers no other change of its record.
+func alone(in *store.Intent) bool { return in.Op != store.IntentAdd || in.Expected != 0 }
 
 // Holder returns the transaction that a write of the record, or else a read of
 // what it is going to be, has to wait for; zero: none.
@@ -63,6 +77,8 @@ func (l *Ledger) Holder(key, name string, write bool) task.ID {
 		return task.ID{}
 	case !p.writer.IsZero():
 		return p.writer
+	case len(p.adds.by) > 0:
+		return p.adds.by[0]
 	case write && len(p.readers) > 0:
 		return p.readers[0]
 	}
@@ -93,6 +109,10 @@ func (l *Ledger) pin(intents []*store.Intent) {
 			p.readers = append(p.readers, in.Tx)
 			continue
 		}
+		if !alone(in) {
+			p.adds.take(in.Tx, in.Delta)
+			continue
+		}
 		p.writer = in.Tx
 		l.hold(e.records[in.Name], in.Tx)
 	}
@@ -106,13 +126,16 @@ func (l *Ledger) unpin(intents []*store.Intent) []RecordKey {
 		p := l.pins[k]
 		e := l.entity(in.Key)
 		e.arrived()
-		if in.Op == store.IntentRead {
+		switch {
+		case in.Op == store.IntentRead:
 			p.readers = slices.DeleteFunc(p.readers, func(tx task.ID) bool { return tx == in.Tx })
-		} else {
+		case !alone(in):
+			p.adds.giveBack(in.Tx, in.Delta)
+		default:
 			p.writer = task.ID{}
 			l.hold(e.records[in.Name], task.ID{})
 		}
-		if p.writer.IsZero() && len(p.readers) == 0 {
+		if p.writer.IsZero() && len(p.readers)+len(p.adds.by) == 0 {
 			delete(l.pins, k)
 		}
 		freed = append(freed, k)

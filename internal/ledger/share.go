@@ -30,7 +30,7 @@ func (l *Ledger) Crosses(t *task.Task, o *task.Outcome) bool {
 // ordered by partition. The outcome was checked.
 func (l *Ledger) Shares(t *task.Task, o *task.Outcome, tx task.ID) ([]txn.Share, error) {
 	var intents []*store.Intent
-	written := make(map[RecordKey]uint64)
+	written := make(map[RecordKey]*store.Intent)
 	for i := range o.Writes {
 		w := &o.Writes[i]
 		key := l.keyOf(t, w.Key)
@@ -38,10 +38,15 @@ func (l *Ledger) Shares(t *task.Task, o *task.Outcome, tx task.ID) ([]txn.Share,
 			continue
 		}
 		in := &store.Intent{Tx: tx, Key: key, Name: w.Name, Op: store.IntentPut, Expected: w.Expected, Value: w.Value}
-		if w.Delete {
+		switch {
+		case w.Escrow == task.EscrowDeclare:
+			return nil, task.Errorf(task.CodeInvalidArgument, "record %q of key %q is in another partition than the first record: declare it by a commit of its own", w.Name, key).WithField("writes")
+		case w.Escrow == task.EscrowAdd:
+			in.Op, in.Value, in.Expected, in.Delta = store.IntentAdd, nil, 0, w.Delta
+		case w.Delete:
 			in.Op, in.Value = store.IntentDelete, nil
 		}
-		written[RecordKey{key, w.Name}] = w.Expected
+		written[RecordKey{key, w.Name}] = in
 		intents = append(intents, in)
 	}
 	for i := range o.Reads {
@@ -51,8 +56,11 @@ func (l *Ledger) Shares(t *task.Task, o *task.Outcome, tx task.ID) ([]txn.Share,
 			continue
 		}
 		k := RecordKey{key, r.Name}
-		if version, known := written[k]; known {
-			if version != r.Version {
+		if in := written[k]; in != nil && in.Op == store.IntentAdd && in.Expected == 0 {
+			in.Expected = r.Version // to add to what was read suffers no others
+			continue
+		} else if in != nil {
+			if version := in.Expected; version != r.Version {
 				return nil, task.Errorf(task.CodeInvalidArgument, "record %q of key %q is read at version %d and at version %d", r.Name, key, version, r.Version)
 			}
 			continue
@@ -60,8 +68,9 @@ func (l *Ledger) Shares(t *task.Task, o *task.Outcome, tx task.ID) ([]txn.Share,
 		if err := task.ValidateRecord(key, r.Name, 0); err != nil {
 			return nil, err
 		}
-		written[k] = r.Version
-		intents = append(intents, &store.Intent{Tx: tx, Key: key, Name: r.Name, Op: store.IntentRead, Expected: r.Version})
+		in := &store.Intent{Tx: tx, Key: key, Name: r.Name, Op: store.IntentRead, Expected: r.Version}
+		written[k] = in
+		intents = append(intents, in)
 	}
 	if len(intents) > task.MaxTransaction {
 		return nil, task.Errorf(task.CodeTooLarge, "the transaction uses %d records of other partitions; at most %d are allowed", len(intents), task.MaxTransaction)

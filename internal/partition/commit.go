@@ -149,6 +149,9 @@ func commitConflict(err error) error {
 	if c, ok := errors.AsType[*ledger.ConflictError](err); ok && c.Name == task.LockRecord && c.Tx.IsZero() {
 		return task.Errorf(task.CodeStale, "aborted, nothing was changed: token %d of lock %q has ended", c.Expected, c.Key).WithField("fences")
 	}
+	if c, ok := errors.AsType[*ledger.ConflictError](err); ok && c.Bound {
+		return task.Errorf(task.CodeFailedPrecondition, "aborted, nothing was changed: %w", err).WithField(task.FieldBound)
+	}
 	return task.Errorf(task.CodeConflict, "aborted, nothing was changed: %w: read the records again and decide anew", err)
 }
 
@@ -308,6 +311,9 @@ func (r *Commit) fingerprint() uint64 {
 		kind := byte('w')
 		if w.Delete {
 			kind = 'd'
+		}
+		if w.Escrow != task.EscrowNone {
+			b = binary.AppendVarint(append(b, 'e', byte(w.Escrow)), w.Delta)
 		}
 		b = task.AppendBytes(append(b, kind), w.Key)
 		b = binary.AppendUvarint(task.AppendBytes(b, w.Name), w.Expected)

@@ -290,7 +290,7 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
 				looked++
 				if (name == "" || r.Name == name) && !task.Reserved(r.Name) {
-					found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID})
+					found = append(found, task.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID, Escrow: r.Escrow})
 					size += len(r.Value)
 				}
 				if len(found) >= limit || size >= pageBytes || looked >= historyScan {

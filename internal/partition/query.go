@@ -13,9 +13,40 @@ import (
 // getRecord answers with a record once everything that it shows is durable.
 //
 // One that a transaction is to change is what its home says: while there is no
-// decision, what it was.
+// decision, what it was. A counter shows all that was decided before the question
+// arrived.
 func (c *core) getRecord(now time.Time, key, name string, answer func(task.Record, error)) {
-	c.readRecord(now, key, name, false, answer)
+	c.withRecord(key, name, func() {
+		if adders := c.led.Adders(key, name); len(adders) > 0 {
+			c.readCounter(now, key, name, adders, answer)
+			return
+		}
+		c.readRecord(now, key, name, false, answer)
+	})
+}
+
+// readCounter asks the homes of those who were to add when the reader came, one after
+// another. Others may begin meanwhile without end: the reader does not wait for them.
+func (c *core) readCounter(now time.Time, key, name string, adders []task.ID, answer func(task.Record, error)) {
+	for len(adders) > 0 && c.led.Prepared(adders[0]) == nil {
+		adders = adders[1:]
+	}
+	if len(adders) == 0 {
+		c.readRecord(now, key, name, !c.led.Written(key, name), answer)
+		return
+	}
+	tx := adders[0]
+	c.await(now, &ledger.ConflictError{Key: key, Name: name, Tx: tx}, true, func(now time.Time, why release) {
+		switch why {
+		case outWaited:
+			answer(task.Record{}, heldTooLong(key, name, tx))
+			return
+		case stillHeld:
+			adders = adders[1:]
+		case released: // of which one of them this is news, the next look shows
+		}
+		c.readCounter(now, key, name, adders, answer)
+	})
 }
 
 func (c *core) readRecord(now time.Time, key, name string, asked bool, answer func(task.Record, error)) {
@@ -26,7 +57,11 @@ func (c *core) readRecord(now time.Time, key, name string, asked bool, answer fu
 					answer(task.Record{}, heldTooLong(key, name, tx))
 					return
 				}
-				c.readRecord(now, key, name, why == stillHeld, answer)
+				if why == released {
+					c.getRecord(now, key, name, answer)
+					return
+				}
+				c.readRecord(now, key, name, true, answer)
 			})
 			return
 		}

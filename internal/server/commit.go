@@ -44,9 +44,39 @@ func commitFromWire(req *fenfav1.CommitRecordsRequest) (partition.Commit, error)
 		if w.GetDelete() && len(w.GetValue()) > 0 {
 			return c, task.Errorf(task.CodeInvalidArgument, "write %d has a value and delete: give one of them", i).WithField(fmt.Sprintf("writes[%d].value", i))
 		}
-		c.Writes = append(c.Writes, task.Write{
+		write := task.Write{
 			Key: w.GetKey(), Name: w.GetName(), Expected: w.GetExpectedVersion(), Value: w.GetValue(), Delete: w.GetDelete(),
-		})
+		}
+		if err := escrowFromWire(w, &write); err != nil {
+			return c, task.Errorf(task.CodeOf(err), "write %d: %w", i, err).WithField(fmt.Sprintf("writes[%d]", i))
+		}
+		c.Writes = append(c.Writes, write)
 	}
 	return c, nil
+}
+
+// escrowFromWire takes what a write does to a record that is declared escrow.
+func escrowFromWire(w *fenfav1.RecordWrite, to *task.Write) error {
+	declares := w.GetEscrow() != nil
+	switch {
+	case w.Add == nil && !declares:
+		return nil
+	case len(w.GetValue()) > 0, w.Add != nil && (declares || w.GetDelete()):
+		return task.Errorf(task.CodeInvalidArgument, "give one of value, delete, add and escrow; only delete goes with escrow")
+	case w.Add != nil && w.GetExpectedVersion() != 0:
+		return task.Errorf(task.CodeInvalidArgument, "add expects no version: name one in reads, where it matters")
+	case w.Add != nil:
+		to.Escrow, to.Delta = task.EscrowAdd, w.GetAdd()
+		return task.CheckDelta(to.Delta)
+	}
+	to.Escrow = task.EscrowDeclare
+	if to.Delete {
+		return nil
+	}
+	c := task.Counter{Value: w.GetEscrow().GetValue(), Min: w.GetEscrow().GetMin(), Max: task.MaxCounter}
+	if w.GetEscrow().Max != nil {
+		c.Max = w.GetEscrow().GetMax()
+	}
+	to.Value = c.Append(nil)
+	return c.Validate()
 }

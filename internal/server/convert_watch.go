@@ -44,7 +44,7 @@ func watchToWire(m *watch.Message) *fenfav1.WatchResponse {
 		w := &fenfav1.WatchRecords{Records: make([]*fenfav1.Record, len(m.Records)), Position: positionToWire(&m.Position)}
 		for i, r := range m.Records {
 			w.Records[i] = recordToWire(&task.Record{
-				Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID,
+				Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, UpdatedAt: r.UpdatedAt, TaskID: r.TaskID, Escrow: r.Escrow,
 			})
 		}
 		return &fenfav1.WatchResponse{Kind: &fenfav1.WatchResponse_Records{Records: w}}

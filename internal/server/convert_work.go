@@ -63,6 +63,12 @@ func outcomeFromWire(w *fenfav1.Outcome, o *task.Outcome) error {
 				Key: ww.GetKey(), Name: ww.GetName(), Expected: ww.GetExpectedVersion(), Value: ww.GetValue(),
 				Delete: ww.GetDelete(), Chained: ww.GetChained(),
 			}
+			if ww.Add != nil {
+				if ww.GetDelete() || ww.GetChained() || ww.GetExpectedVersion() != 0 || len(ww.GetValue()) > 0 {
+					return task.Errorf(task.CodeInvalidArgument, "write %d adds, and has a version, a value or delete too", i)
+				}
+				o.Writes[i].Escrow, o.Writes[i].Delta = task.EscrowAdd, ww.GetAdd()
+			}
 		}
 	}
 	if n := len(w.GetReads()); n > 0 {
@@ -141,6 +147,7 @@ func recordsToWire(records []task.Record) []*fenfav1.Record {
 
 func recordToWire(r *task.Record) *fenfav1.Record {
 	w := &fenfav1.Record{Key: r.Key, Name: r.Name, Version: r.Version, Value: r.Value, TaskId: idOrEmpty(r.TaskID)}
+	w.Escrow, w.ReservedLow, w.ReservedHigh = r.Escrow, r.ReservedLow, r.ReservedHigh
 	if r.UpdatedAt != 0 {
 		w.UpdatedAt = timeToWire(r.UpdatedAt.Time())
 	}

@@ -21,6 +21,10 @@ type Record struct {
 	Value     []byte
 	UpdatedAt Timestamp
 	TaskID    ID // the task that wrote it; zero: a direct write
+	// Escrow says that the value is a Counter. ReservedLow and ReservedHigh are what
+	// undecided transactions may take from it, at most 0, and add to it, at least 0.
+	Escrow                    bool
+	ReservedLow, ReservedHigh int64
 }
 
 // Size is the number of bytes that the record is counted as against limits.
@@ -37,6 +41,10 @@ type Write struct {
 	// Chained says that Expected is not a version but that the write builds on
 	// an earlier write of the same record within the same lease.
 	Chained bool
+	// Escrow is set for a record that is declared escrow; Delta is what EscrowAdd adds,
+	// whatever the record's version is.
+	Escrow EscrowOp
+	Delta  int64
 	// Fence makes a direct write depend on a lock's token; nil: it does not.
 	Fence *Fence
 }

@@ -164,8 +164,14 @@ type RecordWrite struct {
 	ExpectedVersion uint64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3" json:"expected_version,omitempty"`
 	Value           []byte `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	Delete          bool   `protobuf:"varint,5,opt,name=delete,proto3" json:"delete,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Adds to a record that is declared escrow, whatever its version is: expected_version
+	// is 0. FAILED_PRECONDITION with the field "bound" where the sum is out of its bounds.
+	Add *int64 `protobuf:"zigzag64,6,opt,name=add,proto3,oneof" json:"add,omitempty"`
+	// Declares the record escrow, instead of a value, or anew; with delete, takes such a
+	// record away.
+	Escrow        *Escrow `protobuf:"bytes,7,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RecordWrite) Reset() {
@@ -233,6 +239,83 @@ func (x *RecordWrite) GetDelete() bool {
 	return false
 }
 
+func (x *RecordWrite) GetAdd() int64 {
+	if x != nil && x.Add != nil {
+		return *x.Add
+	}
+	return 0
+}
+
+func (x *RecordWrite) GetEscrow() *Escrow {
+	if x != nil {
+		return x.Escrow
+	}
+	return nil
+}
+
+// Escrow is a number that never leaves its bounds, and that undecided transactions add
+// to without a conflict as long as each outcome of theirs stays within them.
+type Escrow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Value int64                  `protobuf:"varint,1,opt,name=value,proto3" json:"value,omitempty"`
+	Min   int64                  `protobuf:"varint,2,opt,name=min,proto3" json:"min,omitempty"`
+	// Unset: no bound but that of all of them, 2^53-1.
+	Max           *int64 `protobuf:"varint,3,opt,name=max,proto3,oneof" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Escrow) Reset() {
+	*x = Escrow{}
+	mi := &file_fenfa_v1_commit_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Escrow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Escrow) ProtoMessage() {}
+
+func (x *Escrow) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_commit_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Escrow.ProtoReflect.Descriptor instead.
+func (*Escrow) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Escrow) GetValue() int64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Escrow) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Escrow) GetMax() int64 {
+	if x != nil && x.Max != nil {
+		return *x.Max
+	}
+	return 0
+}
+
 type CommitRecordsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The transaction, as the op log names it; empty: one partition has all the records.
@@ -245,7 +328,7 @@ type CommitRecordsResponse struct {
 
 func (x *CommitRecordsResponse) Reset() {
 	*x = CommitRecordsResponse{}
-	mi := &file_fenfa_v1_commit_proto_msgTypes[3]
+	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +340,7 @@ func (x *CommitRecordsResponse) String() string {
 func (*CommitRecordsResponse) ProtoMessage() {}
 
 func (x *CommitRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_commit_proto_msgTypes[3]
+	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +353,7 @@ func (x *CommitRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRecordsResponse.ProtoReflect.Descriptor instead.
 func (*CommitRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{3}
+	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CommitRecordsResponse) GetTransactionId() string {
@@ -302,7 +385,7 @@ type Fence struct {
 
 func (x *Fence) Reset() {
 	*x = Fence{}
-	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
+	mi := &file_fenfa_v1_commit_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +397,7 @@ func (x *Fence) String() string {
 func (*Fence) ProtoMessage() {}
 
 func (x *Fence) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_commit_proto_msgTypes[4]
+	mi := &file_fenfa_v1_commit_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +410,7 @@ func (x *Fence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fence.ProtoReflect.Descriptor instead.
 func (*Fence) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{4}
+	return file_fenfa_v1_commit_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Fence) GetLock() string {
@@ -358,13 +441,21 @@ const file_fenfa_v1_commit_proto_rawDesc = "" +
 	"RecordRead\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\x8c\x01\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xd5\x01\n" +
 	"\vRecordWrite\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12)\n" +
 	"\x10expected_version\x18\x03 \x01(\x04R\x0fexpectedVersion\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x12\x16\n" +
-	"\x06delete\x18\x05 \x01(\bR\x06delete\"\\\n" +
+	"\x06delete\x18\x05 \x01(\bR\x06delete\x12\x15\n" +
+	"\x03add\x18\x06 \x01(\x12H\x00R\x03add\x88\x01\x01\x12(\n" +
+	"\x06escrow\x18\a \x01(\v2\x10.fenfa.v1.EscrowR\x06escrowB\x06\n" +
+	"\x04_add\"O\n" +
+	"\x06Escrow\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\x03R\x05value\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x15\n" +
+	"\x03max\x18\x03 \x01(\x03H\x00R\x03max\x88\x01\x01B\x06\n" +
+	"\x04_max\"\\\n" +
 	"\x15CommitRecordsResponse\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\tR\rtransactionId\x12\x1c\n" +
 	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"1\n" +
@@ -384,23 +475,25 @@ func file_fenfa_v1_commit_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_commit_proto_rawDescData
 }
 
-var file_fenfa_v1_commit_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_fenfa_v1_commit_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_fenfa_v1_commit_proto_goTypes = []any{
 	(*CommitRecordsRequest)(nil),  // 0: fenfa.v1.CommitRecordsRequest
 	(*RecordRead)(nil),            // 1: fenfa.v1.RecordRead
 	(*RecordWrite)(nil),           // 2: fenfa.v1.RecordWrite
-	(*CommitRecordsResponse)(nil), // 3: fenfa.v1.CommitRecordsResponse
-	(*Fence)(nil),                 // 4: fenfa.v1.Fence
+	(*Escrow)(nil),                // 3: fenfa.v1.Escrow
+	(*CommitRecordsResponse)(nil), // 4: fenfa.v1.CommitRecordsResponse
+	(*Fence)(nil),                 // 5: fenfa.v1.Fence
 }
 var file_fenfa_v1_commit_proto_depIdxs = []int32{
 	1, // 0: fenfa.v1.CommitRecordsRequest.reads:type_name -> fenfa.v1.RecordRead
 	2, // 1: fenfa.v1.CommitRecordsRequest.writes:type_name -> fenfa.v1.RecordWrite
-	4, // 2: fenfa.v1.CommitRecordsRequest.fences:type_name -> fenfa.v1.Fence
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	5, // 2: fenfa.v1.CommitRecordsRequest.fences:type_name -> fenfa.v1.Fence
+	3, // 3: fenfa.v1.RecordWrite.escrow:type_name -> fenfa.v1.Escrow
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_commit_proto_init() }
@@ -408,13 +501,15 @@ func file_fenfa_v1_commit_proto_init() {
 	if File_fenfa_v1_commit_proto != nil {
 		return
 	}
+	file_fenfa_v1_commit_proto_msgTypes[2].OneofWrappers = []any{}
+	file_fenfa_v1_commit_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_commit_proto_rawDesc), len(file_fenfa_v1_commit_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

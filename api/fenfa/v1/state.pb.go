@@ -33,7 +33,12 @@ type Record struct {
 	Value     []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// The task that wrote it; empty: a direct write.
-	TaskId        string `protobuf:"bytes,6,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	TaskId string `protobuf:"bytes,6,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// The value is a bounded counter, as JSON: {"value":5,"min":0,"max":100}.
+	Escrow bool `protobuf:"varint,7,opt,name=escrow,proto3" json:"escrow,omitempty"`
+	// What undecided transactions may take from the counter, at most 0, and add to it.
+	ReservedLow   int64 `protobuf:"zigzag64,8,opt,name=reserved_low,json=reservedLow,proto3" json:"reserved_low,omitempty"`
+	ReservedHigh  int64 `protobuf:"zigzag64,9,opt,name=reserved_high,json=reservedHigh,proto3" json:"reserved_high,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -108,6 +113,27 @@ func (x *Record) GetTaskId() string {
 		return x.TaskId
 	}
 	return ""
+}
+
+func (x *Record) GetEscrow() bool {
+	if x != nil {
+		return x.Escrow
+	}
+	return false
+}
+
+func (x *Record) GetReservedLow() int64 {
+	if x != nil {
+		return x.ReservedLow
+	}
+	return 0
+}
+
+func (x *Record) GetReservedHigh() int64 {
+	if x != nil {
+		return x.ReservedHigh
+	}
+	return 0
 }
 
 type GetRecordRequest struct {
@@ -749,7 +775,7 @@ var File_fenfa_v1_state_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/state.proto\x12\bfenfa.v1\x1a\x15fenfa/v1/commit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x01\n" +
+	"\x14fenfa/v1/state.proto\x12\bfenfa.v1\x1a\x15fenfa/v1/commit.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x92\x02\n" +
 	"\x06Record\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -757,7 +783,10 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x129\n" +
 	"\n" +
 	"updated_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x17\n" +
-	"\atask_id\x18\x06 \x01(\tR\x06taskId\"8\n" +
+	"\atask_id\x18\x06 \x01(\tR\x06taskId\x12\x16\n" +
+	"\x06escrow\x18\a \x01(\bR\x06escrow\x12!\n" +
+	"\freserved_low\x18\b \x01(\x12R\vreservedLow\x12#\n" +
+	"\rreserved_high\x18\t \x01(\x12R\freservedHigh\"8\n" +
 	"\x10GetRecordRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"=\n" +

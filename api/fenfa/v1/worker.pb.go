@@ -539,7 +539,10 @@ type Write struct {
 	Delete          bool   `protobuf:"varint,5,opt,name=delete,proto3" json:"delete,omitempty"`
 	// Builds on an earlier write of the record within the same lease;
 	// expected_version does not count.
-	Chained       bool `protobuf:"varint,6,opt,name=chained,proto3" json:"chained,omitempty"`
+	Chained bool `protobuf:"varint,6,opt,name=chained,proto3" json:"chained,omitempty"`
+	// Adds to a record that is declared escrow, whatever its version is; the other fields
+	// but key and name are unset.
+	Add           *int64 `protobuf:"zigzag64,7,opt,name=add,proto3,oneof" json:"add,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +617,13 @@ func (x *Write) GetChained() bool {
 		return x.Chained
 	}
 	return false
+}
+
+func (x *Write) GetAdd() int64 {
+	if x != nil && x.Add != nil {
+		return *x.Add
+	}
+	return 0
 }
 
 // Read is a version that the outcome depends on without writing it.
@@ -1064,14 +1074,16 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x05emits\x18\x05 \x03(\v2\x0e.fenfa.v1.TaskR\x05emits\x12\x14\n" +
 	"\x05error\x18\x06 \x01(\tR\x05error\x12:\n" +
 	"\vretry_after\x18\a \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter\"\xa0\x01\n" +
+	"retryAfter\"\xbf\x01\n" +
 	"\x05Write\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12)\n" +
 	"\x10expected_version\x18\x03 \x01(\x04R\x0fexpectedVersion\x12\x14\n" +
 	"\x05value\x18\x04 \x01(\fR\x05value\x12\x16\n" +
 	"\x06delete\x18\x05 \x01(\bR\x06delete\x12\x18\n" +
-	"\achained\x18\x06 \x01(\bR\achained\"`\n" +
+	"\achained\x18\x06 \x01(\bR\achained\x12\x15\n" +
+	"\x03add\x18\a \x01(\x12H\x00R\x03add\x88\x01\x01B\x06\n" +
+	"\x04_add\"`\n" +
 	"\x04Read\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1189,6 +1201,7 @@ func file_fenfa_v1_worker_proto_init() {
 	file_fenfa_v1_state_proto_init()
 	file_fenfa_v1_task_proto_init()
 	file_fenfa_v1_worker_proto_msgTypes[0].OneofWrappers = []any{}
+	file_fenfa_v1_worker_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
