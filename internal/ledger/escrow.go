@@ -71,7 +71,9 @@ func (l *Ledger) checkAdd(key, name string, delta int64) error {
 	if c.damaged != nil {
 		return task.Errorf(task.CodeFailedPrecondition, "the counter in record %q of key %q is damaged, declare it anew: %w", name, key, c.damaged)
 	}
-	beyond := func(low, high int64) bool { return delta < 0 && c.Value+low+delta < c.Min || delta > 0 && c.Value+high+delta > c.Max }
+	beyond := func(low, high int64) bool {
+		return delta < 0 && c.Value+low+delta < c.Min || delta > 0 && c.Value+high+delta > c.Max
+	}
 	if !beyond(held.low, held.high) {
 		return nil
 	}

@@ -29,6 +29,8 @@ func (c *txnClient) step() {
 		c.send()
 	case c.keys == nil:
 		c.choose()
+	case c.kind == "move":
+		c.act()
 	case len(c.recs) < len(c.keys):
 		c.read(c.keys[len(c.recs)])
 	default:
@@ -57,6 +59,8 @@ func (c *txnClient) choose() {
 		}
 	case n < 14:
 		c.kind = "audit"
+	case n < 15:
+		c.kind, c.keys = "move", c.keys[:2]
 	case n < 17:
 		c.kind, c.keys = "put", c.keys[:1]
 	default:
@@ -92,6 +96,10 @@ func (c *txnClient) read(key string) {
 	if o == nil {
 		return
 	}
+	if c.kind == "get" && c.w.rng.IntN(2) == 0 {
+		c.look(o, key)
+		return
+	}
 	before := slices.Clone(c.w.known[key])
 	c.ask(o, func(core *core, now time.Time, turn int) {
 		core.getRecord(now, key, "balance", func(r task.Record, err error) {
@@ -120,6 +128,9 @@ func (c *txnClient) act() {
 		c.reset()
 	case "put":
 		c.put(change)
+	case "move":
+		c.w.tally.moves++
+		c.move(change)
 	case "audit":
 		c.req = &Commit{ID: task.DeriveID(change)}
 		for i := range c.recs {
@@ -143,7 +154,24 @@ func (c *txnClient) transfer(change string) {
 		next := decodeBalance(c.w, r.Value).Amount + amount*(1-2*i)
 		c.req.Writes = append(c.req.Writes, task.Write{Key: r.Key, Name: r.Name, Expected: r.Version, Value: encodeBalance(next, change)})
 	}
+	if c.w.rng.IntN(2) == 0 {
+		c.req.Writes = append(c.req.Writes, c.goods()...)
+	}
 	c.begin(change)
+}
+
+// look reads a counter.
+func (c *txnClient) look(o *txnOwner, key string) {
+	c.ask(o, func(core *core, now time.Time, turn int) {
+		core.getRecord(now, key, "stock", func(r task.Record, err error) {
+			if err == nil {
+				c.w.looked(&r)
+			}
+			if turn == c.turn {
+				c.reset()
+			}
+		})
+	})
 }
 
 // begin notes what a commit is going to do.
@@ -152,6 +180,9 @@ func (c *txnClient) begin(change string) {
 	c.w.must(c.req.validate())
 	x := &txnEffect{reads: slices.Clone(c.req.Reads)}
 	for _, wr := range c.req.Writes {
+		if wr.Escrow != task.EscrowNone {
+			continue
+		}
 		x.reads = append(x.reads, task.Read{Key: wr.Key, Name: wr.Name, Version: wr.Expected})
 		x.writes = append(x.writes, wr.Key)
 	}
@@ -221,13 +252,16 @@ func (c *txnClient) answered(change string, r CommitResult, err error, tried int
 		for _, key := range x.writes {
 			w.known[key] = append(w.known[key], change)
 		}
-		if len(x.writes) == 0 {
+		if len(c.req.Writes) == 0 {
 			c.audited(change)
 		}
 	case task.CodeOf(err) == task.CodeUnavailable:
 		return // again, under the same ID
 	case task.CodeOf(err) == task.CodeConflict:
 		w.tally.conflicts++
+		w.ends[change] = err
+	case task.CodeOf(err) == task.CodeFailedPrecondition:
+		w.tally.bounds++
 		w.ends[change] = err
 	default:
 		w.failf("%s: %v", change, err)

@@ -44,6 +44,7 @@ func (w *txnWorld) judge() {
 	w.judgeEffects(log)
 	w.judgeReads(log)
 	w.judgeOrder(log)
+	w.judgeStocks()
 }
 
 func (w *txnWorld) table(part int, table store.Table) []store.Row {
@@ -65,6 +66,9 @@ func (w *txnWorld) log() map[string][]txnLogged {
 			if chain, _ = ledger.Chain(chain, r, nil); chain != r.Hash {
 				w.failf("part %d: the chain of the op log breaks at %d", part, r.Seq)
 			}
+			if r.Name != "balance" {
+				continue
+			}
 			log[r.Key] = append(log[r.Key], txnLogged{part, r, decodeBalance(w, r.Value).By})
 		}
 	}
@@ -78,6 +82,9 @@ func (w *txnWorld) judgeRecords(log map[string][]txnLogged) {
 	for part := range txnPartitions {
 		for _, row := range w.table(part, store.TableRecord) {
 			r := row.(*store.Record)
+			if r.Name != "balance" {
+				continue
+			}
 			last := log[r.Key][len(log[r.Key])-1].row
 			if r.Version != last.Seq || string(r.Value) != string(last.Value) || !r.Tx.IsZero() {
 				w.failf("record %+v is not what the log says: %+v", r, last)

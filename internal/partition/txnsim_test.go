@@ -27,6 +27,7 @@ const (
 	txnLies                   // a question is answered with an abort, whatever was decided
 	txnTellsEarly             // a question is answered with a commit before there is a decision
 	txnForgetsVotes           // home believes that all have prepared when one has
+	txnForgetsAdds            // participants hold nothing for what is to be added to a counter
 )
 
 // TestTransactionsUnderSimulation runs partitions whose messages are lost, repeated
@@ -53,7 +54,7 @@ func TestTransactionsUnderSimulation(t *testing.T) {
 		sum.add(w.tally)
 	}
 	t.Logf("%d seeds: %+v", n, sum)
-	if n >= 100 && (sum.committed == 0 || sum.conflicts == 0 || sum.crashes == 0 || sum.lost == 0 || sum.audits == 0 || sum.repeats == 0 || sum.waits == 0) {
+	if n >= 100 && (sum.committed == 0 || sum.conflicts == 0 || sum.crashes == 0 || sum.lost == 0 || sum.audits == 0 || sum.repeats == 0 || sum.waits == 0 || sum.moves == 0 || sum.bounds == 0 || sum.looks == 0) {
 		t.Errorf("the simulation does not reach everything: %+v", sum)
 	}
 }
@@ -82,6 +83,7 @@ func TestTheSimulationOfTransactionsSeesMutants(t *testing.T) {
 		txnLies:         "a committed transaction is called aborted",
 		txnTellsEarly:   "an undecided transaction is called committed",
 		txnForgetsVotes: "one vote counts for all",
+		txnForgetsAdds:  "additions are not reserved",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -98,7 +100,7 @@ func TestTheSimulationOfTransactionsSeesMutants(t *testing.T) {
 
 // txnTally counts what runs went through.
 type txnTally struct {
-	committed, conflicts, crashes, claims, lost, repeats, audits, waits, puts int
+	committed, conflicts, crashes, claims, lost, repeats, audits, waits, puts, moves, bounds, looks int
 }
 
 func (a *txnTally) add(b txnTally) {
@@ -111,6 +113,9 @@ func (a *txnTally) add(b txnTally) {
 	a.audits += b.audits
 	a.waits += b.waits
 	a.puts += b.puts
+	a.moves += b.moves
+	a.bounds += b.bounds
+	a.looks += b.looks
 }
 
 func (w *txnWorld) failf(format string, args ...any) {

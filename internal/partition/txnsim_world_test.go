@@ -38,28 +38,29 @@ type balance struct {
 // txnWorld is partitions, a store, the messages between them, and clients, in one
 // goroutine.
 type txnWorld struct {
-	seed    uint64
-	mutant  txnMutant
-	rng     *rand.Rand
-	ticks   time.Duration
-	offset  time.Duration
-	latest  time.Time
-	timers  []*simTimer
-	store   *storefake.Store
-	engine  *Engine
-	owners  [txnPartitions]*txnOwner // nil: nobody
-	zombies []*txnOwner              // replaced, and not aware of it
-	net     []txn.Message
-	clients []*txnClient
-	keys    []string
-	healed  bool
-	serial  int
-	known   map[string][]string // by account: changes that were confirmed, in the order of confirmation
-	ends    map[string]error    // by change: nil is committed
-	reads   []txnRead
-	txns    map[string]*txnEffect
-	tally   txnTally
-	trace   strings.Builder
+	seed     uint64
+	mutant   txnMutant
+	rng      *rand.Rand
+	ticks    time.Duration
+	offset   time.Duration
+	latest   time.Time
+	timers   []*simTimer
+	store    *storefake.Store
+	engine   *Engine
+	owners   [txnPartitions]*txnOwner // nil: nobody
+	zombies  []*txnOwner              // replaced, and not aware of it
+	net      []txn.Message
+	clients  []*txnClient
+	keys     []string
+	healed   bool
+	serial   int
+	known    map[string][]string // by account: changes that were confirmed, in the order of confirmation
+	ends     map[string]error    // by change: nil is committed
+	reads    []txnRead
+	txns     map[string]*txnEffect
+	stripped txnStripped
+	tally    txnTally
+	trace    strings.Builder
 }
 
 // txnRead is a plain read, to be judged at the end.
@@ -79,7 +80,7 @@ type txnEffect struct {
 // simulateTxns runs one seed.
 func simulateTxns(seed uint64, m txnMutant) (w *txnWorld, err error) {
 	w = &txnWorld{
-		seed: seed, mutant: m, rng: rand.New(rand.NewPCG(seed, 77)), ends: map[string]error{}, known: map[string][]string{}, txns: map[string]*txnEffect{},
+		seed: seed, mutant: m, rng: rand.New(rand.NewPCG(seed, 77)), ends: map[string]error{}, known: map[string][]string{}, txns: map[string]*txnEffect{}, stripped: txnStripped{},
 		store: storefake.New(storefake.Config{Seed: seed, KeepSome: seed%2 == 0}),
 	}
 	defer func() {
@@ -169,6 +170,7 @@ func (w *txnWorld) build() {
 			c.putRecord(now, opening, false, func(_ uint64, err error) { w.must(err) })
 		})
 	}
+	w.openStocks()
 	w.healed = true
 	for w.active() {
 	}
@@ -275,6 +277,8 @@ func (w *txnWorld) mutate(o *txnOwner, m *txn.Message) {
 		}
 	case w.mutant == txnLies && m.Kind == txn.Apply && w.rng.IntN(10) == 0:
 		m.Kind = txn.Abort
+	case w.mutant == txnForgetsAdds:
+		w.strip(o, m)
 	case w.mutant == txnTellsEarly && m.Kind == txn.Undecided:
 		m.Kind = txn.Apply
 	case w.mutant == txnForgetsVotes && m.Kind == txn.Voted && m.Err == nil:
