@@ -17,7 +17,7 @@ import (
 func newState() *cobra.Command {
 	return group("state", "Look at the records that tasks keep, and change them",
 		"A record is a named value of a key, with a version that grows with every write.",
-		newStateGet(), newStateScan(), newStatePut(), newStateCommit(), newStateHistory(), newStateWatch(), newStateAudit())
+		newStateGet(), newStateScan(), newStatePut(), newStateCommit(), newStateEscrow(), newStateHistory(), newStateWatch(), newStateAudit())
 }
 
 func newStateGet() *cobra.Command {
@@ -37,14 +37,18 @@ func newStateGet() *cobra.Command {
 				return nil
 			}
 			return out.write(cmd, viewRecord(&r), func(w io.Writer) {
-				pairs(w, [][2]string{
+				rows := [][2]string{
 					{"key", r.Key},
 					{"name", r.Name},
 					{"version", strconv.FormatUint(r.Version, 10)},
 					{"updated", moment(r.UpdatedAt)},
 					{"task", idText(r.TaskID)},
 					{"value", clip(r.Value, 4000)},
-				})
+				}
+				if r.Escrow {
+					rows = append(rows, [2]string{"reserved", fmt.Sprintf("%+d %+d", r.ReservedLow, r.ReservedHigh)})
+				}
+				pairs(w, rows)
 			})
 		})
 	}

@@ -24,7 +24,8 @@ func newStateCommit() *cobra.Command {
 			"  {\"id\": \"...\",                                               optional, a UUID\n" +
 			"   \"reads\": [{\"key\": \"a\", \"name\": \"n\", \"version\": 3}],       must not have changed\n" +
 			"   \"writes\": [{\"key\": \"b\", \"name\": \"n\", \"version\": 7, \"value\": {\"any\": \"JSON\"}},\n" +
-			"              {\"key\": \"c\", \"name\": \"n\", \"version\": 2, \"delete\": true}]}\n\n" +
+			"              {\"key\": \"c\", \"name\": \"n\", \"version\": 2, \"delete\": true},\n" +
+			"              {\"key\": \"d\", \"name\": \"n\", \"add\": -1}]}               a counter, whatever its version is\n\n" +
 			"A commit with the id of one that took effect in the last 24 hours does nothing, and is\n" +
 			"answered as that one. On a conflict nothing is changed, and the exit code is that of a refusal.",
 		Example: "  fenfa state commit '{\"writes\":[{\"key\":\"alice\",\"name\":\"balance\",\"version\":4,\"value\":90},\n" +
@@ -107,6 +108,7 @@ type commitInput struct {
 		Version uint64          `json:"version"`
 		Value   json.RawMessage `json:"value"`
 		Delete  bool            `json:"delete"`
+		Add     *int64          `json:"add"`
 	} `json:"writes"`
 	id fenfa.ID
 }
@@ -122,8 +124,17 @@ func parseCommit(text []byte) (*commitInput, error) {
 		return nil, usagef("there is more than one JSON object")
 	}
 	for i, w := range c.Writes {
-		if w.Delete == (w.Value != nil) {
-			return nil, usagef("write %d, of record %q of key %q: give a value, or \"delete\": true", i, w.Name, w.Key)
+		given := 0
+		for _, is := range []bool{w.Delete, w.Value != nil, w.Add != nil} {
+			if is {
+				given++
+			}
+		}
+		if given != 1 {
+			return nil, usagef("write %d, of record %q of key %q: give a value, or \"delete\": true, or \"add\"", i, w.Name, w.Key)
+		}
+		if w.Add != nil && w.Version != 0 {
+			return nil, usagef("write %d, of record %q of key %q: \"add\" expects no version", i, w.Name, w.Key)
 		}
 	}
 	if c.ID == "" {
@@ -145,11 +156,14 @@ func (c *commitInput) build(s *fenfa.State) *fenfa.Commit {
 		commit.Read(r.Key, r.Name, r.Version)
 	}
 	for _, w := range c.Writes {
-		if w.Delete {
+		switch {
+		case w.Add != nil:
+			commit.Add(w.Key, w.Name, *w.Add)
+		case w.Delete:
 			commit.Delete(w.Key, w.Name, w.Version)
-			continue
+		default:
+			commit.Put(w.Key, w.Name, []byte(w.Value), w.Version)
 		}
-		commit.Put(w.Key, w.Name, []byte(w.Value), w.Version)
 	}
 	return commit
 }

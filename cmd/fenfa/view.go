@@ -213,11 +213,21 @@ type recordView struct {
 	ValueBase64 []byte          `json:"value_base64,omitempty"`
 	UpdatedAt   string          `json:"updated_at,omitempty"`
 	TaskID      string          `json:"task_id,omitempty"`
+	Escrow      *escrowView     `json:"escrow,omitempty"` // nil: the record is not declared so
+}
+
+// escrowView is what undecided transactions may do to a counter.
+type escrowView struct {
+	ReservedLow  int64 `json:"reserved_low"`
+	ReservedHigh int64 `json:"reserved_high"`
 }
 
 func viewRecord(r *fenfa.Record) recordView {
 	v := recordView{Key: r.Key, Name: r.Name, Version: r.Version, UpdatedAt: timeView(r.UpdatedAt), TaskID: idText(r.TaskID)}
 	v.Value, v.ValueBase64 = viewBytes(r.Value)
+	if r.Escrow {
+		v.Escrow = &escrowView{ReservedLow: r.ReservedLow, ReservedHigh: r.ReservedHigh}
+	}
 	return v
 }
 

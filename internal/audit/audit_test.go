@@ -234,6 +234,11 @@ func recordDamages() map[string]damage {
 			rec.Value = []byte("forged")
 			w.damage([]store.Row{rec}, nil)
 		}, [][]string{{`row 7, record "n" of key "b": differs: expected value "v6", found value "forged"`}}},
+		"a record is called a counter": {func(w *world) {
+			rec := w.b()
+			rec.Escrow = true
+			w.damage([]store.Row{rec}, nil)
+		}, [][]string{{`key "b": differs: expected escrow false, as op put made it, found escrow true`}}},
 		"a record is set back": {func(w *world) {
 			rec, row := w.b(), w.row(2)
 			rec.Value, rec.Version, rec.UpdatedAt, rec.TaskID = row.Value, row.Seq, row.HLC, row.TaskID

@@ -67,7 +67,7 @@ func (a *auditor) compare(ctx context.Context, r *replay, page []*store.Record) 
 			e.seen = true
 			r.state[at] = e
 		}
-		if !ok || rec.Version != e.version || r.digest(rec.Value, rec.UpdatedAt, rec.TaskID) != e.digest {
+		if !ok || rec.Version != e.version || r.digest(rec.Value, rec.UpdatedAt, rec.TaskID, rec.Escrow) != e.digest {
 			later = append(later, rec)
 		}
 	}
@@ -160,6 +160,8 @@ func difference(rec *store.Record, wrote, last *store.OpLog) *Difference {
 		d.Expected, d.Found = "updated at "+stamp(last.HLC), stamp(rec.UpdatedAt)
 	case last.TaskID != rec.TaskID:
 		d.Expected, d.Found = "written by task "+last.TaskID.String(), "by task "+rec.TaskID.String()
+	case rec.Escrow != (last.Op == store.OpEscrow):
+		d.Expected, d.Found = fmt.Sprintf("escrow %v, as op %s made it", !rec.Escrow, last.Op), fmt.Sprintf("escrow %v", rec.Escrow)
 	default:
 		return nil
 	}

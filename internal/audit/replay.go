@@ -48,13 +48,16 @@ func (r *replay) address(key, name string) (at address, mine bool) {
 }
 
 // digest stands for the content of a record.
-func (r *replay) digest(value []byte, updatedAt task.Timestamp, id task.ID) uint64 {
+func (r *replay) digest(value []byte, updatedAt task.Timestamp, id task.ID, escrow bool) uint64 {
 	var h maphash.Hash
 	h.SetSeed(r.a.seed[0])
 	var stamp [8]byte
 	binary.LittleEndian.PutUint64(stamp[:], uint64(updatedAt))
 	_, _ = h.Write(stamp[:]) // It never fails.
 	_, _ = h.Write(id[:])
+	if escrow {
+		_ = h.WriteByte(1)
+	}
 	_, _ = h.Write(value)
 	return h.Sum64()
 }
@@ -84,7 +87,7 @@ func (r *replay) apply(row *store.OpLog, first bool) error {
 		delete(r.state, at)
 		return nil
 	}
-	r.state[at] = entry{version: row.Seq, digest: r.digest(row.Value, row.HLC, row.TaskID)}
+	r.state[at] = entry{version: row.Seq, digest: r.digest(row.Value, row.HLC, row.TaskID, row.Op == store.OpEscrow)}
 	if first && len(r.state) > r.a.cfg.Records {
 		r.full, r.state, r.a.judged = true, nil, row.Seq
 	}

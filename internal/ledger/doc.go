@@ -11,6 +11,8 @@
 //   - A record's version is the op-log number of the write, so it never repeats.
 //   - Every change of a record has one op-log row, chained by hash to the one
 //     before; op-log numbers have no gaps.
+//   - A record declared escrow stays within its bounds whatever becomes of the
+//     undecided transactions that add to it; they do not hold it for each other.
 //
 // A Ledger belongs to one goroutine.
 package ledger

@@ -252,3 +252,50 @@ func successor(t *testing.T, l *Ledger) *Ledger {
 	}
 	return next
 }
+
+// TestUndecidedTransactionsOnOneCounterAllProceed counts who has to come again: of
+// those that put a hot record all but one, of those that add to it none.
+func TestUndecidedTransactionsOnOneCounterAllProceed(t *testing.T) {
+	const all = 100
+	l := counting(t, task.Counter{Value: all, Max: task.MaxCounter})
+	at, err := l.Write(noon, &task.Write{Key: "k", Name: "a", Value: []byte("100")}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	puts, adds := 0, 0
+	for i := range all {
+		if l.Prepare(noon, branchOf(fmt.Sprint("put ", i)), []*store.Intent{intent(fmt.Sprint("put ", i), store.IntentPut, "a", at)}) != nil {
+			puts++
+		}
+		if prepareAdd(l, fmt.Sprint(i), -1) != nil {
+			adds++
+		}
+	}
+	if puts != all-1 || adds != 0 {
+		t.Errorf("of %d that put %d conflicted, of those that add %d", all, puts, adds)
+	}
+	for i := range all {
+		l.ApplyBranch(noon, task.DeriveID(fmt.Sprint(i)))
+	}
+	wantCounter(t, l, `{"value":0,"min":0}`)
+}
+
+func TestALeaseAddsUpAndItsReadsAreChecked(t *testing.T) {
+	l := counting(t, task.Counter{Value: 3, Max: task.MaxCounter})
+	tk := &task.Task{Key: "k"}
+	sell := &task.Outcome{Writes: []task.Write{{Name: "stock", Escrow: task.EscrowAdd, Delta: -1}}}
+	for i := range 3 {
+		if err := l.Check(tk, sell, 7); err != nil {
+			t.Fatalf("sale %d: %v", i, err)
+		}
+		l.Apply(noon, Author{Token: 7}, tk, sell)
+	}
+	err := l.Check(tk, sell, 7)
+	if c, ok := errors.AsType[*ConflictError](err); !ok || !c.Bound || !errors.Is(err, ErrConflict) {
+		t.Errorf("a sale of what is not there: %v", err)
+	}
+	guess := &task.Outcome{Reads: []task.Read{{Name: "stock", Chained: true}}}
+	if err := l.Check(tk, guess, 7); !errors.Is(err, ErrConflict) {
+		t.Errorf("a read that builds on an addition of the lease: %v, but others may have added too", err)
+	}
+}

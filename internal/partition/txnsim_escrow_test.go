@@ -18,7 +18,7 @@ const (
 )
 
 // txnStripped are additions that a mutant keeps from a participant until it applies.
-type txnStripped map[string][]task.Write
+type txnStripped map[string]task.Outcome
 
 // openStocks declares the counters.
 func (w *txnWorld) openStocks() {
@@ -90,34 +90,36 @@ func (w *txnWorld) judgeStocks() {
 }
 
 // strip is the mutant that forgets reservations: a participant checks what is to be
-// added, and holds nothing for it.
+// added, and holds nothing for it. Nothing else goes wrong in its world.
 func (w *txnWorld) strip(o *txnOwner, m *txn.Message) {
 	at := fmt.Sprint(m.Tx, o.part)
 	switch m.Kind {
 	case txn.Prepare:
 		var kept []*store.Intent
-		var adds []task.Write
+		var adds task.Outcome
 		for _, in := range m.Intents {
 			if in.Op != store.IntentAdd {
 				kept = append(kept, in)
 				continue
 			}
-			adds = append(adds, task.Write{Key: in.Key, Name: in.Name, Escrow: task.EscrowAdd, Delta: in.Delta})
+			adds.Writes = append(adds.Writes, task.Write{Key: in.Key, Name: in.Name, Escrow: task.EscrowAdd, Delta: in.Delta})
 		}
-		o.mail.post(func(c *core, _ time.Time) {
-			if c.led.Missing(&task.Task{}, &task.Outcome{Writes: adds}) == nil && c.led.Check(&task.Task{}, &task.Outcome{Writes: adds}, 0) == nil {
-				w.stripped[at] = adds
-			}
-		})
-		m.Intents = kept
+		if led := o.core.led; led.Missing(&task.Task{}, &adds) == nil && led.Check(&task.Task{}, &adds, 0) == nil {
+			w.stripped[at], m.Intents = adds, kept
+		}
 	case txn.Apply:
 		adds := w.stripped[at]
 		delete(w.stripped, at)
-		o.mail.post(func(c *core, now time.Time) {
-			if c.led.Missing(&task.Task{}, &task.Outcome{Writes: adds}) == nil {
-				c.led.Apply(now, ledger.Author{Tx: m.Tx}, &task.Task{}, &task.Outcome{Writes: adds})
-			}
-		})
+		o.mail.post(func(c *core, now time.Time) { applyLate(c, now, m.Tx, &adds) })
 	case txn.Voted, txn.Applied, txn.Abort, txn.Ask, txn.Undecided:
 	}
+}
+
+// applyLate makes additions that nobody holds take effect.
+func applyLate(c *core, now time.Time, tx task.ID, adds *task.Outcome) {
+	if missing := c.led.Missing(&task.Task{}, adds); len(missing) > 0 {
+		c.loadAll(missing, func() { applyLate(c, c.loadedAt, tx, adds) })
+		return
+	}
+	c.led.Apply(now, ledger.Author{Tx: tx}, &task.Task{}, adds)
 }

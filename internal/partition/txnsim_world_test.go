@@ -110,7 +110,9 @@ func (w *txnWorld) logf(format string, args ...any) {
 
 func (w *txnWorld) story() string { return w.trace.String() }
 
-func (w *txnWorld) chance(n int) bool { return !w.healed && w.rng.IntN(n) == 0 }
+func (w *txnWorld) chance(n int) bool {
+	return !w.healed && w.mutant != txnForgetsAdds && w.rng.IntN(n) == 0
+}
 
 func (w *txnWorld) must(err error) {
 	if err != nil {
