@@ -186,6 +186,7 @@ func TestACounterStaysWithinItsBoundsWhateverIsDecided(t *testing.T) {
 // decideAtRandom reports whether the counter was always within its bounds and the sum
 // of what was committed.
 func decideAtRandom(t *testing.T, seed uint64, forgets bool) bool {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(seed, 3))
 	c := task.Counter{Value: rng.Int64N(20), Max: 20}
 	l := counting(t, c)
