@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -15,15 +16,22 @@ import (
 // control is for single calls over one connection: declarations, counts, deletions.
 // It keeps channels of its connection for the next call; a call that fails costs
 // its channel. One that the server does not answer keeps its channel and goroutine
-// until the connection ends, because the client cannot take a call back.
+// until it does or the connection ends, because the client cannot take a call back;
+// so where too many do, no more are made.
 type control struct {
 	b    *Broker
 	link *link
+	left atomic.Int64 // calls that nobody waits for any more and that have no answer
 
 	mu   sync.Mutex
 	of   *session
 	free []*amqp.Channel
 }
+
+// maxLeft bounds the calls that nobody waits for any more.
+const maxLeft = 256
+
+var errSilent = fmt.Errorf("the server has not answered many calls before this one: %w", errTimeout)
 
 // do calls f with a channel that nobody else uses. It returns when ctx ends, also
 // when the server does not answer; f must not touch what its caller owns by then.
@@ -34,20 +42,36 @@ func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel
 		return closedError(operation)
 	}
 	s, err := c.link.session(ctx)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return c.failed(operation, "", err)
 	}
 	if now := s.blocked.Load(); now != nil {
 		return c.failed(operation, s.endpoint, blockedError(now))
 	}
+	if c.left.Load() >= maxLeft {
+		return c.failed(operation, s.endpoint, errSilent)
+	}
 	answer := make(chan error, 1)
-	if !c.b.spawn(func() { answer <- c.call(s, f) }) {
+	var over atomic.Bool // for one of the two sides
+	spawned := c.b.spawn(func() {
+		answer <- c.call(s, f)
+		if over.Swap(true) {
+			c.left.Add(-1)
+		}
+	})
+	if !spawned {
 		return closedError(operation)
 	}
 	select {
 	case err = <-answer:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
+		if !over.Swap(true) {
+			c.left.Add(1)
+		}
 		if now := s.blocked.Load(); now != nil {
 			err = blockedError(now)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,4 +229,31 @@ func TestAReaderKeepsLittleOfLargeMessages(t *testing.T) {
 		}
 	}
 	read(400, 600)
+}
+
+func TestCallsThatTheServerDoesNotAnswerAreBounded(t *testing.T) {
+	server := shared.NeedPrivate(t)
+	cfg := config(t)
+	cfg.Heartbeat = time.Minute // so that the connections last
+	b := connect(t, cfg)
+	declare(t, b, broker.Declaration{})
+	if err := server.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Thaw() }()
+	eventually(t, func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := b.Backlog(ctx, queue); err == nil || !strings.Contains(err.Error(), "has not answered many calls") {
+			return fmt.Errorf("another call was made: %w", err)
+		}
+		return nil
+	})
+	if err := server.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		_, err := b.Backlog(within(t), queue)
+		return err
+	})
 }
