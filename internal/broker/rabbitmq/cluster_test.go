@@ -24,6 +24,7 @@ func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	cfg.Replicas = 3
 	cfg.Timeout = 5 * time.Second
 	l := startLoad(t, connect(t, cfg), 3)
+	random := moments(t)
 	var dead *rabbitmqserver.Node
 	for kill := range kills(t, 1) {
 		if kill > 0 {
@@ -31,7 +32,7 @@ func TestNothingConfirmedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		l.await(500 + 300*(kill%5))
+		l.awaitMoment(random)
 		if dead, err = cluster.Leader(t.Context(), cfg.Prefix+"."+queue+".0"); err != nil {
 			t.Fatal(err)
 		}

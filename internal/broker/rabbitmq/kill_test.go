@@ -3,6 +3,7 @@ package rabbitmq_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -26,13 +27,42 @@ func kills(t *testing.T, few int) int {
 	return n
 }
 
+// moments says when something is killed, the same with the same FENFA_SEED.
+func moments(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("FENFA_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("FENFA_SEED: %v", err)
+		}
+	}
+	t.Logf("FENFA_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// awaitMoment lets the load go on for a random while, once something was confirmed.
+func (l *load) awaitMoment(random *rand.Rand) {
+	l.t.Helper()
+	l.await(perCall)
+	now := time.After(time.Duration(random.Int64N(int64(2 * time.Second))))
+	for {
+		select {
+		case <-l.progress:
+		case <-now:
+			return
+		}
+	}
+}
+
 func TestNothingConfirmedIsLostWhenTheServerIsKilled(t *testing.T) {
 	server := shared.NeedPrivate(t)
 	cfg := config(t)
 	cfg.NewQueue = 0 // the default, which is for this
 	l := startLoad(t, connect(t, cfg), 2)
-	for kill := range kills(t, 1) {
-		l.await(500 + 700*(kill%7))
+	random := moments(t)
+	for range kills(t, 1) {
+		l.awaitMoment(random)
 		if err := server.Kill(); err != nil {
 			t.Fatal(err)
 		}
