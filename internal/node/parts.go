@@ -91,14 +91,18 @@ func (n *Node) openDispatch(context.Context) error {
 }
 
 func (n *Node) startEngine(ctx context.Context) error {
-	told, err := deathAt(os.Getenv(deathEnv))
+	death, err := deathAt(os.Getenv(deathEnv))
 	if err != nil {
 		return err
 	}
-	e, err := partition.New(partition.Config{
-		Told: told, Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
+	cfg := partition.Config{
+		Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
 		Clock: n.opts.Clock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
-	})
+	}
+	if death != nil {
+		cfg.Told, cfg.Moved = death.told, death.moved
+	}
+	e, err := partition.New(cfg)
 	if err != nil {
 		return err
 	}

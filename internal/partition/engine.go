@@ -37,6 +37,9 @@ type Config struct {
 	// Told is called before a message of a transaction goes from one partition to
 	// another, where tests end the process. Nil: nobody asks.
 	Told func(txn.Message)
+	// Moved is called after each step of a move to another shard, where tests end the
+	// process. Nil: nobody asks.
+	Moved func(store.MoveStep)
 }
 
 // Engine runs the partitions of a node and keeps the settings of its queues. All
@@ -48,6 +51,7 @@ type Engine struct {
 	owners    []*owner
 	watches   *watch.Hub
 	audits    *audits
+	moves     *moves
 	group     sync.WaitGroup
 	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
@@ -93,6 +97,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg: cfg, counts: newCounters(cfg.Registerer), dedupes: canRecognize(cfg.Broker), committer: newCommitter(cfg.Store), watches: hub,
 		audits: newAudits(cfg.Registerer),
 	}
+	e.moves = newMoves(e)
 	e.counts.sagas.clock = cfg.Clock
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
@@ -140,7 +145,7 @@ func (e *Engine) Start(ctx context.Context) error {
 			return fmt.Errorf("claim partitions: %w", ctx.Err())
 		}
 	}
-	return nil
+	return e.moves.resume(ctx, run)
 }
 
 // Refuse takes nothing new from now on, as Drain does. Partitions go on otherwise.
@@ -170,6 +175,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	e.moves.close()
 	stop()
 	e.group.Wait()
 	return nil

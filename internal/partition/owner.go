@@ -35,6 +35,9 @@ type owner struct {
 
 	mu  sync.Mutex
 	own *ownership // nil while the partition is not claimed
+	// hold keeps the partition from being claimed; nil: nothing does.
+	hold    *hold
+	returns func() // called when the partition is owned again after a hold; or nil
 }
 
 // ownership is one claim of the partition, from its claim to its end.
@@ -69,12 +72,16 @@ type ownership struct {
 func (o *owner) run(ctx context.Context, claimed func()) {
 	delay := reclaimBase
 	for {
+		o.heldBack(ctx)
 		err := o.once(ctx, func() {
 			claimed()
 			delay = reclaimBase
 		})
 		if err == nil || ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errHeld) {
+			continue
 		}
 		o.log.Error("partition stopped, claiming it anew", "error", err, "delay", delay)
 		if !o.e.wait(ctx, delay) {
@@ -92,9 +99,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	if err != nil {
 		return fmt.Errorf("claim partition %d: %w", o.part, err)
 	}
-	o.mu.Lock()
-	o.own = own
-	o.mu.Unlock()
+	o.serves(own)
 	own.tail.Claimed(own.fence)
 	claimed()
 	own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })

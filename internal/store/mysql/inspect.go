@@ -16,7 +16,7 @@ func (s *Store) Fence(ctx context.Context, part int) (store.Fence, error) {
 	return fence, nil
 }
 
-func (s *Store) fence(ctx context.Context, part int) (fence store.Fence, err error) {
+func (s *Store) fence(ctx context.Context, part int) (store.Fence, error) {
 	if err := s.gate.Enter(); err != nil {
 		return store.Fence{}, err
 	}
@@ -25,10 +25,22 @@ func (s *Store) fence(ctx context.Context, part int) (fence store.Fence, err err
 	if err != nil {
 		return store.Fence{}, err
 	}
-	err = sh.retry(ctx, "read head", func(ctx context.Context) error {
-		found, err := sh.heads(ctx, sh.db, []int{part}, false)
-		fence = found[part].Fence
+	h, err := sh.head(ctx, part)
+	if err == nil && h.status != statusActive {
+		// It may have been moved since, by another process.
+		if sh, err = s.place(ctx, part); err == nil {
+			h, err = sh.head(ctx, part)
+		}
+	}
+	return h.Fence, err
+}
+
+// head reads the fence of a partition.
+func (s *shard) head(ctx context.Context, part int) (h head, err error) {
+	err = s.retry(ctx, "read head", func(ctx context.Context) error {
+		found, err := s.heads(ctx, s.db, []int{part}, false)
+		h = found[part]
 		return err
 	})
-	return fence, err
+	return h, err
 }

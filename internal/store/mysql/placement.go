@@ -63,19 +63,16 @@ func (s *Store) place(ctx context.Context, part int) (*shard, error) {
 	home := s.shards[0]
 	number := -1
 	err := home.retry(ctx, "read shard map", func(ctx context.Context) error {
-		number = -1
-		read := func() error {
-			return home.query(ctx, home.db, func(rows *sql.Rows) error { return rows.Scan(&number) }, "read shard map", "SELECT shard FROM shard_map WHERE part = ?", part)
-		}
-		if err := read(); err != nil || number >= 0 {
+		var err error
+		if number, err = home.mapped(ctx, part); err != nil || number >= 0 {
 			return err
 		}
-		_, err := home.exec(ctx, home.db, "write shard map",
+		_, err = home.exec(ctx, home.db, "write shard map",
 			"INSERT INTO shard_map (part, shard) VALUES (?, ?) ON DUPLICATE KEY UPDATE part = VALUES(part)", part, part%s.placement.made)
-		if err != nil {
-			return err
+		if err == nil {
+			number, err = home.mapped(ctx, part)
 		}
-		return read()
+		return err
 	})
 	if err != nil {
 		return nil, err

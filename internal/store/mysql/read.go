@@ -200,16 +200,22 @@ func (s *Store) get(ctx context.Context, part int, keys []store.Row) ([]store.Ro
 	if err := checkPartition(part); err != nil {
 		return nil, err
 	}
-	lookups, wanted, err := s.catalog.lookups(part, keys)
-	if err != nil || len(lookups) == 0 {
-		return make([]store.Row, len(keys)), err
-	}
 	sh, err := s.locate(ctx, part)
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]store.Row{}
+	return s.fetch(ctx, sh, part, keys)
+}
+
+// fetch gets rows from a shard.
+func (s *Store) fetch(ctx context.Context, sh *shard, part int, keys []store.Row) ([]store.Row, error) {
+	lookups, wanted, err := s.catalog.lookups(part, keys)
+	if err != nil || len(lookups) == 0 {
+		return make([]store.Row, len(keys)), err
+	}
+	var found map[string]store.Row
 	err = sh.retry(ctx, "get", func(ctx context.Context) error {
+		found = map[string]store.Row{}
 		if len(lookups) == 1 {
 			return sh.lookup(ctx, sh.db, lookups[0], found)
 		}

@@ -20,6 +20,7 @@ type Store struct {
 	placement placement
 	gate      gate.Gate
 	metrics   *metrics
+	flights   *flights
 	stop      context.CancelFunc // ends the groups
 	groups    sync.WaitGroup
 	closing   sync.Once
@@ -29,6 +30,7 @@ type Store struct {
 var (
 	_ store.Store   = (*Store)(nil)
 	_ store.Hurrier = (*Store)(nil)
+	_ store.Mover   = (*Store)(nil)
 )
 
 // New connects to all shards, brings their tables up to date, and makes sure that
@@ -38,6 +40,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("make mysql store: %w", err)
 	}
 	s := &Store{cfg: cfg, catalog: newCatalog(), metrics: newMetrics(), placement: placement{parts: map[int]int{}}}
+	s.flights = newFlights(s.catalog)
 	for number := range cfg.Shards {
 		sh, err := newShard(&cfg, number, s.metrics)
 		if err != nil {
@@ -66,6 +69,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	if err := s.recoverMoves(ctx); err != nil {
 		return err
 	}
 	return s.metrics.register(s.cfg.Registerer)
@@ -104,7 +110,11 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 	if err != nil {
 		return store.Fence{}, err
 	}
-	return sh.claim(ctx, part, epoch)
+	fence, err := sh.claim(ctx, part, epoch)
+	if err == nil {
+		s.flights.claimed(part, fence.Epoch)
+	}
+	return fence, err
 }
 
 // Hurry implements store.Hurrier.
@@ -137,6 +147,7 @@ func (s *Store) Commit(ctx context.Context, batches []store.Batch) error {
 			continue
 		}
 		waiting.Add(1)
+		s.flights.begin(b)
 		requests[i] = &request{batch: b, done: waiting.Done}
 		byShard[sh] = append(byShard[sh], requests[i])
 	}
@@ -145,7 +156,11 @@ func (s *Store) Commit(ctx context.Context, batches []store.Batch) error {
 	}
 	waiting.Wait()
 	for i, r := range requests {
-		if r != nil && r.err != nil {
+		if r == nil {
+			continue
+		}
+		s.flights.end(r.batch)
+		if r.err != nil {
 			failed[i] = r.err
 		}
 	}
