@@ -26,6 +26,7 @@ type Client struct {
 	watches fenfav1.WatchServiceClient
 	sagas   fenfav1.SagaServiceClient
 	auditor fenfav1.AuditServiceClient
+	shards  fenfav1.ShardServiceClient
 
 	batcher *batcher
 	closing sync.Once
@@ -57,6 +58,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		watches: fenfav1.NewWatchServiceClient(conn),
 		sagas:   fenfav1.NewSagaServiceClient(conn),
 		auditor: fenfav1.NewAuditServiceClient(conn),
+		shards:  fenfav1.NewShardServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	return c, nil

@@ -17,7 +17,8 @@ import (
 func newState() *cobra.Command {
 	return group("state", "Look at the records that tasks keep, and change them",
 		"A record is a named value of a key, with a version that grows with every write.",
-		newStateGet(), newStateScan(), newStatePut(), newStateCommit(), newStateEscrow(), newStateHistory(), newStateWatch(), newStateAudit())
+		newStateGet(), newStateScan(), newStatePut(), newStateCommit(), newStateEscrow(), newStateHistory(), newStateWatch(), newStateAudit(),
+		newStateShards(), newStateMove())
 }
 
 func newStateGet() *cobra.Command {

@@ -72,6 +72,13 @@ type AuditEngine interface {
 	Audit(ctx context.Context, req partition.AuditRequest) error
 }
 
+// ShardEngine knows where partitions are, and moves them.
+type ShardEngine interface {
+	Shards(ctx context.Context) (partition.Shards, error)
+	// MovePartition begins a move and returns at once.
+	MovePartition(ctx context.Context, part, to int) (partition.Move, error)
+}
+
 // WorkEngine distributes work: tasks by themselves, and as steps of sagas.
 type WorkEngine interface {
 	TaskEngine
@@ -86,6 +93,7 @@ type Engine interface {
 	LockEngine
 	WatchEngine
 	AuditEngine
+	ShardEngine
 	// Problems says why the node is not ready; none: it is.
 	Problems() []string
 }

@@ -59,6 +59,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterSagaServiceHandlerServer(ctx, mux, &sagaService{Server: s})
 		},
 		func() error {
+			return fenfav1.RegisterShardServiceHandlerServer(ctx, mux, &shardService{Server: s})
+		},
+		func() error {
 			return fenfav1.RegisterClusterServiceHandlerServer(ctx, mux, &clusterService{Server: s})
 		},
 	} {

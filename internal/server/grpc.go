@@ -42,6 +42,7 @@ func (s *Server) newGRPC() *grpc.Server {
 	fenfav1.RegisterAuditServiceServer(g, &auditService{Server: s})
 	fenfav1.RegisterQueueServiceServer(g, &queueService{Server: s})
 	fenfav1.RegisterSagaServiceServer(g, &sagaService{Server: s})
+	fenfav1.RegisterShardServiceServer(g, &shardService{Server: s})
 	fenfav1.RegisterClusterServiceServer(g, &clusterService{Server: s})
 	return g
 }

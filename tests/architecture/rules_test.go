@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"examples/inventory", "examples/order", "examples/wallet", "internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
-	{"tests/locks", "tests/transactions", "tests/robustness", "tests/sagas", "tests/workers"},
+	{"tests/locks", "tests/shards", "tests/transactions", "tests/robustness", "tests/sagas", "tests/workers"},
 }
 
 // ban keeps an import, with all below it, to the packages that are there for it.
