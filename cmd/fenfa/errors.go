@@ -31,7 +31,7 @@ const (
 func exitMeanings() [][2]string {
 	return [][2]string{
 		{"0", "done"},
-		{"1", "a check failed: the demo found a broken promise, `cluster health` found a node that is not ready, or `state audit` found damage"},
+		{"1", "a check failed: the demo found a broken promise, `cluster health` found a node that is not ready, `state audit` found damage, or a `state move` was undone"},
 		{"2", "the command line or the configuration is wrong; nothing was done"},
 		{"3", "refused: the request or a line of the input is invalid, too large, in conflict with what is there, or not possible now"},
 		{"4", "not found: no such task, queue, record or dead letter"},

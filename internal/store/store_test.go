@@ -61,3 +61,11 @@ func TestEachRowKnowsItsTable(t *testing.T) {
 		}
 	}
 }
+
+func TestStepsOfAMoveHaveNames(t *testing.T) {
+	for step, want := range []string{"begun", "prepared", "copied", "compared", "frozen", "settled", "activated", "flipped", "cleared", "?"} {
+		if got := store.MoveStep(step).String(); got != want {
+			t.Errorf("step %d is %q, want %q", step, got, want)
+		}
+	}
+}

@@ -14,7 +14,10 @@
 //   - A transaction that met a conflict, or a server that was away, is tried again
 //     as a whole until Config.Timeout is over.
 //   - Which shard holds a partition is written down on shard 0 when the partition is
-//     first used, and does not change.
+//     first used, and only a move changes it.
+//   - A partition's fence is active on one shard at most, on the one that the map names
+//     or, between the last steps of a move, on the one that it will name. Who copies a
+//     partition is written in the fence of the target.
 //   - Each statement on a partition's rows names the partition. There are no
 //     multi-statements, no AUTO_INCREMENT, no SKIP LOCKED, no FOR SHARE, no INSERT
 //     IGNORE, and no upsert whose count of rows means anything.

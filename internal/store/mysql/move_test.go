@@ -377,3 +377,21 @@ func TestMovesThatCannotBeAreRefused(t *testing.T) {
 		t.Errorf("the moves are %+v, %v", moves, err)
 	}
 }
+
+// TestStatementsOfMovesFollowTheRules looks at all that a move sends.
+func TestStatementsOfMovesFollowTheRules(t *testing.T) {
+	m := newMoved(t)
+	shut(t, m.s)
+	var sent recorder
+	m.s = open(t, mysql.Config{Shards: m.where, Observe: sent.observe})
+	m.begin()
+	claim(t, m.s, movedPart)
+	if err := m.s.Move(t.Context(), movedPart, m.hooks(nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range sent.take() {
+		if why := breach(text); why != "" {
+			t.Errorf("%s: %.200s", why, text)
+		}
+	}
+}
