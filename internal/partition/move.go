@@ -48,6 +48,12 @@ type moves struct {
 	current prometheus.Gauge
 }
 
+// The outcomes of moves in metrics.
+const (
+	moveDone   = "done"
+	moveUndone = "undone"
+)
+
 func newMoves(e *Engine) *moves {
 	const space, sub = "fenfa", "move"
 	m := &moves{
@@ -58,6 +64,9 @@ func newMoves(e *Engine) *moves {
 			Namespace: space, Subsystem: sub, Name: "pause_seconds", Help: "How long nobody owned a partition while its last changes were moved.", Buckets: prometheus.ExponentialBuckets(0.005, 2, 12),
 		}),
 		current: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: space, Subsystem: sub, Name: "running", Help: "Moves of partitions that are under way."}),
+	}
+	for _, outcome := range []string{moveDone, moveUndone} {
+		m.ended.WithLabelValues(outcome) // shows as 0
 	}
 	m.mover, _ = e.cfg.Store.(store.Mover)
 	e.cfg.Registerer.MustRegister(m.ended, m.rows, m.pauses, m.current)
@@ -95,8 +104,26 @@ func (m *moves) start(run context.Context, mv store.Move) {
 	m.current.Inc()
 	m.e.group.Go(func() {
 		defer m.current.Dec()
-		m.end(run, mv.Part, m.mover.Move(run, mv.Part, m.hooks(mv.Part)))
+		m.end(run, mv.Part, m.carry(run, mv.Part))
 	})
+}
+
+// carry carries a move out until it has ended: done, or undone with an error.
+func (m *moves) carry(run context.Context, part int) error {
+	for {
+		err := m.mover.Move(run, part, m.hooks(part))
+		if err == nil || errors.Is(err, store.ErrFenced) {
+			return err
+		}
+		left, listErr := m.mover.Moves(run)
+		if listErr == nil && !slices.ContainsFunc(left, func(mv store.Move) bool { return mv.Part == part }) {
+			return err
+		}
+		m.e.cfg.Logger.Warn("a move of a partition stands still", "partition", part, "error", err)
+		if !m.e.wait(run, reclaimMax) {
+			return err
+		}
+	}
 }
 
 // close keeps moves from being started. Those that run end with their context.
@@ -140,11 +167,11 @@ func (m *moves) end(run context.Context, part int, err error) {
 	if err != nil && run.Err() != nil {
 		return // The next process carries it on.
 	}
-	outcome := "done"
+	outcome := moveDone
 	m.change(part, func(mv *Move) {
 		mv.Ended = m.e.cfg.Clock.Now()
 		if err != nil {
-			outcome, mv.Error = "undone", err.Error()
+			outcome, mv.Error = moveUndone, err.Error()
 		}
 	})
 	m.ended.WithLabelValues(outcome).Inc()
@@ -180,7 +207,7 @@ func (e *Engine) MovePartition(ctx context.Context, part, to int) (Move, error) 
 	case err != nil:
 		return Move{}, task.Errorf(task.CodeUnavailable, "the move could not begin: %w", err)
 	}
-	m.start(run, mv)
+	m.start(run, mv) //nolint:contextcheck // It lives longer than the call.
 	return Move{Move: mv}, nil
 }
 

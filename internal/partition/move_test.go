@@ -36,15 +36,15 @@ func (m *fakeMover) Move(ctx context.Context, part int, hooks store.MoveHooks) e
 	return m.move(ctx, part, hooks)
 }
 
-// moveOf returns the move that the engine tells of.
-func (r *engineRig) moveOf(part int) (found Move) {
+// move returns what the engine tells of the move of partition 0.
+func (r *engineRig) move() (found Move) {
 	r.t.Helper()
 	shards, err := r.e.Shards(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	for _, m := range shards.Moves {
-		if m.Part == part {
+		if m.Part == 0 {
 			found = m
 		}
 	}
@@ -78,16 +78,39 @@ func TestNobodyOwnsAPartitionWhileItIsFrozen(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if m := r.moveOf(0); m.Step != store.MoveFrozen || m.Compared != 30 || m.Written != 20 || !m.Ended.IsZero() || m.To != 1 {
+		if m := r.move(); m.Step != store.MoveFrozen || m.Compared != 30 || m.Written != 20 || !m.Ended.IsZero() || m.To != 1 {
 			t.Errorf("under way: %+v", m)
 		}
-		time.Sleep(time.Hour)
+		r.wait(time.Hour)
 		synctest.Wait()
 		if own := r.e.owners[0].current(); own == nil || own.fence.Epoch != claims+1 {
 			t.Errorf("it is not claimed once more: %v", own)
 		}
-		if m := r.moveOf(0); m.Paused != time.Hour || m.Ended.IsZero() || m.Error != "" {
+		if m := r.move(); m.Paused != time.Hour || m.Ended.IsZero() || m.Error != "" {
 			t.Errorf("at the end: %+v", m)
+		}
+	})
+}
+
+// TestAMoveThatStandsStillGoesOn fails a move that is not undone, and goes on with it.
+func TestAMoveThatStandsStillGoesOn(t *testing.T) {
+	inBubble(t, 1, func(r *engineRig) {
+		calls := 0
+		mover := &fakeMover{left: []store.Move{{Part: 0, To: 1}}}
+		mover.move = func(context.Context, int, store.MoveHooks) error {
+			if calls++; calls < 3 {
+				return errInjected
+			}
+			return nil
+		}
+		r.e.moves.mover = mover
+		if _, err := r.e.MovePartition(t.Context(), 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		r.wait(time.Minute)
+		synctest.Wait()
+		if m := r.move(); calls != 3 || m.Error != "" || m.Ended.IsZero() {
+			t.Errorf("%d calls, %+v", calls, m)
 		}
 	})
 }
@@ -99,7 +122,7 @@ func TestAMoveThatWasUndoneSaysWhy(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if m := r.moveOf(0); m.Error != errInjected.Error() || m.Ended.IsZero() {
+		if m := r.move(); m.Error != errInjected.Error() || m.Ended.IsZero() {
 			t.Errorf("it says %+v", m)
 		}
 	})
@@ -125,7 +148,7 @@ func TestAMoveEndsWithTheEngineAndIsCarriedOn(t *testing.T) {
 		}
 		synctest.Wait()
 		r.stop()
-		if m := r.moveOf(0); calls != 1 || !m.Ended.IsZero() || m.Error != "" {
+		if m := r.move(); calls != 1 || !m.Ended.IsZero() || m.Error != "" {
 			t.Errorf("%d calls, %+v", calls, m)
 		}
 		if _, err := r.e.MovePartition(t.Context(), 0, 1); task.CodeOf(err) != task.CodeUnavailable {

@@ -68,7 +68,9 @@ func TestShardsOverGRPC(t *testing.T) {
 }
 
 func TestErrorsOfTheEngineReachShards(t *testing.T) {
-	h := newHarness(t, func(e *fakeEngine, _ *Config) { e.err = task.Errorf(task.CodeFailedPrecondition, "the embedded store has no shards") })
+	h := newHarness(t, func(e *fakeEngine, _ *Config) {
+		e.err = task.Errorf(task.CodeFailedPrecondition, "the embedded store has no shards")
+	})
 	c := fenfav1.NewShardServiceClient(h.conn)
 	_, err := c.List(t.Context(), &fenfav1.ListShardsRequest{})
 	refused(t, err, codes.FailedPrecondition, task.CodeFailedPrecondition)

@@ -32,8 +32,9 @@ type Mover interface {
 	// ErrPlaced or ErrMoving.
 	BeginMove(ctx context.Context, part, to int) (Move, error)
 	// Move carries a move out that was begun. The caller owns the partition by a claim
-	// of this store. After an error the move was undone, unless ctx has ended: then it
-	// can be carried on.
+	// of this store. After an error the move was undone, unless Moves still has it: then
+	// it can be carried on. One that wraps ErrFenced says that this is for another
+	// process.
 	Move(ctx context.Context, part int, hooks MoveHooks) error
 }
 

@@ -40,7 +40,8 @@ func BenchmarkMove(b *testing.B) {
 		fenced := make(chan struct{})
 		go func() {
 			defer close(fenced)
-			for c.step(b.Context()) == nil {
+			for err := error(nil); err == nil; {
+				err = c.step(b.Context())
 			}
 		}()
 		var begin time.Time

@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -72,38 +73,37 @@ func (m *moved) hooks(step func(store.MoveStep)) store.MoveHooks {
 // rows returns all rows that a shard has of the partition, as text.
 func (m *moved) rows(shard int) (all []string) {
 	m.t.Helper()
-	// A store that has this shard alone finds every partition there.
 	db := plain(m.t, m.where[shard])
 	for _, table := range storetest.Tables() {
-		rows, err := db.QueryContext(m.t.Context(), "SELECT * FROM "+table.String()+" WHERE part = ?", movedPart)
-		if err != nil {
-			m.t.Fatal(err)
+		all = append(all, tableText(m.t, db, table.String())...)
+	}
+	return all
+}
+
+// tableText returns the rows that a table has of the partition.
+func tableText(t *testing.T, db *sql.DB, table string) (all []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+" WHERE part = ?", movedPart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		raw, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range raw {
+			into[i] = &raw[i]
 		}
-		columns, err := rows.Columns()
-		if err != nil {
-			m.t.Fatal(err)
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
 		}
-		for rows.Next() {
-			raw, into := make([]*string, len(columns)), make([]any, len(columns))
-			for i := range raw {
-				into[i] = &raw[i]
-			}
-			if err := rows.Scan(into...); err != nil {
-				m.t.Fatal(err)
-			}
-			text := table.String()
-			for _, r := range raw {
-				if r == nil {
-					text += " NULL"
-				} else {
-					text += fmt.Sprintf(" %q", *r)
-				}
-			}
-			all = append(all, text)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			m.t.Fatal(err)
-		}
+		all = append(all, fmt.Sprintf("%s %+v", table, raw))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
@@ -111,14 +111,8 @@ func (m *moved) rows(shard int) (all []string) {
 // status returns the status of the partition's fence on a shard.
 func (m *moved) status(shard int) (status string) {
 	m.t.Helper()
-	rows, err := plain(m.t, m.where[shard]).QueryContext(m.t.Context(), "SELECT status FROM fence WHERE part = ?", movedPart)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	for rows.Next() {
-		err = errors.Join(err, rows.Scan(&status))
-	}
-	if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
+	err := plain(m.t, m.where[shard]).QueryRowContext(m.t.Context(), "SELECT status FROM fence WHERE part = ?", movedPart).Scan(&status)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		m.t.Fatal(err)
 	}
 	return status

@@ -264,7 +264,8 @@ func (m *mover) write(ctx context.Context, b *store.Batch) error {
 	})
 }
 
-// clear deletes all rows of the partition on a shard where its fence has the status.
+// clear deletes all rows of the partition on a shard where its fence has the status,
+// while the move is ours.
 func (m *mover) clear(ctx context.Context, sh *shard, status string) error {
 	for _, described := range tables() {
 		t := m.s.catalog[described.id]
@@ -272,7 +273,7 @@ func (m *mover) clear(ctx context.Context, sh *shard, status string) error {
 		for n := int64(movePage); n == movePage; {
 			begin := m.s.cfg.Clock.Now()
 			err := sh.fenced(ctx, "clear rows", m.part, func(ctx context.Context, tx *sql.Tx, h head, _ bool) (err error) {
-				if h.status != status {
+				if h.status != status || h.claim != m.token {
 					return errTaken
 				}
 				n, err = sh.exec(ctx, tx, "clear rows", text, m.part, movePage)

@@ -16,7 +16,7 @@ const (
 )
 
 // errTaken says that another process carries the move on, or that it has ended.
-var errTaken = errors.New("another process carries the move on")
+var errTaken = fmt.Errorf("%w: another process carries the move on", store.ErrFenced)
 
 // fenced runs f in a transaction that holds the fence of a partition. found is false
 // when there is none. An attempt whose outcome is unknown is repeated.
@@ -130,6 +130,17 @@ func (m *mover) takeOver(ctx context.Context) (activated bool, err error) {
 		return m.to.setHead(ctx, tx, m.part, h)
 	})
 	return activated, err
+}
+
+// keepSource keeps whoever carried the move on before from clearing the source.
+func (m *mover) keepSource(ctx context.Context) error {
+	return m.from.fenced(ctx, "take move over", m.part, func(ctx context.Context, tx *sql.Tx, h head, found bool) error {
+		if !found || h.status != statusMoved {
+			return fmt.Errorf("the fence of partition %d is %q there, though the partition was moved away", m.part, h.status)
+		}
+		h.claim = m.token
+		return m.from.setHead(ctx, tx, m.part, h)
+	})
 }
 
 // flip makes the map name the target, if it names the source.

@@ -67,7 +67,7 @@ func (m *mover) recover(ctx context.Context) (flipped bool, err error) {
 		return false, err
 	}
 	if number == m.to.number {
-		return true, nil
+		return true, m.keepSource(ctx)
 	}
 	activated, err := m.takeOver(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (m *mover) recover(ctx context.Context) (flipped bool, err error) {
 	}
 	m.s.placement.remember(m.part, m.to.number)
 	m.step(store.MoveFlipped)
-	return true, nil
+	return true, m.keepSource(ctx)
 }
 
 // Placements implements store.Mover.
