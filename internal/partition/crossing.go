@@ -151,9 +151,12 @@ func (c *core) clash(now time.Time, ls *lease, index int, err error) {
 			return
 		}
 		it.deciding = false
+		deadline := now.Add(c.timeoutOf(it) + leaseGrace)
 		if ls.lane.ordered {
 			ls.waiting, ls.stash = false, nil
-			ls.deadline = now.Add(c.timeoutOf(it) + leaseGrace)
+			ls.deadline = deadline
+		} else if deadline.After(ls.deadline) {
+			ls.deadline = deadline // The others may take as long, too.
 		}
 		c.conflict(ls, index, err.Error())
 	})

@@ -80,3 +80,21 @@ func TestALeaseDoesNotEndWhileATransactionOfItsTaskIsDecided(t *testing.T) {
 		t.Errorf("the mark is %+v, want a task that is done at its first attempt", m)
 	}
 }
+
+func TestATransactionThatIsAbortedAfterTheTimeoutIsNoFailedAttempt(t *testing.T) {
+	x := newCrossing(t)
+	slow := newTask("loose", "", "1")
+	slow.Timeout = time.Second
+	x.deliver(slow)
+	l := x.one()
+	x.answer(l, 0, task.Outcome{Kind: task.OutcomeDone, Writes: []task.Write{x.away}})
+	x.pass(decideWithin + time.Second) // nobody votes
+	if len(x.verdicts) == 0 || x.verdicts[len(x.verdicts)-1].Kind != task.VerdictConflict {
+		t.Fatalf("the worker was told %+v, want that there was a conflict", x.verdicts)
+	}
+	x.answer(l, 0, task.Outcome{Kind: task.OutcomeDone, Writes: []task.Write{x.away}})
+	x.vote()
+	if m := x.mark("1"); m == nil || m.State != task.StateDone || m.Attempts != 0 {
+		t.Errorf("the mark is %+v, want a task that is done at its first attempt", m)
+	}
+}

@@ -181,7 +181,12 @@ func (b *Broker) refresh(ctx context.Context) {
 			if limits.MaxTasks <= 0 && limits.MaxBytes <= 0 || !q.gauge.busy.Swap(false) {
 				continue
 			}
-			if err := b.recount(ctx, q); err != nil && ctx.Err() == nil && b.disconnected() == nil {
+			err := b.recount(ctx, q)
+			if err == nil {
+				continue
+			}
+			q.gauge.busy.Store(true)
+			if ctx.Err() == nil && b.disconnected() == nil {
 				b.cfg.Logger.Warn("backlog was not counted", "queue", q.name, "error", err)
 			}
 		}

@@ -1,8 +1,11 @@
 package rabbitmq
 
 import (
+	"errors"
 	"testing"
 	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
 )
 
 func TestGaugeHoldsLimits(t *testing.T) {
@@ -24,6 +27,29 @@ func TestGaugeHoldsLimits(t *testing.T) {
 	admit(10, false, true)
 	if tasks, bytes := g.read(); tasks != 2 || bytes != 50 {
 		t.Errorf("it counts %d tasks, %d bytes", tasks, bytes)
+	}
+}
+
+// What was miscounted, as publishes of unknown fate are that the server never got,
+// must not keep a queue full for good.
+func TestAQueueThatIsFullOnlyInTheCountIsCountedAnew(t *testing.T) {
+	q := &queue{name: "q", logs: []*log{{}}}
+	q.limits.Store(&broker.Declaration{MaxTasks: 3})
+	posting(&q.gauge, 3, 1)
+	p := &publication{batch: []broker.Message{{Queue: "q"}}}
+	if err := p.admit(0, q); !errors.Is(err, broker.ErrFull) {
+		t.Fatalf("a full queue says %v", err)
+	}
+	if !q.gauge.busy.Load() {
+		t.Fatal("after a refusal nobody counts anew")
+	}
+	now := time.Now()
+	for range 2 { // The server has nothing; anything may be on its way to a reader.
+		q.gauge.correct(0, 5120, q.gauge.mark(), now)
+		now = now.Add(emptyFor)
+	}
+	if err := p.admit(0, q); err != nil {
+		t.Errorf("an empty queue says %v", err)
 	}
 }
 

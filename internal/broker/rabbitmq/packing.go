@@ -67,10 +67,10 @@ func (p *publication) admit(i int, q *queue) error {
 		return task.Errorf(task.CodeInvalidArgument, "queue %q has %d partitions: there is no partition %d", m.Queue, len(q.logs), m.Partition)
 	}
 	limits := q.limits.Load()
+	q.gauge.busy.Store(true) // Also for one that is refused: the count may be wrong, and only another one mends it.
 	if !q.gauge.admit(int64(len(m.Body)), limits.MaxTasks, limits.MaxBytes, m.Owed) {
 		return fmt.Errorf("%w: the backlog of queue %q is at its limit", broker.ErrFull, m.Queue)
 	}
-	q.gauge.busy.Store(true)
 	return nil
 }
 
