@@ -100,6 +100,9 @@ func (r *reader) receive(sub *subscription) {
 		case d, ok := <-sub.deliveries:
 			if !ok {
 				// The channel may be open still, when the server took the subscription back.
+				r.mu.Lock()
+				r.readOn() // for the answer
+				r.mu.Unlock()
 				_ = sub.ch.Close()
 				return
 			}
