@@ -4,7 +4,7 @@ package architecture
 // packages of lower layers only; packages of one layer do not know each other.
 // A package that is not listed fails the test: give it its place here.
 var layers = [][]string{
-	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/loopback", "internal/chart", "internal/top", "api"},
+	{"internal/clock", "internal/lifecycle", "internal/spell", "internal/loopback", "internal/debian", "internal/chart", "internal/top", "api"},
 	{"internal/child"},
 	{"internal/rabbitmqserver", "internal/mariadbserver", "internal/task", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile", "internal/saga"},
