@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// EnvInstall, when set, allows to install packages also to who is not root; "never"
-// forbids it.
+// EnvInstall is the environment variable that, when set, allows to install packages
+// also to who is not root; "never" forbids it.
 const EnvInstall = "FENFA_TEST_INSTALL"
 
 // policy is asked by packages whether their services may start.
@@ -61,7 +61,7 @@ func Install(ctx context.Context, name string) (err error) {
 
 // apt runs the package manager, which waits for others that have its own lock.
 func apt(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...) //nolint:gosec // Only this package gives the arguments; the name is a caller's constant.
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		const most = 2000
