@@ -14,6 +14,8 @@ type options struct {
 	dial       []fenfa.DialOption
 	partitions int
 	dataDir    string
+	store      []string
+	broker     string
 	logger     *slog.Logger
 }
 
@@ -43,6 +45,16 @@ func WithPartitions(n int) Option { return func(o *options) { o.partitions = n }
 // WithDataDir keeps the node's data in dir, and after the test. Default: a
 // temporary directory of the test's.
 func WithDataDir(dir string) Option { return func(o *options) { o.dataDir = dir } }
+
+// WithStore keeps the node's state in empty databases instead of its data directory:
+// one address, mysql://user:password@host:port/database, for each shard. By default
+// partition n is on shard n % shards.
+func WithStore(shards ...string) Option { return func(o *options) { o.store = shards } }
+
+// WithBroker keeps the node's queues on the servers of an address,
+// amqp://user:password@host:port/vhost, instead of its data directory. No other node
+// may use them.
+func WithBroker(address string) Option { return func(o *options) { o.broker = address } }
 
 // WithLogger sets where the node logs. By default it does not.
 func WithLogger(logger *slog.Logger) Option { return func(o *options) { o.logger = logger } }

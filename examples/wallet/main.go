@@ -5,6 +5,8 @@
 // Start a node with `fenfa serve`, then:
 //
 //	go run ./examples/wallet
+//
+// README.md shows it on two shards.
 package main
 
 import (
