@@ -177,6 +177,7 @@ func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	stop := load.start()
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
 
+	m := openMarket(t, client)
 	p.stopServer()
 	harness.Await(t, "the node is not ready", func(ctx context.Context) bool { return !p.node.Ready(ctx) })
 	for _, want := range []string{"the broker is away", p.server.Addr()} {
@@ -196,6 +197,7 @@ func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	before := load.confirmed()
 	harness.Await(t, "more orders are confirmed", func(context.Context) bool { return load.confirmed() > before+20 })
 	stop()
+	m.close()
 	select {
 	case <-p.node.Done():
 		t.Error("the node ended meanwhile")

@@ -62,12 +62,14 @@ func TestOrdersAreTakenWhileTheDatabasesAreAwayAndDoneWhenTheyAreBack(t *testing
 	load := &load{t: t, client: client, keys: 4, every: 10 * time.Millisecond, prefix: "sku", waits: serverWaits}
 	stop := load.start()
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
+	m := openMarket(t, client)
 	p.stopServer()
 	before := load.confirmed()
 	harness.Await(t, "orders are confirmed without the databases", func(context.Context) bool { return load.confirmed() > before+20 })
 	p.startServer()
 	p.node.AwaitReady()
 	stop()
+	m.close()
 	select {
 	case <-p.node.Done():
 		t.Error("the node ended meanwhile")
