@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -28,6 +29,13 @@ type control struct {
 	free []*amqp.Channel
 }
 
+// Of calls about a queue that the server knows and cannot reach: how often they are
+// made, and how long it is between the first two; each time it is twice as long.
+const (
+	absentTries = 6
+	absentPause = 50 * time.Millisecond
+)
+
 // maxLeft bounds the calls that nobody waits for any more.
 const maxLeft = 256
 
@@ -36,8 +44,19 @@ var errSilent = fmt.Errorf("the server has not answered many calls before this o
 // do calls f with a channel that nobody else uses. It returns when ctx ends, also
 // when the server does not answer; f must not touch what its caller owns by then.
 // While an alarm keeps the server from reading the connection it fails at once, with
-// broker.ErrFull.
+// broker.ErrFull. It calls f again for a while where a queue is absent.
 func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel) error) error {
+	wait := absentPause
+	for try := 1; ; try++ {
+		err := c.once(ctx, operation, f)
+		if !isAbsent(err) || try == absentTries || !pause(ctx, jitter(wait)) {
+			return err
+		}
+		wait *= 2
+	}
+}
+
+func (c *control) once(ctx context.Context, operation string, f func(*amqp.Channel) error) error {
 	if c.b.isClosed() {
 		return closedError(operation)
 	}

@@ -34,7 +34,17 @@ func explain(err error) error {
 // isNotFound reports whether the server knows no such queue.
 func isNotFound(err error) bool {
 	e, ok := errors.AsType[*amqp.Error](err)
-	return ok && e.Code == amqp.NotFound
+	return ok && e.Code == amqp.NotFound && !absent.MatchString(e.Reason)
+}
+
+// absent is how the server says, with the code of a queue that it does not know,
+// that it knows one which has no process now: while it is being made, for instance.
+var absent = regexp.MustCompile("home node .* is down or inaccessible")
+
+// isAbsent reports whether the server knows the queue and cannot reach it now.
+func isAbsent(err error) bool {
+	e, ok := errors.AsType[*amqp.Error](err)
+	return ok && e.Code == amqp.NotFound && absent.MatchString(e.Reason)
 }
 
 // inequivalent finds the argument in the server's words about a queue that exists

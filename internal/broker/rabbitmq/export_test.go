@@ -54,3 +54,14 @@ func (b *Broker) PublishOverControl(ctx context.Context) error {
 		return ch.PublishWithContext(ctx, "", b.cfg.Prefix+".nobody", false, false, amqp.Publishing{})
 	})
 }
+
+// Call makes a call over the control connection.
+func (b *Broker) Call(ctx context.Context, f func(*amqp.Channel) error) error {
+	return b.control.do(ctx, "call", f)
+}
+
+// IsNotFound reports whether an error says that the server knows no such queue.
+func IsNotFound(err error) bool { return isNotFound(err) }
+
+// AbsentTries is how often a call about a queue that is absent is made.
+const AbsentTries = absentTries
