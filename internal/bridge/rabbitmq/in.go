@@ -146,7 +146,8 @@ func (in *In) tryConsume(conn *amqp.Connection, args amqp.Table) (*amqp.Channel,
 	}
 	name := in.cfg.Queue
 	if _, err := ch.QueueDeclarePassive(name, true, false, false, false, nil); err != nil {
-		if e, ok := errors.AsType[*amqp.Error](err); ok && e.Code == amqp.NotFound {
+		// The same code may say that a queue which exists cannot be reached now.
+		if e, ok := errors.AsType[*amqp.Error](err); ok && e.Code == amqp.NotFound && strings.Contains(e.Reason, "no queue") {
 			return nil, nil, fmt.Errorf("consume queue %q of vhost %q: %w: %s", name, in.mapping.vhost, ErrNoQueue, e.Reason)
 		}
 		return nil, nil, fmt.Errorf("look at queue %q: %w", name, err)
