@@ -96,6 +96,10 @@ rabbitmq-kills: ## kill a RabbitMQ server, and the leader of a cluster, KILLS=20
 fuzz: ## fuzz every decoder and parser for FUZZTIME=20s each
 	tools/fuzz.sh $(FUZZTIME)
 
+.PHONY: openapi
+openapi: ## validate the OpenAPI document, and let a client generated from it work against a real node
+	tools/openapi.sh
+
 .PHONY: readme
 readme: ## run the commands of README.md in a copy of the tree
 	tools/readme.sh README.md

@@ -1,12 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -91,37 +86,6 @@ func (s *Server) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.
 		e = task.Errorf(task.CodeInvalidArgument, "the path %s is malformed", r.URL.Path)
 	}
 	s.writeErrorAs(w, r, status, e)
-}
-
-// strictJSON is protobuf's JSON with the names of the .proto files: unknown
-// fields and anything behind the document are errors, and scalars with their
-// zero value are shown.
-type strictJSON struct {
-	runtime.JSONPb
-}
-
-func newStrictJSON() *strictJSON {
-	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}}}
-}
-
-// NewDecoder reads the whole document, so that what follows it is noticed.
-func (j *strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
-	return runtime.DecoderFunc(func(v any) error {
-		b, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		if b = bytes.TrimSpace(b); len(b) == 0 {
-			return io.EOF
-		}
-		if err := j.Unmarshal(b, v); err != nil {
-			return err
-		}
-		if !json.Valid(b) {
-			return errors.New("there is something behind the end of the JSON document")
-		}
-		return nil
-	})
 }
 
 // strictQuery refuses query parameters that are not fields of the request, which

@@ -2,11 +2,13 @@ package server
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/fenfa/fenfa/internal/openapi"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -40,8 +42,9 @@ func (s *Server) route(gateway http.Handler) http.Handler {
 	api := s.guard(gateway)
 	streams := map[string]http.Handler{watchPath: s.guard(http.HandlerFunc(s.watchHTTP)), auditPath: s.guard(http.HandlerFunc(s.auditHTTP))}
 	pages := map[string]http.Handler{
-		"/healthz": http.HandlerFunc(s.healthz),
-		"/readyz":  http.HandlerFunc(s.readyz),
+		"/healthz":      http.HandlerFunc(s.healthz),
+		"/readyz":       http.HandlerFunc(s.readyz),
+		"/openapi.json": http.HandlerFunc(s.openapi),
 		"/metrics": promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
 			ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: answerTimeout / 2,
 		}),
@@ -80,6 +83,14 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		problems = []string{}
 	}
 	s.writeJSON(w, status, map[string]any{"ready": len(problems) == 0, "problems": problems})
+}
+
+// openapi is the document of this API, for people and generators of clients.
+func (s *Server) openapi(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := io.WriteString(w, openapi.Document()); err != nil {
+		s.cfg.Logger.Debug("answer was not written", "error", err)
+	}
 }
 
 // outermost contains panics and sets what every answer carries.

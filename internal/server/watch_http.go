@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/readable"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -100,6 +101,9 @@ func (l *lines) begin() error {
 func (l *lines) send(m proto.Message) error {
 	b, err := l.form.Marshal(m)
 	if err != nil {
+		return err
+	}
+	if b, err = readable.Add(m.ProtoReflect().Descriptor(), b); err != nil {
 		return err
 	}
 	return l.line(b)
