@@ -3,6 +3,7 @@ package fenfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -67,6 +68,7 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		Retry: RetryPolicy{Base: time.Second, Factor: 3, Max: time.Minute, MaxAttempts: 7}, Timeout: time.Minute, Batch: 8, MaxDeliveries: 9,
 		DedupeWindow: time.Hour, ResultTTL: 2 * time.Hour, MaxBacklogTasks: 10, MaxBacklogBytes: 11,
 		Share: 2.5, Placement: Placement{Require: []string{"gpu", "zone=eu"}, Prefer: []string{"!old"}},
+		Concurrency: 12, Rate: Rate{PerSecond: 0.5, Burst: 3},
 	}
 	for i := range 2 {
 		now, created, err := c.ConfigureQueue(t.Context(), q)
@@ -95,7 +97,7 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 	if _, _, err := c.ConfigureQueue(t.Context(), Queue{Name: "r", Batch: -1}); err != nil {
 		t.Fatal(err)
 	}
-	if got := n.queues["r"]; got.GetBatch() != 1<<32-1 || got.GetRetry() != nil || got.GetBalance() != nil || got.GetTimeout() != nil || got.GetPlacement() != nil || got.GetShare() != 0 {
+	if got := n.queues["r"]; got.GetBatch() != 1<<32-1 || got.GetRetry() != nil || got.GetBalance() != nil || got.GetTimeout() != nil || got.GetPlacement() != nil || got.GetShare() != 0 || got.Concurrency != nil || got.Rate != nil {
 		t.Errorf("what is not given, or nonsense, went out as %v", got)
 	}
 }
@@ -216,4 +218,38 @@ func TestEveryStateOfTheWireHasAName(t *testing.T) {
 			t.Errorf("%s is called %s", name, got)
 		}
 	}
+}
+
+func TestLimitsAreSetChangedAndTakenAway(t *testing.T) {
+	n := startFake(t)
+	c := dial(t, n)
+	for _, change := range []struct {
+		in          Queue
+		concurrency string
+		rate        string
+	}{
+		{Queue{Name: "q", Rate: Rate{Burst: 3}}, "unset", "unset burst 3"},
+		{Queue{Name: "q", Concurrency: 7, Rate: Rate{PerSecond: 0.5}}, "7", "0.5 burst unset"},
+		{Queue{Name: "q", Concurrency: NoLimit, Rate: Rate{PerSecond: NoLimit, Burst: NoLimit}}, "0", "0 burst 0"},
+		{Queue{Name: "q", Concurrency: -5, Rate: Rate{PerSecond: -5}}, "4294967295", "-5 burst unset"},
+	} {
+		if _, _, err := c.ConfigureQueue(t.Context(), change.in); err != nil {
+			t.Fatal(err)
+		}
+		w := n.queues["q"]
+		if got := given(w.Concurrency); got != change.concurrency {
+			t.Errorf("concurrency went out as %s, want %s", got, change.concurrency)
+		}
+		if got := given(w.GetRate().PerSecond) + " burst " + given(w.GetRate().Burst); got != change.rate {
+			t.Errorf("rate went out as %s, want %s", got, change.rate)
+		}
+	}
+}
+
+// given is a field that may be unset, for a message.
+func given[T any](field *T) string {
+	if field == nil {
+		return "unset"
+	}
+	return fmt.Sprint(*field)
 }

@@ -75,6 +75,8 @@ type Queue struct {
 	ResultTTL       time.Duration // how long a result is kept at least, default 24 h
 	MaxBacklogTasks int64         // default 100 million
 	MaxBacklogBytes int64         // default 64 GiB
+	Concurrency     int           // most of its tasks that run at a time; NoLimit takes it away
+	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
 }
 
 // QueueStats is what a queue holds and did.
@@ -101,6 +103,9 @@ type QueueStats struct {
 	// Waiting is what ready tasks ask of workers, those first that no worker may get.
 	// At most 20; only from DescribeQueue.
 	Waiting []WaitingClass
+	// LimitedBy is the limit of the queue that keeps tasks from starting now:
+	// "concurrency" or "rate". Empty: neither does.
+	LimitedBy string
 }
 
 // WaitingClass is the ready tasks of a queue that ask the same of workers.
@@ -182,6 +187,7 @@ func (q Queue) toWire() *fenfav1.Queue {
 	if q.Balance != (Balance{}) {
 		w.Balance = &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow}
 	}
+	q.limitsToWire(w)
 	return w
 }
 
@@ -210,6 +216,8 @@ func queueOf(w *fenfav1.Queue) Queue {
 		ResultTTL:       w.GetResultTtl().AsDuration(),
 		MaxBacklogTasks: w.GetMaxBacklogTasks(),
 		MaxBacklogBytes: w.GetMaxBacklogBytes(),
+		Concurrency:     int(w.GetConcurrency()),
+		Rate:            Rate{PerSecond: w.GetRate().GetPerSecond(), Burst: int(w.GetRate().GetBurst())},
 	}
 }
 
@@ -233,6 +241,7 @@ func queueInfoOf(w *fenfav1.DescribeQueueResponse) QueueInfo {
 		StartP50:     s.GetStartP50().AsDuration(),
 		StartP99:     s.GetStartP99().AsDuration(),
 		Waiting:      waitingOf(s.GetWaiting()),
+		LimitedBy:    s.GetLimitedBy(),
 	}}
 }
 

@@ -79,6 +79,8 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"max_deliveries", fmt.Sprint(q.MaxDeliveries)},
 		{"dedupe_window", span(q.DedupeWindow)},
 		{"result_ttl", span(q.ResultTTL)},
+		{"concurrency", limitText(q.Concurrency)},
+		{"rate", rateText(q.Rate)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
 	}
 }
@@ -123,6 +125,7 @@ func statRows(s *fenfa.QueueStats) [][2]string {
 		{"since start", fmt.Sprintf("%d done, %d attempts failed, %d died", s.DoneTotal, s.FailedTotal, s.DeadTotal)},
 		{"workers", count(s.Workers)},
 		{"start", startText(s)},
+		{"limited by", s.LimitedBy},
 	}
 }
 
@@ -145,7 +148,9 @@ func newQueueSet() *cobra.Command {
 			"name!=value; several of them, all of which must be met, are joined by commas.",
 		Example: "  fenfa queue set orders --order key --on-dead halt --retry-max-attempts 5\n" +
 			"  fenfa queue set render --require gpu --prefer zone=eu-1 --share 2\n" +
-			"  fenfa queue set render --require '*'", Args: exactly("NAME"),
+			"  fenfa queue set render --require '*'\n" +
+			"  fenfa queue set mail --concurrency 20 --rate 300/m --burst 10\n" +
+			"  fenfa queue set mail --rate none", Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
 	settingFlags(cmd, &q)
@@ -190,6 +195,9 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f.IntVar(&q.MaxDeliveries, "max-deliveries", 0, "hand-outs until a task that kills its workers is a dead letter (default: 20)")
 	f.DurationVar(&q.DedupeWindow, "dedupe-window", 0, "how long a repeated submit is recognized (default: 24h)")
 	f.DurationVar(&q.ResultTTL, "result-ttl", 0, "how long results are kept at least (default: 24h)")
+	f.Var((*limitFlag)(&q.Concurrency), "concurrency", "most of its tasks that run at a time; none takes the limit away")
+	f.Var((*rateFlag)(&q.Rate.PerSecond), "rate", "most tasks that start, as 50 or 50/s, 300/m, 1000/h; none takes the limit away")
+	f.Var((*limitFlag)(&q.Rate.Burst), "burst", "of the rate: tasks that may start at once after a pause (default, and with none: what the rate allows in 100 ms)")
 	f.Int64Var(&q.MaxBacklogTasks, "max-backlog-tasks", 0, "tasks from which on submits are refused (default: 100000000)")
 	f.Int64Var(&q.MaxBacklogBytes, "max-backlog-bytes", 0, "bytes from which on submits are refused (default: 68719476736)")
 }

@@ -141,6 +141,14 @@ type statsView struct {
 	StartP99MS float64 `json:"start_p99_ms"`
 	// What ready tasks ask of workers; queue describe only.
 	Waiting []waitingView `json:"waiting,omitempty"`
+	// The limit that keeps tasks from starting: concurrency or rate.
+	LimitedBy string `json:"limited_by,omitempty"`
+}
+
+// rateView is a rate; 0: no limit.
+type rateView struct {
+	PerSecond float64 `json:"per_second"`
+	Burst     int     `json:"burst"`
 }
 
 // waitingView is the ready tasks of a queue that ask the same of workers.
@@ -179,6 +187,8 @@ type queueView struct {
 	ResultTTL       string       `json:"result_ttl"`
 	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
+	Concurrency     int          `json:"concurrency"` // 0: no limit
+	Rate            rateView     `json:"rate"`
 	Stats           *statsView   `json:"stats,omitempty"`
 	Created         *bool        `json:"created,omitempty"` // queue set only
 }
@@ -190,6 +200,7 @@ func viewQueue(q *fenfa.Queue) queueView {
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
+		Concurrency: q.Concurrency, Rate: rateView(q.Rate),
 	}
 }
 
@@ -200,7 +211,7 @@ func viewQueueInfo(q *fenfa.QueueInfo) queueView {
 		Ready: s.Ready, Running: s.Running, BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
 		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: s.Workers,
 		StartP50MS: float64(s.StartP50) / float64(time.Millisecond), StartP99MS: float64(s.StartP99) / float64(time.Millisecond),
-		Waiting: viewWaiting(s.Waiting),
+		Waiting: viewWaiting(s.Waiting), LimitedBy: s.LimitedBy,
 	}
 	return v
 }

@@ -114,6 +114,9 @@ type QueueStats struct {
 	// where nothing was handed out.
 	StartP50 time.Duration
 	StartP99 time.Duration
+	// LimitedBy is the limit that keeps tasks from starting now: "concurrency", "rate",
+	// or empty.
+	LimitedBy string
 }
 
 // Change is one row of the op log, as History returns it.

@@ -36,7 +36,7 @@ const tokenBits = 40
 // env is what a core does to the world. No method blocks; results come back as
 // events.
 type env interface {
-	Dispatcher
+	gate
 	// Hurry tells the store that somebody waits for a lazy batch after all.
 	Hurry()
 	// Settle tells the broker that tasks are done with.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/clock"
+	"github.com/fenfa/fenfa/internal/limit"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 	"github.com/fenfa/fenfa/internal/txn"
@@ -40,6 +41,8 @@ type Config struct {
 	// Moved is called after each step of a move to another shard, where tests end the
 	// process. Nil: nobody asks.
 	Moved func(store.MoveStep)
+	// Shares tells what part of queues' limits this node has; default limit.Whole.
+	Shares limit.Shares
 }
 
 // Engine runs the partitions of a node and keeps the settings of its queues. All
@@ -52,6 +55,7 @@ type Engine struct {
 	watches   *watch.Hub
 	audits    *audits
 	moves     *moves
+	limits    *limit.Limiter
 	group     sync.WaitGroup
 	starting  sync.Mutex // guards stop
 	stop      context.CancelFunc
@@ -98,6 +102,9 @@ func New(cfg Config) (*Engine, error) {
 		audits: newAudits(cfg.Registerer),
 	}
 	e.moves = newMoves(e)
+	if e.limits, err = limit.New(limit.Config{Clock: cfg.Clock, Wake: e.permitted, Shares: cfg.Shares, Registerer: cfg.Registerer}); err != nil {
+		return nil, fmt.Errorf("partition engine: %w", err)
+	}
 	e.counts.sagas.clock = cfg.Clock
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
@@ -176,6 +183,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 		}
 	}
 	e.moves.close()
+	e.limits.Close()
 	stop()
 	e.group.Wait()
 	return nil
@@ -211,6 +219,12 @@ func (e *Engine) Outcomes(w WorkerRef, ref task.LeaseRef, first int, outcomes []
 // placement, or with session 0 that all that was refused is to be asked anew.
 func (e *Engine) Capacity(part int, queue string, place task.Placement, session uint64) {
 	e.owners[part].post(func(c *core, _ time.Time) { c.capacity(queue, place, session) })
+}
+
+// permitted says that a permit of a limited queue is held for a partition. One that
+// is not served has given up what it has with its end.
+func (e *Engine) permitted(part int, queue string) {
+	e.owners[part].post(func(c *core, now time.Time) { c.permitted(now, queue) })
 }
 
 // WorkerGone says that a worker's session has ended, and its leases with it.

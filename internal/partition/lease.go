@@ -66,6 +66,9 @@ func (c *core) report(now time.Time, ls *lease, slots int) {
 		ls.heard = now
 	}
 	ls.use = Use{}
+	if slots > 0 && ls.lane.q.limited {
+		c.env.Give(c.cfg.Part, ls.lane.q.Name, slots, 0)
+	}
 	c.env.Release(ls.worker.Session, ls.lane.q.Name, use)
 }
 
@@ -103,6 +106,9 @@ func (c *core) close(now time.Time, ls *lease) {
 // them all.
 func (c *core) workerGone(now time.Time, session uint64, finished bool) {
 	for _, ls := range c.leasesOf(session) {
+		if finished {
+			c.refund(ls.lane.q, ls.open)
+		}
 		for i, it := range ls.items {
 			if it == nil {
 				continue

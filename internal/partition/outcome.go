@@ -141,6 +141,7 @@ func (c *core) endChain(now time.Time, ls *lease, it *item, o *task.Outcome) {
 	ls.items[ls.next] = nil
 	ls.open--
 	ls.saw(now, 1, failures(o))
+	c.refund(ls.lane.q, ls.open)
 	c.close(now, ls)
 	c.failed(now, it, ls.worker, o)
 }

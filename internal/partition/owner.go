@@ -43,6 +43,7 @@ type owner struct {
 // ownership is one claim of the partition, from its claim to its end.
 type ownership struct {
 	Dispatcher
+	limiter
 	e     *Engine
 	part  int
 	log   *slog.Logger
@@ -111,6 +112,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	own.tail.Lost()
 	cancel()
 	own.end()
+	o.e.limits.Forget(o.part)
 	own.core.abandon()
 	close(own.gone)
 	return err
@@ -188,6 +190,7 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 func (o *owner) newOwnership() *ownership {
 	return &ownership{
 		Dispatcher: o.e.cfg.Dispatch,
+		limiter:    o.e.limits,
 		e:          o.e,
 		part:       o.part,
 		log:        o.log,

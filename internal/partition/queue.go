@@ -33,6 +33,10 @@ type queue struct {
 	stats   QueueStats
 	metrics *queueMetrics
 	own     bool // its tasks are messages that the core works on itself
+
+	limited   bool    // by what all partitions of the node have running and start
+	throttled bool    // nothing may start now; permitted follows
+	permits   permits // for the lease that is being made
 }
 
 // configure adds a queue or changes its settings.
@@ -47,9 +51,11 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 		q.plain = q.newClass(task.Placement{})
 		c.queues[settings.Name] = q
 		c.order = append(c.order, q)
+		c.limit(q, &settings)
 		return
 	}
 	q.Queue = settings
+	c.limit(q, &settings)
 	for _, cl := range q.classes {
 		cl.place = cl.own.With(settings.Placement)
 		cl.since = time.Time{}

@@ -74,6 +74,7 @@ func (e *Engine) loadQueues(ctx context.Context) error {
 			return err
 		}
 		all[q.Name] = e.register(q, entry.Version)
+		e.limits.Configure(&q)
 	}
 	e.queues.Store(&all)
 	return nil
@@ -135,6 +136,7 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	next := maps.Clone(*e.queues.Load())
 	next[q.Name] = e.register(q, version)
 	e.queues.Store(&next)
+	e.limits.Configure(&q)
 	for _, o := range e.owners {
 		_, err := ask(ctx, o, func(_ *core, at time.Time, answer func(struct{})) {
 			o.applySettings(context.WithoutCancel(ctx), at, q)
@@ -192,6 +194,7 @@ func (e *Engine) QueueStats(ctx context.Context, name string) (QueueStats, error
 		return QueueStats{}, fmt.Errorf("read backlog of queue %s: %w", name, err)
 	}
 	sum.BacklogTasks, sum.BacklogBytes, sum.Oldest = backlog.Tasks, backlog.Bytes, backlog.Oldest
+	sum.LimitedBy = e.limits.Binding(name)
 	sum.StartP50, sum.StartP99 = e.counts.startLatency(name).quantiles(e.cfg.Clock.Now())
 	return sum, nil
 }

@@ -25,12 +25,14 @@ func (c *core) takeBack(now time.Time, ls *lease) {
 		it.deliveries--
 	}
 	unbegun[0].pause(now)
+	c.refund(ls.lane.q, len(unbegun))
 	c.close(now, ls)
 }
 
 // restart puts tasks without order that were given back at the head of their lane,
 // in their order.
 func (c *core) restart(now time.Time, l *lane, unbegun []*item) {
+	c.refund(l.q, len(unbegun))
 	for _, it := range slices.Backward(unbegun) {
 		it.deliveries--
 		it.pause(now)

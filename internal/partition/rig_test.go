@@ -21,11 +21,12 @@ import (
 // rig is a core with a scripted world around it: it records what the core does
 // and lets a test say what happens.
 type rig struct {
-	t     testing.TB
-	c     *core
-	now   time.Time
-	pos   broker.Position
-	batch *store.Batch // in flight
+	limiter // nil: no queue has limits
+	t       testing.TB
+	c       *core
+	now     time.Time
+	pos     broker.Position
+	batch   *store.Batch // in flight
 
 	slots    int // that the first worker has free
 	worker   WorkerRef

@@ -12,7 +12,7 @@ func (c *core) serve(now time.Time) {
 	for served := true; served; {
 		served = false
 		for _, q := range c.order {
-			if q.turns.len() > 0 && c.led.Bytes() <= maxBatchBytes {
+			if q.turns.len() > 0 && !q.throttled && c.led.Bytes() <= maxBatchBytes {
 				c.serveNext(now, q)
 				served = true
 			}
@@ -22,6 +22,12 @@ func (c *core) serve(now time.Time) {
 
 // serveNext offers the first lane of the class whose turn it is.
 func (c *core) serveNext(now time.Time, q *queue) {
+	if q.limited {
+		if !c.permit(q) {
+			return
+		}
+		defer c.useNot(q)
+	}
 	cl := q.turns.popFront()
 	if !cl.starved && cl.ready.len() > 0 {
 		c.serveLane(now, q, cl, cl.ready.popFront())
@@ -80,6 +86,9 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	want := 1
 	if !l.ordered {
 		want = c.batchOf(now, l, maxLeaseTasks)
+		if l.q.limited {
+			want = c.permitMore(l.q, want, false)
+		}
 	}
 	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, cl.place, l.key, want)
 	if !ok {
@@ -89,6 +98,12 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	n := slots
 	if l.ordered {
 		n = c.batchOf(now, l, l.q.Batch)
+		if l.q.limited {
+			n = c.permitMore(l.q, n, true)
+		}
+	}
+	if l.q.limited {
+		l.q.permits = permits{l.q.permits.running - slots, l.q.permits.tokens - n}
 	}
 	c.grant(now, l, w, n)
 	return 0, true

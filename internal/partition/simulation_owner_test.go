@@ -20,6 +20,7 @@ import (
 type simOwner struct {
 	*ownership
 	w      *world
+	serial int // among everything that the world numbers
 	epoch  uint64
 	inbox  []event
 	outbox []*store.Outbox // waits for its publish
@@ -42,9 +43,10 @@ func (w *world) claim(part int) {
 	w.model.claimed(part, fence)
 	w.serial++
 	w.tally.claims++
-	o := &simOwner{w: w, epoch: fence.Epoch, staged: map[string]*stage{}}
+	o := &simOwner{w: w, serial: w.serial, epoch: fence.Epoch, staged: map[string]*stage{}}
 	o.ownership = (&owner{e: w.engine, part: part, log: slog.New(slog.DiscardHandler)}).newOwnership()
 	o.Dispatcher = &simDispatch{w: w, o: o}
+	o.limiter = &simLimiter{w.engine.limits, w.serial}
 	o.start = func(func(context.Context)) {}
 	now := w.Now()
 	led := ledger.New(ledger.Config{Part: part, Partitions: simPartitions, Node: fmt.Sprintf("node-%d", w.serial), CacheBytes: w.cache}, fence)
@@ -139,6 +141,7 @@ func (o *simOwner) stop() {
 // drop ends the ownership without a word, as a crash does.
 func (o *simOwner) drop() {
 	o.gone = true
+	o.w.engine.limits.Forget(o.serial)
 	o.mail.close()
 	if o.timer != nil {
 		o.timer.Stop()

@@ -151,6 +151,7 @@ func (w *world) build() {
 			Logger: slog.New(slog.DiscardHandler), Node: "node",
 		},
 		counts: newCounters(prometheus.NewRegistry()),
+		limits: w.newLimiter(),
 	}
 	all := map[string]*registered{}
 	for _, name := range simQueues {
@@ -159,6 +160,7 @@ func (w *world) build() {
 			q.Order = task.OrderNone
 		}
 		w.shuffleSettings(&q)
+		w.engine.limits.Configure(&q)
 		all[name] = w.engine.register(q, 1)
 		w.must(w.broker.Declare(context.Background(), broker.Declaration{Queue: name, Partitions: simPartitions}))
 	}
@@ -183,6 +185,7 @@ func (w *world) shuffleSettings(q *task.Queue) {
 		q.Placement.Prefer = pick[task.Selector](w, "", "", "gpu")
 	}
 	q.Balance = task.Balance{Policy: pick(w, task.BalanceLeastInflight, task.BalanceConsistentHash), LoadBound: 1.25, Overflow: pick(w, "next", "wait")}
+	w.shuffleLimits(q)
 }
 
 func (w *world) must(err error) {
@@ -349,6 +352,7 @@ func (w *world) configureQueue(name string, change func(*task.Queue)) {
 	next := maps.Clone(all)
 	next[name] = w.engine.register(q, 1)
 	w.engine.queues.Store(&next)
+	w.engine.limits.Configure(&q)
 	for _, o := range w.current {
 		if o != nil {
 			o.mail.post(func(_ *core, now time.Time) { w.must(o.serveQueue(context.Background(), now, q)) })

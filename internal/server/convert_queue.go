@@ -18,6 +18,7 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 		Batch: int(w.GetBatch()), MaxDeliveries: int(w.GetMaxDeliveries()),
 		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(), Share: w.GetShare(),
 	}
+	limitsFromWire(w, &q)
 	var err error
 	if q.Placement, err = placementFromWire(w.GetPlacement()); err != nil {
 		return task.Queue{}, err
@@ -47,13 +48,15 @@ func orZero(d *durationpb.Duration) *durationpb.Duration {
 }
 
 func queueToWire(q *task.Queue) *fenfav1.Queue {
-	return &fenfav1.Queue{
+	w := &fenfav1.Queue{
 		Name: q.Name, Order: string(q.Order), OnDead: string(q.OnDead),
 		Balance: &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow},
 		Retry:   retryToWire(q.Retry), Timeout: durationpb.New(q.Timeout), Batch: uint32(q.Batch), MaxDeliveries: uint32(q.MaxDeliveries),
 		DedupeWindow: durationpb.New(q.DedupeWindow), ResultTtl: durationpb.New(q.ResultTTL),
 		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes, Share: q.Share, Placement: placementToWire(q.Placement),
 	}
+	limitsToWire(q, w)
+	return w
 }
 
 func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
@@ -61,7 +64,7 @@ func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
 		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeToWire(s.Oldest),
 		Scheduled: s.Scheduled, Parked: s.Parked, Ready: s.Ready, Running: s.Running,
 		BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
-		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: int64(workers),
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: int64(workers), LimitedBy: s.LimitedBy,
 	}
 	if s.StartP50 > 0 {
 		w.StartP50, w.StartP99 = durationpb.New(s.StartP50), durationpb.New(s.StartP99)

@@ -100,6 +100,9 @@ type Queue struct {
 	ResultTTL       time.Duration // how long a result is kept at least, default 24 h
 	MaxBacklogTasks int64         // default 100 million
 	MaxBacklogBytes int64         // default 64 GiB
+	Concurrency     int           // most of its tasks that run at a time; 0: no limit
+	KeyConcurrency  int           // order none: most tasks of one key that run at a time; 0: no limit
+	Rate            Rate          // of tasks that start
 }
 
 // DefaultQueue returns the settings of a queue that nobody configured.
@@ -162,6 +165,9 @@ func (q *Queue) Validate() error {
 	if err := q.Placement.Validate(); err != nil {
 		return err
 	}
+	if err := q.validateLimits(); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		field            string
 		got, least, most int64
@@ -222,6 +228,7 @@ func (q *Queue) Merge(change Queue) {
 	set(&q.ResultTTL, change.ResultTTL)
 	set(&q.MaxBacklogTasks, change.MaxBacklogTasks)
 	set(&q.MaxBacklogBytes, change.MaxBacklogBytes)
+	q.mergeLimits(&change)
 }
 
 func set[T comparable](field *T, value T) {

@@ -9,7 +9,7 @@ var layers = [][]string{
 	{"internal/rabbitmqserver", "internal/mariadbserver", "internal/task", "internal/openapi/protoc-gen-openapi", "api/fenfa/v1"},
 	{"", "internal/broker", "internal/store", "internal/balance", "internal/fault", "internal/history", "internal/config", "internal/taskfile", "internal/saga"},
 	{"internal/broker/faulty", "internal/broker/recent", "internal/store/faulty", "internal/store/codec", "internal/store/gate", "internal/mariadbserver/mariadbtest", "internal/orders", "internal/balance/simulate", "internal/sagafile", "internal/txn"},
-	{"internal/kv", "internal/ledger", "internal/lock", "internal/watch", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
+	{"internal/kv", "internal/ledger", "internal/limit", "internal/lock", "internal/watch", "internal/store/storefake", "internal/broker/brokertest", "internal/store/storetest", "internal/broker/rabbitmq/rabbitmqtest"},
 	{"internal/broker/idspace", "internal/audit"},
 	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/store/mysql", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},

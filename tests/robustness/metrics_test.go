@@ -31,6 +31,9 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	n.Start()
 	client := n.Dial()
 	configure(t, client)
+	if _, _, err := client.ConfigureQueue(t.Context(), fenfa.Queue{Name: "limited", Concurrency: 1}); err != nil {
+		t.Fatal(err)
+	}
 	startWorker(t, n.GRPC, "worker")
 	leaver := startWorker(t, n.GRPC, "leaver")
 	var submissions []submission

@@ -53,7 +53,12 @@ type Queue struct {
 	Share float64 `protobuf:"fixed64,13,opt,name=share,proto3" json:"share,omitempty"`
 	// What its tasks ask of workers. In Configure a list that is empty stays as it
 	// is, and the term "*" takes an earlier demand back.
-	Placement     *Placement `protobuf:"bytes,14,opt,name=placement,proto3" json:"placement,omitempty"`
+	Placement *Placement `protobuf:"bytes,14,opt,name=placement,proto3" json:"placement,omitempty"`
+	// Most of its tasks that run at a time; a lease of one key counts as one. 0: no
+	// limit. Default: no limit.
+	Concurrency *uint32 `protobuf:"varint,22,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
+	// Of tasks that start. Default: no limit.
+	Rate          *Rate `protobuf:"bytes,23,opt,name=rate,proto3" json:"rate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -186,6 +191,76 @@ func (x *Queue) GetPlacement() *Placement {
 	return nil
 }
 
+func (x *Queue) GetConcurrency() uint32 {
+	if x != nil && x.Concurrency != nil {
+		return *x.Concurrency
+	}
+	return 0
+}
+
+func (x *Queue) GetRate() *Rate {
+	if x != nil {
+		return x.Rate
+	}
+	return nil
+}
+
+// Rate bounds how many tasks start in a second: a token bucket.
+type Rate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tokens that come back in a second, one for each task that starts, 1/3600 to
+	// 1000000. 0: no limit.
+	PerSecond *float64 `protobuf:"fixed64,1,opt,name=per_second,json=perSecond,proto3,oneof" json:"per_second,omitempty"`
+	// Tokens that gather while nothing starts. 0: what comes back in 100 ms, at least 1.
+	Burst         *uint32 `protobuf:"varint,2,opt,name=burst,proto3,oneof" json:"burst,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rate) Reset() {
+	*x = Rate{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rate) ProtoMessage() {}
+
+func (x *Rate) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rate.ProtoReflect.Descriptor instead.
+func (*Rate) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rate) GetPerSecond() float64 {
+	if x != nil && x.PerSecond != nil {
+		return *x.PerSecond
+	}
+	return 0
+}
+
+func (x *Rate) GetBurst() uint32 {
+	if x != nil && x.Burst != nil {
+		return *x.Burst
+	}
+	return 0
+}
+
 type Balance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "round_robin", "random", "weighted", "least_inflight" (default), "p2c" or
@@ -201,7 +276,7 @@ type Balance struct {
 
 func (x *Balance) Reset() {
 	*x = Balance{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[1]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +288,7 @@ func (x *Balance) String() string {
 func (*Balance) ProtoMessage() {}
 
 func (x *Balance) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[1]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,7 +301,7 @@ func (x *Balance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Balance.ProtoReflect.Descriptor instead.
 func (*Balance) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{1}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Balance) GetPolicy() string {
@@ -259,7 +334,7 @@ type ConfigureQueueRequest struct {
 
 func (x *ConfigureQueueRequest) Reset() {
 	*x = ConfigureQueueRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[2]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +346,7 @@ func (x *ConfigureQueueRequest) String() string {
 func (*ConfigureQueueRequest) ProtoMessage() {}
 
 func (x *ConfigureQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[2]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +359,7 @@ func (x *ConfigureQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureQueueRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureQueueRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{2}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ConfigureQueueRequest) GetQueue() *Queue {
@@ -305,7 +380,7 @@ type ConfigureQueueResponse struct {
 
 func (x *ConfigureQueueResponse) Reset() {
 	*x = ConfigureQueueResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[3]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +392,7 @@ func (x *ConfigureQueueResponse) String() string {
 func (*ConfigureQueueResponse) ProtoMessage() {}
 
 func (x *ConfigureQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[3]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +405,7 @@ func (x *ConfigureQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureQueueResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureQueueResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{3}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConfigureQueueResponse) GetQueue() *Queue {
@@ -356,7 +431,7 @@ type DescribeQueueRequest struct {
 
 func (x *DescribeQueueRequest) Reset() {
 	*x = DescribeQueueRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[4]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +443,7 @@ func (x *DescribeQueueRequest) String() string {
 func (*DescribeQueueRequest) ProtoMessage() {}
 
 func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[4]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +456,7 @@ func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueRequest.ProtoReflect.Descriptor instead.
 func (*DescribeQueueRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{4}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DescribeQueueRequest) GetName() string {
@@ -401,7 +476,7 @@ type DescribeQueueResponse struct {
 
 func (x *DescribeQueueResponse) Reset() {
 	*x = DescribeQueueResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +488,7 @@ func (x *DescribeQueueResponse) String() string {
 func (*DescribeQueueResponse) ProtoMessage() {}
 
 func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +501,7 @@ func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueResponse.ProtoReflect.Descriptor instead.
 func (*DescribeQueueResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DescribeQueueResponse) GetQueue() *Queue {
@@ -451,7 +526,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +538,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +551,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{7}
 }
 
 type ListQueuesResponse struct {
@@ -488,7 +563,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +575,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +588,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*DescribeQueueResponse {
@@ -551,14 +626,17 @@ type QueueStats struct {
 	StartP99 *durationpb.Duration `protobuf:"bytes,16,opt,name=start_p99,json=startP99,proto3" json:"start_p99,omitempty"`
 	// What ready tasks ask of workers, those that no worker may get first.
 	// At most 20. Only in the answer to Describe.
-	Waiting       []*WaitingClass `protobuf:"bytes,17,rep,name=waiting,proto3" json:"waiting,omitempty"`
+	Waiting []*WaitingClass `protobuf:"bytes,17,rep,name=waiting,proto3" json:"waiting,omitempty"`
+	// What keeps tasks from starting at the moment: "concurrency" or "rate". Empty:
+	// neither does.
+	LimitedBy     string `protobuf:"bytes,25,opt,name=limited_by,json=limitedBy,proto3" json:"limited_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueueStats) Reset() {
 	*x = QueueStats{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +648,7 @@ func (x *QueueStats) String() string {
 func (*QueueStats) ProtoMessage() {}
 
 func (x *QueueStats) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +661,7 @@ func (x *QueueStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueStats.ProtoReflect.Descriptor instead.
 func (*QueueStats) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueueStats) GetBacklogTasks() int64 {
@@ -705,6 +783,13 @@ func (x *QueueStats) GetWaiting() []*WaitingClass {
 	return nil
 }
 
+func (x *QueueStats) GetLimitedBy() string {
+	if x != nil {
+		return x.LimitedBy
+	}
+	return ""
+}
+
 // WaitingClass is the ready tasks of a queue that ask the same of workers.
 type WaitingClass struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -722,7 +807,7 @@ type WaitingClass struct {
 
 func (x *WaitingClass) Reset() {
 	*x = WaitingClass{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +819,7 @@ func (x *WaitingClass) String() string {
 func (*WaitingClass) ProtoMessage() {}
 
 func (x *WaitingClass) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +832,7 @@ func (x *WaitingClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingClass.ProtoReflect.Descriptor instead.
 func (*WaitingClass) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WaitingClass) GetPlacement() *Placement {
@@ -793,7 +878,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +890,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +903,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeadLetter) GetTask() *Task {
@@ -875,7 +960,7 @@ type ListDeadRequest struct {
 
 func (x *ListDeadRequest) Reset() {
 	*x = ListDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +972,7 @@ func (x *ListDeadRequest) String() string {
 func (*ListDeadRequest) ProtoMessage() {}
 
 func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +985,7 @@ func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDeadRequest) GetQueue() string {
@@ -935,7 +1020,7 @@ type ListDeadResponse struct {
 
 func (x *ListDeadResponse) Reset() {
 	*x = ListDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1032,7 @@ func (x *ListDeadResponse) String() string {
 func (*ListDeadResponse) ProtoMessage() {}
 
 func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1045,7 @@ func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListDeadResponse) GetDead() []*DeadLetter {
@@ -986,7 +1071,7 @@ type GetDeadRequest struct {
 
 func (x *GetDeadRequest) Reset() {
 	*x = GetDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -998,7 +1083,7 @@ func (x *GetDeadRequest) String() string {
 func (*GetDeadRequest) ProtoMessage() {}
 
 func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1011,7 +1096,7 @@ func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadRequest.ProtoReflect.Descriptor instead.
 func (*GetDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetDeadRequest) GetId() string {
@@ -1030,7 +1115,7 @@ type GetDeadResponse struct {
 
 func (x *GetDeadResponse) Reset() {
 	*x = GetDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1042,7 +1127,7 @@ func (x *GetDeadResponse) String() string {
 func (*GetDeadResponse) ProtoMessage() {}
 
 func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1055,7 +1140,7 @@ func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadResponse.ProtoReflect.Descriptor instead.
 func (*GetDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetDeadResponse) GetDead() *DeadLetter {
@@ -1069,7 +1154,7 @@ var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x04\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1086,7 +1171,16 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x11max_backlog_tasks\x18\v \x01(\x03R\x0fmaxBacklogTasks\x12*\n" +
 	"\x11max_backlog_bytes\x18\f \x01(\x03R\x0fmaxBacklogBytes\x12\x14\n" +
 	"\x05share\x18\r \x01(\x01R\x05share\x121\n" +
-	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\"\\\n" +
+	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12%\n" +
+	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\"\n" +
+	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rateB\x0e\n" +
+	"\f_concurrency\"^\n" +
+	"\x04Rate\x12\"\n" +
+	"\n" +
+	"per_second\x18\x01 \x01(\x01H\x00R\tperSecond\x88\x01\x01\x12\x19\n" +
+	"\x05burst\x18\x02 \x01(\rH\x01R\x05burst\x88\x01\x01B\r\n" +
+	"\v_per_secondB\b\n" +
+	"\x06_burst\"\\\n" +
 	"\aBalance\x12\x16\n" +
 	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x1d\n" +
 	"\n" +
@@ -1104,7 +1198,7 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x05stats\x18\x02 \x01(\v2\x14.fenfa.v1.QueueStatsR\x05stats\"\x13\n" +
 	"\x11ListQueuesRequest\"M\n" +
 	"\x12ListQueuesResponse\x127\n" +
-	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\xe9\x04\n" +
+	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\x88\x05\n" +
 	"\n" +
 	"QueueStats\x12#\n" +
 	"\rbacklog_tasks\x18\x01 \x01(\x03R\fbacklogTasks\x12#\n" +
@@ -1126,7 +1220,9 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\aworkers\x18\x0e \x01(\x03R\aworkers\x126\n" +
 	"\tstart_p50\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\bstartP50\x126\n" +
 	"\tstart_p99\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bstartP99\x120\n" +
-	"\awaiting\x18\x11 \x03(\v2\x16.fenfa.v1.WaitingClassR\awaiting\"\x89\x01\n" +
+	"\awaiting\x18\x11 \x03(\v2\x16.fenfa.v1.WaitingClassR\awaiting\x12\x1d\n" +
+	"\n" +
+	"limited_by\x18\x19 \x01(\tR\tlimitedBy\"\x89\x01\n" +
 	"\fWaitingClass\x121\n" +
 	"\tplacement\x18\x01 \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x14\n" +
 	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\x12\x16\n" +
@@ -1173,67 +1269,69 @@ func file_fenfa_v1_queue_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_queue_proto_rawDescData
 }
 
-var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                  // 0: fenfa.v1.Queue
-	(*Balance)(nil),                // 1: fenfa.v1.Balance
-	(*ConfigureQueueRequest)(nil),  // 2: fenfa.v1.ConfigureQueueRequest
-	(*ConfigureQueueResponse)(nil), // 3: fenfa.v1.ConfigureQueueResponse
-	(*DescribeQueueRequest)(nil),   // 4: fenfa.v1.DescribeQueueRequest
-	(*DescribeQueueResponse)(nil),  // 5: fenfa.v1.DescribeQueueResponse
-	(*ListQueuesRequest)(nil),      // 6: fenfa.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),     // 7: fenfa.v1.ListQueuesResponse
-	(*QueueStats)(nil),             // 8: fenfa.v1.QueueStats
-	(*WaitingClass)(nil),           // 9: fenfa.v1.WaitingClass
-	(*DeadLetter)(nil),             // 10: fenfa.v1.DeadLetter
-	(*ListDeadRequest)(nil),        // 11: fenfa.v1.ListDeadRequest
-	(*ListDeadResponse)(nil),       // 12: fenfa.v1.ListDeadResponse
-	(*GetDeadRequest)(nil),         // 13: fenfa.v1.GetDeadRequest
-	(*GetDeadResponse)(nil),        // 14: fenfa.v1.GetDeadResponse
-	(*RetryPolicy)(nil),            // 15: fenfa.v1.RetryPolicy
-	(*durationpb.Duration)(nil),    // 16: google.protobuf.Duration
-	(*Placement)(nil),              // 17: fenfa.v1.Placement
-	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
-	(*Task)(nil),                   // 19: fenfa.v1.Task
-	(*Attempt)(nil),                // 20: fenfa.v1.Attempt
+	(*Rate)(nil),                   // 1: fenfa.v1.Rate
+	(*Balance)(nil),                // 2: fenfa.v1.Balance
+	(*ConfigureQueueRequest)(nil),  // 3: fenfa.v1.ConfigureQueueRequest
+	(*ConfigureQueueResponse)(nil), // 4: fenfa.v1.ConfigureQueueResponse
+	(*DescribeQueueRequest)(nil),   // 5: fenfa.v1.DescribeQueueRequest
+	(*DescribeQueueResponse)(nil),  // 6: fenfa.v1.DescribeQueueResponse
+	(*ListQueuesRequest)(nil),      // 7: fenfa.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),     // 8: fenfa.v1.ListQueuesResponse
+	(*QueueStats)(nil),             // 9: fenfa.v1.QueueStats
+	(*WaitingClass)(nil),           // 10: fenfa.v1.WaitingClass
+	(*DeadLetter)(nil),             // 11: fenfa.v1.DeadLetter
+	(*ListDeadRequest)(nil),        // 12: fenfa.v1.ListDeadRequest
+	(*ListDeadResponse)(nil),       // 13: fenfa.v1.ListDeadResponse
+	(*GetDeadRequest)(nil),         // 14: fenfa.v1.GetDeadRequest
+	(*GetDeadResponse)(nil),        // 15: fenfa.v1.GetDeadResponse
+	(*RetryPolicy)(nil),            // 16: fenfa.v1.RetryPolicy
+	(*durationpb.Duration)(nil),    // 17: google.protobuf.Duration
+	(*Placement)(nil),              // 18: fenfa.v1.Placement
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(*Task)(nil),                   // 20: fenfa.v1.Task
+	(*Attempt)(nil),                // 21: fenfa.v1.Attempt
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
-	1,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
-	15, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
-	16, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
-	16, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
-	16, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
-	17, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
-	0,  // 6: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
-	0,  // 7: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 8: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	8,  // 9: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	5,  // 10: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	18, // 11: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	16, // 12: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	16, // 13: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	9,  // 14: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	17, // 15: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	19, // 16: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
-	18, // 17: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
-	20, // 18: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
-	10, // 19: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	10, // 20: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	2,  // 21: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	4,  // 22: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	6,  // 23: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	11, // 24: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
-	13, // 25: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
-	3,  // 26: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	5,  // 27: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	7,  // 28: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	12, // 29: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
-	14, // 30: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
-	26, // [26:31] is the sub-list for method output_type
-	21, // [21:26] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	2,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
+	16, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
+	17, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
+	17, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
+	17, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
+	18, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
+	1,  // 6: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
+	0,  // 7: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
+	0,  // 8: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 9: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	9,  // 10: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	6,  // 11: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	19, // 12: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	17, // 13: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	17, // 14: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	10, // 15: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	18, // 16: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	20, // 17: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
+	19, // 18: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
+	21, // 19: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
+	11, // 20: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	11, // 21: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	3,  // 22: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	5,  // 23: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	7,  // 24: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	12, // 25: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
+	14, // 26: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
+	4,  // 27: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	6,  // 28: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	8,  // 29: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	13, // 30: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
+	15, // 31: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
+	27, // [27:32] is the sub-list for method output_type
+	22, // [22:27] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1242,13 +1340,15 @@ func file_fenfa_v1_queue_proto_init() {
 		return
 	}
 	file_fenfa_v1_task_proto_init()
+	file_fenfa_v1_queue_proto_msgTypes[0].OneofWrappers = []any{}
+	file_fenfa_v1_queue_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_queue_proto_rawDesc), len(file_fenfa_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
