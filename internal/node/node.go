@@ -43,9 +43,11 @@ type Node struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	sequence *lifecycle.Sequence
+	health   health
 
 	// Set while starting, in this order.
 	grpc, http net.Listener
+	starting   *starting // until the server serves
 	db         *kv.DB
 	broker     broker.Broker
 	store      store.Store
@@ -81,7 +83,11 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.TuneProcess {
 		n.tune()
 	}
-	n.sequence = lifecycle.New(n.parts()...)
+	parts := n.parts()
+	for i := range parts {
+		parts[i] = n.named(parts[i])
+	}
+	n.sequence = lifecycle.New(parts...)
 	if err := n.sequence.Start(ctx); err != nil {
 		// An error that was written for a person says all that there is to say.
 		if e, ok := errors.AsType[*task.Error](err); ok {
@@ -89,6 +95,7 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 		}
 		return nil, err
 	}
+	n.health.start("")
 	n.log.Info("node ready", "version", opts.Build.Version, "grpc", n.GRPCAddr(), "http", n.HTTPAddr(), "data_dir", opts.Config.DataDir, "partitions", opts.Config.Partitions)
 	return n, nil
 }
@@ -102,7 +109,9 @@ func (n *Node) HTTPAddr() string { return n.http.Addr().String() }
 // Problems says why the node is not ready; none: it is.
 func (n *Node) Problems() []string { return n.ready().Problems() }
 
-func (n *Node) ready() ready { return ready{Engine: n.engine, db: n.db, broker: n.broker} }
+func (n *Node) ready() ready {
+	return ready{Engine: n.engine, db: n.db, broker: n.broker, health: &n.health}
+}
 
 // ready is the engine for the server: a node is ready when its partitions run, its
 // broker is there and its disk takes new tasks.
@@ -110,6 +119,7 @@ type ready struct {
 	*partition.Engine
 	db     *kv.DB
 	broker broker.Broker
+	health *health
 }
 
 // Problems implements server.Engine.
@@ -123,7 +133,7 @@ func (r ready) Problems() []string {
 			problems = append(problems, "the broker is away: "+err.Error())
 		}
 	}
-	return problems
+	return append(problems, r.health.Problems()...)
 }
 
 // Run waits until ctx ends, then drains and stops the node within the deadlines

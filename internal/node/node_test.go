@@ -109,21 +109,27 @@ func (r *running) status(id string) *fenfav1.TaskStatus {
 // web sends an HTTP request and returns status and body.
 func (r *running) web(method, path, body string) (int, string) {
 	r.t.Helper()
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.HTTPAddr()+path, strings.NewReader(body))
+	status, answer, err := ask(r.t.Context(), method, "http://"+r.HTTPAddr()+path, body)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	return status, answer
+}
+
+// ask sends an HTTP request over a connection of its own.
+func ask(ctx context.Context, method, url, body string) (status int, answer string, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		r.t.Fatal(err)
+		return 0, "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
+	return resp.StatusCode, string(b), err
 }
 
 // worker is a raw stream of a worker that has been welcomed.

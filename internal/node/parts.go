@@ -18,6 +18,7 @@ import (
 func (n *Node) parts() []lifecycle.Part {
 	return []lifecycle.Part{
 		{Name: "ports", Start: n.listen, Stop: n.unlisten},
+		{Name: "first answers", Start: n.answer, Stop: func(ctx context.Context) error { return n.starting.end(ctx) }},
 		{Name: "storage engine", Start: n.openKV, Stop: func(context.Context) error { return n.db.Close() }},
 		{Name: "broker", Start: n.openBroker, Stop: func(ctx context.Context) error { return n.broker.Close(ctx) }},
 		{Name: "store", Start: n.openStore, Stop: func(ctx context.Context) error { return n.store.Close(ctx) }},
@@ -121,7 +122,7 @@ func (n *Node) stopEngine(ctx context.Context) error {
 	return n.engine.Drain(ctx)
 }
 
-func (n *Node) startServer(context.Context) error {
+func (n *Node) startServer(ctx context.Context) error {
 	c := n.opts.Config
 	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
 		Engine: n.ready(), Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
@@ -132,6 +133,9 @@ func (n *Node) startServer(context.Context) error {
 		return err
 	}
 	n.server = s
+	if err := n.starting.end(ctx); err != nil {
+		return err
+	}
 	s.Start()
 	return nil
 }

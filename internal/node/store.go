@@ -68,7 +68,7 @@ func (n *Node) openMySQL(ctx context.Context, local *embedded.Store) error {
 	if err != nil {
 		return err
 	}
-	cfg.Clock, cfg.Logger, cfg.Registerer = n.opts.Clock, n.log, n.registry
+	cfg.Clock, cfg.Logger, cfg.Registerer, cfg.Away = n.opts.Clock, n.log, n.registry, n.health.shard
 	s, err := mysql.New(ctx, cfg)
 	if err != nil {
 		return storeError(c.URL, err)

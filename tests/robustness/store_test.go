@@ -2,6 +2,7 @@ package robustness
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,10 @@ func TestOrdersAreTakenWhileTheDatabasesAreAwayAndDoneWhenTheyAreBack(t *testing
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
 	m := openMarket(t, client)
 	p.stopServer()
+	harness.Await(t, "the node says which server is away", func(context.Context) bool {
+		said := p.web(http.MethodGet, "/readyz", "") //nolint:contextcheck // It takes the test's.
+		return strings.Contains(said, "a database is away") && strings.Contains(said, p.server.Addr())
+	})
 	before := load.confirmed()
 	harness.Await(t, "orders are confirmed without the databases", func(context.Context) bool { return load.confirmed() > before+20 })
 	p.startServer()

@@ -43,6 +43,10 @@ type Config struct {
 	Clock      clock.Clock           // default clock.System
 	Logger     *slog.Logger          // default: none
 	Registerer prometheus.Registerer // default: none
+	// Away is told at once when a database stops answering, with a problem that names
+	// it and the operation, and with nil when it answers again. It must not block.
+	// Default: nobody is told.
+	Away func(shard int, problem error)
 	// Observe, for tests, is put around what makes the connections.
 	Observe func(driver.Connector) driver.Connector
 }

@@ -3,13 +3,9 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"time"
-
-	"github.com/fenfa/fenfa/internal/task"
 )
 
 // maxPartition is the greatest number that a column of partitions holds.
@@ -82,62 +78,6 @@ func (s *Store) place(ctx context.Context, part int) (*shard, error) {
 	}
 	s.placement.remember(part, number)
 	return s.shards[number], nil
-}
-
-// identity is what a database knows about itself: the row of its table shard.
-type identity struct {
-	cluster string
-	number  int
-	shards  int // with how many the cluster was made
-}
-
-// identify makes sure that each database is the shard that it is configured as,
-// and tells new ones what they are.
-func (s *Store) identify(ctx context.Context) error {
-	home, err := s.shards[0].identity(ctx, identity{cluster: newCluster(s.shards[0].clock.Now()), shards: len(s.shards)})
-	if err != nil {
-		return err
-	}
-	s.placement.made, s.placement.cluster = home.shards, home.cluster
-	for i, sh := range s.shards {
-		want := identity{cluster: home.cluster, number: i, shards: home.shards}
-		got, err := sh.identity(ctx, want)
-		if err != nil {
-			return err
-		}
-		if got != want {
-			return fmt.Errorf("%w: %s is configured as shard %d of cluster %s, and it is shard %d of cluster %s: "+
-				"give the databases in their first order, new ones at the end", ErrShards, sh.address, i, want.cluster, got.number, got.cluster)
-		}
-	}
-	return s.checkPlaced(ctx)
-}
-
-func newCluster(now time.Time) string { return task.NewID(now).String() }
-
-// identity returns what the database is; a new one becomes what is proposed.
-func (s *shard) identity(ctx context.Context, proposed identity) (identity, error) {
-	var got identity
-	err := s.retry(ctx, "read identity", func(ctx context.Context) error {
-		got = identity{}
-		read := func() error {
-			return s.query(ctx, s.db, func(rows *sql.Rows) error { return rows.Scan(&got.cluster, &got.number, &got.shards) },
-				"read identity", "SELECT cluster, number, shards FROM shard WHERE id = 1")
-		}
-		if err := read(); err != nil || got.cluster != "" {
-			return err
-		}
-		_, err := s.exec(ctx, s.db, "write identity",
-			"INSERT INTO shard (id, cluster, number, shards) VALUES (1, ?, ?, ?) ON DUPLICATE KEY UPDATE id = VALUES(id)", proposed.cluster, proposed.number, proposed.shards)
-		if err != nil {
-			return err
-		}
-		return read()
-	})
-	if err == nil && got.shards < 1 {
-		err = s.on("read identity", errors.New("the row of table shard is damaged"))
-	}
-	return got, err
 }
 
 // checkPlaced refuses to start without a shard that holds partitions.

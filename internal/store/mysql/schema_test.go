@@ -97,17 +97,13 @@ func TestShardsKeepTheirOrder(t *testing.T) {
 		"one is gone":   three[:2],
 		"one twice":     {three[0], three[1], three[1]},
 		"first is new":  {where[3], three[1], three[2]},
+		"one is a home": {three[1], where[3]},
 	} {
 		if s, err := mysql.New(t.Context(), mysql.Config{Shards: wrong}); !errors.Is(err, mysql.ErrShards) {
 			t.Errorf("%s: got %v", name, err)
 			if err == nil {
 				shut(t, s)
 			}
-		}
-		if name == "first is new" {
-			// It has been told that it is shard 0 of a cluster of its own, so it is no
-			// use to this one any more.
-			where[3] = databases(t, 1)[0]
 		}
 	}
 	s := open(t, mysql.Config{Shards: slices.Concat(three, where[3:])})
@@ -116,4 +112,36 @@ func TestShardsKeepTheirOrder(t *testing.T) {
 	if err := plain(t, where[0]).QueryRowContext(t.Context(), "SELECT shard FROM shard_map WHERE part = 3").Scan(&shard); err != nil || shard != 0 {
 		t.Errorf("a new shard made partition 3 go to shard %d, %v; want 0, as with three", shard, err)
 	}
+}
+
+// TestNewDatabasesAreNotSpoiledByAMistakeInTheirAddresses gives new databases in ways
+// that cannot be, and then as they should be.
+func TestNewDatabasesAreNotSpoiledByAMistakeInTheirAddresses(t *testing.T) {
+	where := databases(t, 3)
+	alias := where[0] // the same server under another name
+	alias.Hosts = []string{strings.Replace(alias.Hosts[0], "127.0.0.1", "localhost", 1)}
+	shut(t, openUnowned(t, mysql.Config{Shards: where[2:]}))
+	for name, c := range map[string]struct {
+		shards []mysql.Address
+		says   string
+	}{
+		"one twice":                {[]mysql.Address{where[0], where[0]}, "(shard 0) and"},
+		"one under another name":   {[]mysql.Address{where[1], where[0], alias}, "(shard 1) and"},
+		"a new one before another": {[]mysql.Address{where[0], where[2]}, "is empty"},
+	} {
+		s, err := mysql.New(t.Context(), mysql.Config{Shards: c.shards})
+		if !errors.Is(err, mysql.ErrShards) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err == nil {
+			shut(t, s)
+		}
+	}
+	for _, a := range where[:2] {
+		var rows int
+		if err := plain(t, a).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM shard").Scan(&rows); err != nil || rows != 0 {
+			t.Errorf("a database was told what it is %d times, %v", rows, err)
+		}
+	}
+	claim(t, open(t, mysql.Config{Shards: where[:2]}), 1)
 }

@@ -35,6 +35,8 @@ type shard struct {
 	log       *slog.Logger
 	metrics   *metrics
 	group     *group
+	health    health
+	away      func(shard int, problem error)
 }
 
 // newShard connects to nothing yet.
@@ -46,7 +48,7 @@ func newShard(cfg *Config, number int, m *metrics) (*shard, error) {
 	}
 	s := &shard{
 		number: number, address: address, label: strconv.Itoa(number), connector: made, timeout: cfg.Timeout,
-		clock: cfg.Clock, log: cfg.Logger.With("shard", number, "database", address.String()), metrics: m,
+		away: cfg.Away, clock: cfg.Clock, log: cfg.Logger.With("shard", number, "database", address.String()), metrics: m,
 	}
 	if cfg.Observe != nil {
 		s.connector = cfg.Observe(made)
@@ -75,6 +77,7 @@ func (s *shard) retry(ctx context.Context, operation string, once func(context.C
 	for {
 		err := s.bounded(ctx, once)
 		if err == nil {
+			s.answered()
 			return nil
 		}
 		reason, least, most := "conflict", conflictDelay, maxConflictDelay
@@ -82,6 +85,7 @@ func (s *shard) retry(ctx context.Context, operation string, once func(context.C
 		case kindConflict:
 		case kindAway:
 			reason, least, most = "away", awayDelay, maxAwayDelay
+			s.failed(ctx, operation, err)
 		case kindOther:
 			return s.on(operation, err)
 		}

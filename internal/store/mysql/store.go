@@ -56,6 +56,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	s.stop = stop
 	for _, sh := range s.shards {
 		s.groups.Go(func() { sh.group.run(running) })
+		s.groups.Go(func() { sh.look(running) })
 	}
 	return s, nil
 }
