@@ -55,6 +55,28 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, place task.Placement
 	return w, slots, ok
 }
 
+// Stay implements partition.Dispatcher.
+func (d *Dispatcher) Stay(session uint64, settings *task.Queue, place task.Placement) bool {
+	s := d.session(session)
+	if s == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := s.member(settings.Name)
+	if m == nil || s.ended || s.worker.Free == 0 {
+		return false
+	}
+	for _, seat := range m.seats {
+		if seat.pool.place == place && seat.at >= 0 {
+			seat.pool.used = d.round
+			m.take(1)
+			return true
+		}
+	}
+	return false
+}
+
 // HasRoom implements partition.Dispatcher.
 func (d *Dispatcher) HasRoom(settings *task.Queue, place task.Placement) bool {
 	d.mu.Lock()

@@ -25,6 +25,40 @@ func TestAssignTakesSlotsUntilTheWorkerIsFull(t *testing.T) {
 	b.check()
 }
 
+func TestStayTakesASlotThatNobodyElseWaitsFor(t *testing.T) {
+	b := newBench(t)
+	s, q := b.worker("w", 2), settings("q")
+	ref := s.Ref().Session
+	stays := func(want bool) {
+		t.Helper()
+		if got := b.Stay(ref, q, task.Placement{}); got != want {
+			t.Errorf("stays: %v, want %v", got, want)
+		}
+		b.check()
+	}
+	stays(false) // nobody assigned anything of the placement: its pool is not there
+	b.assign(0, q, "k")
+	stays(true)
+	stays(false) // it is full
+	b.Release(ref, "q", partition.Use{Slots: 1})
+	s.Quiet(true)
+	stays(false)
+	s.Quiet(false)
+	if b.Stay(ref, settings("other"), task.Placement{}) || b.Stay(ref+1, q, task.Placement{}) || b.Stay(ref, q, task.Placement{Require: "gpu"}) {
+		t.Error("it stays where it does not serve, is not, or does not fit")
+	}
+	stays(true)
+	if got := b.assign(1, q, "other"); got != 0 {
+		t.Fatalf("a third slot of two was assigned to %d", got)
+	}
+	b.Release(ref, "q", partition.Use{Slots: 1})
+	stays(false) // the slot is held for who waits
+	if got := b.assign(1, q, "other"); got != ref {
+		t.Errorf("who waited got %d", got)
+	}
+	b.check()
+}
+
 func TestAssignReturnsNoMoreThanWantedOrThanThereIs(t *testing.T) {
 	b := newBench(t)
 	b.worker("w", 10)

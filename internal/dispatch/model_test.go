@@ -79,8 +79,10 @@ func one[T any](m *model, of ...T) T { return of[m.rng.IntN(len(of))] }
 func (m *model) step() {
 	s := m.any()
 	switch n := m.rng.IntN(1000); {
-	case n < 450:
+	case n < 400:
 		m.ask()
+	case n < 450:
+		m.stay()
 	case n < 500:
 		m.register()
 	case n < 600:
@@ -147,6 +149,19 @@ func (m *model) askFor(a ask, q *task.Queue, key string, want int) (by uint64, o
 	}
 	m.out[w.Session][q.Name] += slots
 	return 0, true
+}
+
+// stay asks for one more slot of a session: it may be had only where the worker fits.
+func (m *model) stay() {
+	s, q := m.any(), one(m, m.queues...)
+	place := one(m, task.Placement{}, task.Placement{Require: "zone=x"}, task.Placement{Require: "gpu"})
+	if s == nil || !m.Stay(s.Ref().Session, q, place) {
+		return
+	}
+	if !place.Require.Matches(s.hello.Labels) || !slices.Contains(s.hello.Queues, q.Name) {
+		m.t.Errorf("session %d, which does not fit %+v, stays with queue %s", s.Ref().Session, place, q.Name)
+	}
+	m.out[s.Ref().Session][q.Name]++
 }
 
 func (m *model) release(s *Session) {

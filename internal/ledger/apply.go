@@ -289,4 +289,10 @@ func (l *Ledger) touch(r *record) {
 		l.touched = append(l.touched, r)
 	}
 	r.of.dirty = l.number
+	switch by := &r.of.authors[l.number%2]; {
+	case by.batch != l.number:
+		*by = author{batch: l.number, token: r.token}
+	case by.token != r.token:
+		by.token = 0
+	}
 }

@@ -16,9 +16,16 @@ type entity struct {
 	complete bool               // no other records exist
 	partial  bool               // it has too many records to hold them all
 	dirty    uint64             // number of the last batch that changes it
+	authors  [2]author          // of the changes in the batch in flight and in the one that gathers
 	expected int                // reads of the store that are under way
 	bytes    int
 	place    *list.Element
+}
+
+// author is who changed an entity's records in a batch.
+type author struct {
+	batch uint64
+	token uint64 // of the lease that made all of the changes; 0: there is none
 }
 
 type record struct {
@@ -69,6 +76,21 @@ func (l *Ledger) KnowsRecord(key, name string) bool {
 func (l *Ledger) Clean(key string) bool {
 	e := l.entities[key]
 	return e == nil || e.dirty <= l.done
+}
+
+// OnlyBy reports whether everything known of the key is durable but for what the lease
+// with this token wrote.
+func (l *Ledger) OnlyBy(key string, token uint64) bool {
+	e := l.entities[key]
+	if e == nil || e.dirty <= l.done {
+		return true
+	}
+	for _, by := range e.authors {
+		if by.batch > l.done && by.token != token {
+			return false
+		}
+	}
+	return true
 }
 
 // Expect says that the store is about to be read for the key; Fill or FillOne

@@ -78,7 +78,12 @@ func (c *core) release(now time.Time, a afterwards) {
 
 // settled frees a lane whose outcomes are durable.
 func (c *core) settled(now time.Time, l *lane) {
+	l.settling--
 	if l.status != laneSettling {
+		return
+	}
+	if l.settling > 0 {
+		c.goAhead(now, l)
 		return
 	}
 	l.status = laneIdle

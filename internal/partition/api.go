@@ -25,6 +25,9 @@ type Dispatcher interface {
 	// keys may have another worker than before, it calls it with session 0 instead, once
 	// any worker has room: everybody asks anew.
 	Assign(part int, queue *task.Queue, place task.Placement, key string, want int) (w WorkerRef, slots int, ok bool)
+	// Stay reserves a slot of this very session, if it serves the queue, meets the
+	// placement, gets new tasks, and has a free slot that nobody waits for.
+	Stay(session uint64, queue *task.Queue, place task.Placement) bool
 	// HasRoom reports whether a worker that serves the queue and meets the placement
 	// has a free slot now. It reserves none, and nobody waits afterwards.
 	HasRoom(queue *task.Queue, place task.Placement) bool

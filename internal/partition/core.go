@@ -164,13 +164,17 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 	return c
 }
 
+// leastRecent is how many ended tasks are remembered at least: a window does not
+// bound those that go into the store as they arrive.
+const leastRecent = 4096
+
 // recentOf is how many ended tasks are remembered: what readers may have looked
 // up before they ended, and not handed in yet.
 func recentOf(cfg coreConfig) int {
 	if !cfg.Repeats {
 		return 0
 	}
-	return 4 * cfg.Window.Tasks
+	return max(4*cfg.Window.Tasks, leastRecent)
 }
 
 // drainCore stops handing out tasks.
@@ -245,6 +249,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	c.enqueue(now, it)
 	if l.status == laneSettling {
 		c.press()
+		c.goAhead(now, l)
 	}
 	c.wake(now, l)
 }
@@ -314,6 +319,8 @@ func (c *core) wake(now time.Time, l *lane) {
 		switch {
 		case l.tail:
 			c.fetch(l)
+		case l.settling > 0:
+			l.status = laneSettling
 		case l.ordered && l.q.lanes[l.key] == l:
 			delete(l.q.lanes, l.key)
 			l.join(nil)
@@ -340,7 +347,7 @@ func (c *core) wake(now time.Time, l *lane) {
 			c.receive(now, l)
 			return
 		}
-		if c.untidy(l) {
+		if c.waits(l) {
 			return
 		}
 	}
@@ -349,16 +356,24 @@ func (c *core) wake(now time.Time, l *lane) {
 	l.q.enlist(l.class)
 }
 
-// untidy makes a lane wait until what was written to its key's records is
-// durable, so that its worker sees nothing else. It waits once: where records
-// are written all the time, it goes on without them, and the worker asks.
-func (c *core) untidy(l *lane) bool {
+// waits makes a lane wait until its last outcomes are durable, unless it may go
+// ahead, and until what others wrote to its key's records is, so that its worker
+// sees nothing else. For the latter it waits once: where records are written all the
+// time, it goes on without them, and the worker asks.
+func (c *core) waits(l *lane) bool {
+	if c.mayGoAhead(l) {
+		return false
+	}
+	if l.settling > 0 {
+		l.status = laneSettling
+		c.press()
+		return true
+	}
 	if l.waited || c.led.Clean(l.key) {
 		return false
 	}
 	l.waited = true
-	l.status = laneSettling
-	c.gathering.lanes = append(c.gathering.lanes, l)
+	c.settles(l)
 	c.press()
 	return true
 }

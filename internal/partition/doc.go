@@ -18,8 +18,10 @@
 // and the worker pool call.
 //
 // Invariants:
-//   - A lane of one key has at most one lease out, and the next one goes out only
-//     after the outcomes of the last are durable.
+//   - A lane of one key has at most one lease out. The next one goes out after the
+//     outcomes of the last are durable, or, one lease ahead of that, to the worker
+//     that did all of the last: it sees what it wrote itself, and nothing else that is
+//     not durable.
 //   - Whatever the answer to a worker, producer or reader depends on is durable
 //     before the answer is sent.
 //   - A lease goes to a worker that meets what its tasks and their queue ask for;

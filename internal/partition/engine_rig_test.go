@@ -248,6 +248,11 @@ func (w *crew) Assign(_ int, _ *task.Queue, _ task.Placement, _ string, want int
 	return WorkerRef{Session: 1, ID: "w1"}, want, true
 }
 
+func (w *crew) Stay(uint64, *task.Queue, task.Placement) bool {
+	_, _, ok := w.Assign(0, nil, task.Placement{}, "", 1)
+	return ok
+}
+
 func (w *crew) HasRoom(*task.Queue, task.Placement) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -14,7 +14,7 @@ const (
 	laneIdle     laneStatus = iota // for a task
 	laneReady                      // for a worker
 	laneLeased                     // for outcomes
-	laneSettling                   // for its last outcomes to be durable
+	laneSettling                   // for its last outcomes to be durable, or a worker ahead of that
 	laneLoading                    // for its key's records
 	laneBlocked                    // for a retry's time
 	laneHalted                     // for a person
@@ -38,6 +38,10 @@ type lane struct {
 	refusal  uint64    // when it was refused, among those of its class
 	waitsFor uint64    // session that it waited for when it left a line with all others
 	halt     bool      // becomes halted when its outcomes are durable
+	settling int       // batches under way, or gathering, that it stands in to be told
+	last     WorkerRef // who did all of its latest lease; zero: it did not end that way
+	lastOf   uint64    // the token of that lease
+	run      int       // leases since the policy picked its worker
 	waited   bool      // for its key's records to be durable, since the last lease
 
 	// tail says that the store holds parked rows of this lane beyond lastRow, which

@@ -22,6 +22,7 @@ type lease struct {
 	deadline time.Time
 	stash    []stashed // ordered: outcomes that wait for records to be loaded
 	waiting  bool
+	crossed  bool // ordered: an outcome took effect together with other partitions
 }
 
 // deciding reports whether an outcome of the lease waits for a transaction, which
@@ -88,9 +89,8 @@ func (c *core) close(now time.Time, ls *lease) {
 		}
 	}
 	if ls.lane.ordered {
-		ls.lane.lease = nil
-		ls.lane.status = laneSettling
-		c.gathering.lanes = append(c.gathering.lanes, ls.lane)
+		ls.lane.lease, ls.lane.last = nil, WorkerRef{}
+		c.settles(ls.lane)
 		if ls.lane.items.len() > 0 || ls.lane.tail {
 			c.press()
 		}

@@ -90,6 +90,7 @@ func (c *core) accept(now time.Time, ls *lease, it *item, o *task.Outcome, tx ta
 	ls.items[ls.next] = nil
 	ls.next++
 	ls.open--
+	ls.crossed = ls.crossed || !tx.IsZero()
 	ls.saw(now, 1, 0)
 	c.complete(now, it, ls, o, tx)
 }
@@ -98,6 +99,10 @@ func (c *core) accept(now time.Time, ls *lease, it *item, o *task.Outcome, tx ta
 func (c *core) goOn(now time.Time, ls *lease) {
 	if ls.open == 0 {
 		c.close(now, ls)
+		if !ls.crossed {
+			ls.lane.last, ls.lane.lastOf = ls.worker, ls.ref.Token
+			c.goAhead(now, ls.lane)
+		}
 		return
 	}
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)

@@ -125,6 +125,20 @@ func (r *rig) Assign(_ int, _ *task.Queue, place task.Placement, key string, wan
 	return WorkerRef{Session: home}, 0, false
 }
 
+func (r *rig) Stay(session uint64, _ *task.Queue, place task.Placement) bool {
+	slots, labels := &r.slots, map[string]string(nil)
+	if session != r.worker.Session {
+		w := r.others[session-2]
+		slots, labels = &w.slots, w.labels
+	}
+	if *slots == 0 || !place.Require.Matches(labels) {
+		return false
+	}
+	*slots--
+	r.assigned[session]++
+	return true
+}
+
 func (r *rig) HasRoom(_ *task.Queue, place task.Placement) bool {
 	return r.slots > 0 && place.Require.Matches(nil) ||
 		slices.ContainsFunc(r.others, func(w *rigWorker) bool { return w.slots > 0 && place.Require.Matches(w.labels) })

@@ -45,8 +45,7 @@ func checkStep(t *task.Task, o *task.Outcome) error {
 func (c *core) receive(now time.Time, l *lane) {
 	for l.items.len() > 0 {
 		if c.led.Bytes() > maxBatchBytes {
-			l.status = laneSettling // goes on with the next batch
-			c.gathering.lanes = append(c.gathering.lanes, l)
+			c.settles(l) // goes on with the next batch
 			c.press()
 			return
 		}

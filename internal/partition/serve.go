@@ -80,7 +80,11 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 		c.wake(now, l)
 		return 0, true
 	}
-	if l.ordered && c.untidy(l) {
+	if l.ordered && c.waits(l) {
+		return 0, true
+	}
+	if l.settling > 0 {
+		c.stay(now, l)
 		return 0, true
 	}
 	want := 1
@@ -95,6 +99,7 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 		return w.Session, false
 	}
 	l.q.took(now, cl)
+	l.run = 0
 	n := slots
 	if l.ordered {
 		n = c.batchOf(now, l, l.q.Batch)
@@ -166,7 +171,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		l.q.metrics.started(now, it)
 	}
 	if l.ordered {
-		if c.led.Clean(l.key) {
+		if l.run > 0 || c.led.Clean(l.key) {
 			out.Records, out.Complete = c.led.Travel(l.key)
 		}
 		l.waited = false

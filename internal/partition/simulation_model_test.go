@@ -40,24 +40,26 @@ type life struct {
 	attempts  int        // durable
 	token     uint64     // of its latest lease
 	epoch     uint64
-	sends     int // hand-outs by owners that were not replaced
-	returns   int // of them, those that were given back unbegun
+	sends     int        // hand-outs by owners that were not replaced
+	returns   int        // of them, those that were given back unbegun
+	ran       *execution // the latest that ended well
 }
 
 // model watches everything that becomes durable and everything that is said, and
 // knows nothing of how the core works.
 type model struct {
-	w     *world
-	tasks map[task.ID]*life
-	order []task.ID
-	lines map[[2]string][]task.ID // by queue and key, in the order of the log
-	parts [simPartitions]*modelPart
-	runs  map[string]*execution
-	wrote map[string]bool // direct writes, true once durable
-	held  map[task.LeaseRef]uint64
-	sends map[task.LeaseRef]*task.Lease
-	given map[givenBack]bool
-	valid map[task.LeaseRef]bool // was sent by an owner that was not replaced
+	w       *world
+	tasks   map[task.ID]*life
+	order   []task.ID
+	lines   map[[2]string][]task.ID // by queue and key, in the order of the log
+	parts   [simPartitions]*modelPart
+	runs    map[string]*execution
+	deleted map[cellName]*execution // latest that said so
+	wrote   map[string]bool         // direct writes, true once durable
+	held    map[task.LeaseRef]uint64
+	sends   map[task.LeaseRef]*task.Lease
+	given   map[givenBack]bool
+	valid   map[task.LeaseRef]bool // was sent by an owner that was not replaced
 }
 
 // givenBack names a task of a lease.
@@ -72,6 +74,7 @@ type modelPart struct {
 	epoch   uint64
 	serial  int
 	pending []started // admitted, not known to be durable
+	early   []early
 	records map[cellName]*history
 	oplog   []*store.OpLog
 	rows    [store.TableDead + 1]map[string]store.Row
@@ -81,6 +84,13 @@ type started struct {
 	serial int
 	batch  store.Batch
 	late   bool // its owner had been replaced
+}
+
+// early is a record that travelled before it was durable.
+type early struct {
+	name  cellName
+	state state
+	epoch uint64
 }
 
 // history is every state that a record durably had, oldest first.
@@ -100,7 +110,7 @@ func (h *history) now() state {
 
 func newModel(w *world) *model {
 	m := &model{
-		w: w, tasks: map[task.ID]*life{}, lines: map[[2]string][]task.ID{}, runs: map[string]*execution{}, wrote: map[string]bool{},
+		w: w, tasks: map[task.ID]*life{}, lines: map[[2]string][]task.ID{}, runs: map[string]*execution{}, deleted: map[cellName]*execution{}, wrote: map[string]bool{},
 		held: map[task.LeaseRef]uint64{}, sends: map[task.LeaseRef]*task.Lease{},
 		given: map[givenBack]bool{}, valid: map[task.LeaseRef]bool{},
 	}
@@ -224,11 +234,20 @@ func (m *model) durable(part, serial int) {
 		c.remove(row)
 	}
 	c.end(&b)
+	p.arrives(m, &b)
 	p.fence = b.Next
 }
 
 // ran registers an execution.
-func (m *model) ran(x *execution) { m.runs[x.id] = x }
+func (m *model) ran(x *execution) {
+	m.runs[x.id] = x
+	m.tasks[x.task].ran = x
+	for _, c := range x.writes {
+		if !c.is {
+			m.deleted[c.name] = x
+		}
+	}
+}
 
 // sent checks a lease as it leaves the owner.
 func (m *model) sent(o *simOwner, session uint64, lease *task.Lease) {
@@ -268,12 +287,12 @@ func (m *model) sent(o *simOwner, session uint64, lease *task.Lease) {
 				t.ID, t.Delivery, t.Attempt, l.sends, l.returns)
 		}
 		if lease.Ordered {
-			m.startsInOrder(t, here)
+			m.startsInOrder(session, lease, t, here)
 		}
 		here[t.ID] = true
 	}
 	if lease.Ordered {
-		m.travels(p, lease)
+		m.travels(p, session, lease)
 	}
 }
 
@@ -316,39 +335,92 @@ func (m *model) took(lease *task.Lease, index int) {
 }
 
 // startsInOrder holds that everything that came before a task of its key ended
-// durably, or goes before it in the same lease.
-func (m *model) startsInOrder(t *task.Leased, here map[task.ID]bool) {
+// durably, or goes before it in the same lease, or was done by the same worker in
+// the one lease before.
+func (m *model) startsInOrder(session uint64, lease *task.Lease, t *task.Leased, here map[task.ID]bool) {
 	if !t.RunAt.IsZero() {
 		return
 	}
+	ahead := uint64(0)
 	for _, id := range m.lines[[2]string{t.Queue, t.Key}] {
 		if id == t.ID {
 			return
 		}
 		l := m.tasks[id]
 		expired := !l.task.ExpiresAt.IsZero() && !l.task.ExpiresAt.After(m.w.latest)
-		if !l.state.Final() && !here[id] && !expired {
+		if l.state.Final() || here[id] || expired {
+			continue
+		}
+		if !m.justDone(l, session, lease) {
 			m.w.failf("task %v starts before task %v of the same key, which came first", t.ID, id)
 		}
+		if ahead != 0 && ahead != l.token {
+			m.w.failf("task %v starts before leases %d and %d of the same key are durable", t.ID, ahead, l.token)
+		}
+		if ahead == 0 {
+			m.w.tally.ahead++
+		}
+		ahead = l.token
 	}
 }
 
-// travels holds that records that travel with a lease are durable and current.
-func (m *model) travels(p *modelPart, lease *task.Lease) {
+// justDone reports whether the worker that gets a lease says of itself that it has
+// done a task, under the same owner.
+func (m *model) justDone(l *life, session uint64, lease *task.Lease) bool {
+	x := l.ran
+	return x != nil && x.session == session && x.ref.Epoch == lease.Epoch && x.ref.Token == l.token && l.epoch == lease.Epoch
+}
+
+// travels holds that records that travel with a lease are current, and durable but
+// for what the same worker wrote in the lease before.
+func (m *model) travels(p *modelPart, session uint64, lease *task.Lease) {
 	for _, r := range lease.Records {
-		if now := p.records[cellName{r.Key, r.Name}].now(); now.version != r.Version || now.value != string(r.Value) {
+		n := cellName{r.Key, r.Name}
+		now := p.records[n].now()
+		if now.version == r.Version && now.value == string(r.Value) {
+			continue
+		}
+		if r.Version <= now.version || !m.justWrote(&r, session, lease) {
 			m.w.failf("record %s/%s travels with version %d, durable is %d", r.Key, r.Name, r.Version, now.version)
 		}
+		p.early = append(p.early, early{n, state{r.Version, string(r.Value)}, lease.Epoch})
+		m.w.tally.early++
 	}
 	if !lease.Complete {
 		return
 	}
 	for _, name := range simNames {
 		n := cellName{lease.Tasks[0].Key, name}
-		if p.records[n].now().version != 0 && !slices.ContainsFunc(lease.Records, func(r task.Record) bool { return r.Name == name }) {
+		if p.records[n].now().version != 0 && !slices.ContainsFunc(lease.Records, func(r task.Record) bool { return r.Name == name }) && !m.justDeleted(n, session, lease) {
 			m.w.failf("record %v is missing from a lease that says it has all", n)
 		}
 	}
+}
+
+// justWrote reports whether a record is what the worker wrote that gets a lease.
+func (m *model) justWrote(r *task.Record, session uint64, lease *task.Lease) bool {
+	l := m.tasks[r.TaskID]
+	return l != nil && m.justDone(l, session, lease) && slices.ContainsFunc(l.ran.writes, func(c change) bool {
+		return c.name == cellName{r.Key, r.Name} && c.is && c.after == string(r.Value)
+	})
+}
+
+// justDeleted reports whether the worker that gets a lease has deleted a record in a
+// task that is not durable yet.
+func (m *model) justDeleted(n cellName, session uint64, lease *task.Lease) bool {
+	x := m.deleted[n]
+	return x != nil && x.session == session && x.ref.Epoch == lease.Epoch && !m.tasks[x.task].state.Final() && m.tasks[x.task].ran == x
+}
+
+// arrives holds that what travelled early became durable as it was, before anything
+// after it did.
+func (p *modelPart) arrives(m *model, b *store.Batch) {
+	p.early = slices.DeleteFunc(p.early, func(e early) bool {
+		if e.epoch == b.Next.Epoch && e.state.version <= b.Next.Seq && !slices.Contains(p.records[e.name].states, e.state) {
+			m.w.failf("record %v travelled with version %d, and never had it", e.name, e.state.version)
+		}
+		return e.epoch != b.Next.Epoch || e.state.version <= b.Next.Seq
+	})
 }
 
 // checkCore looks into the core: one lease a key.

@@ -188,6 +188,7 @@ func TestSimulationReplaysExactly(t *testing.T) {
 type tally struct {
 	leases, claims, crashes, lost, wrong int
 	placed, aside, returned              int
+	ahead, early                         int
 	ended                                [task.StateExpired + 1]int
 	verdicts                             [4]int
 }
@@ -201,6 +202,8 @@ func (a *tally) add(b tally) {
 	a.placed += b.placed
 	a.aside += b.aside
 	a.returned += b.returned
+	a.ahead += b.ahead
+	a.early += b.early
 	for i := range a.ended {
 		a.ended[i] += b.ended[i]
 	}
@@ -210,8 +213,8 @@ func (a *tally) add(b tally) {
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
-		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
+	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d started ahead of durability, over %d records; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
+		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
 		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused])
 }
 
@@ -221,7 +224,7 @@ func (a *tally) check(t *testing.T, seeds int) {
 	if seeds < 100 {
 		return
 	}
-	counts := append([]int{a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
+	counts := append([]int{a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
 	if slices.Contains(counts, 0) || a.claims < 3*seeds {
 		t.Errorf("the simulation does not reach everything: %s", a)
 	}

@@ -154,6 +154,17 @@ func (d *simDispatch) HasRoom(q *task.Queue, place task.Placement) bool {
 	return d.w.pool.room(starving{queue: q.Name, place: place}) != nil
 }
 
+func (d *simDispatch) Stay(session uint64, _ *task.Queue, place task.Placement) bool {
+	p := d.w.pool
+	s := p.sessions[session]
+	if s.gone || s.dead || s.used >= s.slots || !place.Require.Matches(s.labels) || len(p.starved) > 0 {
+		return false
+	}
+	s.used++
+	p.count(session, 1)
+	return true
+}
+
 // Assign draws a worker, or, where each key has its own, takes that one.
 func (d *simDispatch) Assign(_ int, q *task.Queue, place task.Placement, key string, want int) (WorkerRef, int, bool) {
 	p := d.w.pool

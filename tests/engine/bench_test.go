@@ -46,6 +46,14 @@ func (w *worker) Assign(part int, q *task.Queue, place task.Placement, _ string,
 	return partition.WorkerRef{Session: 1, ID: "w"}, want, true
 }
 
+func (w *worker) Stay(uint64, *task.Queue, task.Placement) bool {
+	stays := w.free.Load() > 0
+	if stays {
+		w.free.Add(-1)
+	}
+	return stays
+}
+
 func (w *worker) HasRoom(*task.Queue, task.Placement) bool { return w.free.Load() > 0 }
 
 func (w *worker) Release(_ uint64, _ string, use partition.Use) {

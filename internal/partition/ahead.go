@@ -1,0 +1,49 @@
+package partition
+
+import "time"
+
+// maxRun is how many leases of a lane follow each other ahead of durability before
+// the queue's policy picks a worker anew.
+const maxRun = 16
+
+// settles makes a lane wait until the batch that gathers is durable.
+func (c *core) settles(l *lane) {
+	l.status = laneSettling
+	l.settling++
+	c.gathering.lanes = append(c.gathering.lanes, l)
+}
+
+// mayGoAhead reports whether a lane may go on though its latest lease is not durable
+// yet: with the worker that did all of that lease, and as if the next tasks had
+// been part of it. Nothing but that lease may be on its way, and nobody else may
+// have changed the key's records: a handler sees nothing that is not durable but
+// what its own worker just wrote. What it does over that follows in the same batch
+// or a later one, so that it never becomes durable alone.
+func (c *core) mayGoAhead(l *lane) bool {
+	return l.last.Session != 0 && l.settling == 1 && l.run < maxRun && !l.halt && !l.q.own &&
+		l.items.len() > 0 && c.led.OnlyBy(l.key, l.lastOf)
+}
+
+// goAhead lets a lane that settles take its turn, if it may go ahead.
+func (c *core) goAhead(now time.Time, l *lane) {
+	if l.status != laneSettling || !c.mayGoAhead(l) {
+		return
+	}
+	l.status = laneIdle
+	l.freed = now
+	c.wake(now, l)
+}
+
+// stay leases the lane's next tasks to the worker that had the latest ones. Where
+// that has no room now, the lane waits until it is durable what they did.
+func (c *core) stay(now time.Time, l *lane) {
+	w := l.last
+	if !c.env.Stay(w.Session, &l.q.Queue, l.class.place) {
+		l.last = WorkerRef{}
+		l.status = laneSettling
+		return
+	}
+	l.q.took(now, l.class)
+	l.run++
+	c.grant(now, l, w, c.batchOf(now, l, l.q.Batch))
+}
