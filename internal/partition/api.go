@@ -39,6 +39,9 @@ type Dispatcher interface {
 	Send(session uint64, lease *task.Lease)
 	// Answer tells the worker what became of its outcomes.
 	Answer(session uint64, v task.Verdict)
+	// Cancel asks the worker to stop one task of a lease, by its place among the tasks
+	// that were sent. The outcome follows as always.
+	Cancel(session uint64, ref task.LeaseRef, index int)
 }
 
 // Use is what a partition saw of slots that it gives back.

@@ -45,6 +45,10 @@ type env interface {
 	Credit(queue string, tasks, bytes int)
 	// Publish hands outbox rows to the broker; event published follows.
 	Publish(rows []*store.Outbox)
+	// LookUp makes the queue's reader look for the mark of every task up to a position,
+	// also of those that are new to it, and returns how many batches it has begun to
+	// look up before.
+	LookUp(queue string, upTo broker.Position) (begun uint64)
 	// Tell sends a message to another partition, and reports false if nobody serves
 	// that. The message may be lost all the same.
 	Tell(m txn.Message) bool
@@ -64,6 +68,9 @@ type loader interface {
 	LoadSchedule(due time.Time, seq uint64)
 	// LoadMark reads the mark with an ID; event markLoaded follows.
 	LoadMark(id task.ID)
+	// LoadRows reads rows by their keys; an event follows that calls then with one for
+	// each, nil where there is none.
+	LoadRows(keys []store.Row, then func(now time.Time, rows []store.Row))
 }
 
 // coreConfig is what a core must know.
@@ -134,6 +141,8 @@ type core struct {
 	question uint64                   // number of the latest that was asked about a branch
 	waiters  map[ledger.RecordKey][]*waiter
 	commits  map[task.ID][]func(*store.Dedup) // that wait for the mark with their ID
+	sought   map[task.ID]*soughtMark          // marks that are being read, of tasks to be cancelled
+	unread   map[task.ID]*unreadTask          // cancelled ones that may be on their way to here
 	inDoubt  int                              // branches that are counted as prepared
 }
 
@@ -157,6 +166,8 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		asked:   make(map[task.ID]time.Time),
 		waiters: make(map[ledger.RecordKey][]*waiter),
 		commits: make(map[task.ID][]func(*store.Dedup)),
+		sought:  make(map[task.ID]*soughtMark),
+		unread:  make(map[task.ID]*unreadTask),
 		recent:  recentIDs{most: recentOf(cfg)},
 		sagas:   counts.sagas.book(cfg.Part),
 	}
@@ -189,6 +200,10 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 		q.held.Tasks++
 		q.held.Bytes += it.size
 		held := c.tasks[it.ID]
+		if mark := c.cancelledMark(a); mark != nil && held == nil && !c.recent.has(it.ID) {
+			c.endCancelled(now, q, it, mark)
+			continue
+		}
 		if c.repeats(now, a) || held != nil || c.recent.has(it.ID) {
 			c.counts.repeats.Inc()
 			// The very message that is held is given again where a reader reconnected: it
@@ -201,6 +216,7 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 		}
 		c.admit(now, q, it)
 	}
+	c.arrived(q)
 }
 
 // repeats reports whether a mark says that this very task ended or waits in the

@@ -44,6 +44,24 @@ func (d *deque[T]) popFront() T {
 	return x
 }
 
+// find returns the place of the first that is so, -1: none is.
+func (d *deque[T]) find(is func(T) bool) int {
+	for i := range d.n {
+		if is(d.at(i)) {
+			return i
+		}
+	}
+	return -1
+}
+
+// remove takes the i-th out; the others keep their order.
+func (d *deque[T]) remove(i int) {
+	for ; i > 0; i-- {
+		d.ring[(d.head+i)&(len(d.ring)-1)] = d.at(i - 1)
+	}
+	d.popFront()
+}
+
 func (d *deque[T]) popBack() T {
 	var none T
 	i := (d.head + d.n - 1) & (len(d.ring) - 1)

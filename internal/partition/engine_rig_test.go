@@ -275,6 +275,8 @@ func (w *crew) Send(_ uint64, l *task.Lease) {
 	}
 }
 
+func (w *crew) Cancel(uint64, task.LeaseRef, int) {}
+
 func (w *crew) Answer(_ uint64, v task.Verdict) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

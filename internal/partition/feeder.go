@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -19,13 +20,29 @@ type feeder struct {
 	queue  string
 	reader broker.Reader
 
+	// Every task up to a position is looked up, whether it is new or not; begun counts
+	// the batches for which that was decided.
+	lookUpTo atomic.Uint64
+	begun    atomic.Uint64
+
 	mu   sync.Mutex
 	room broker.Limit
 	wake chan struct{}
 }
 
-func newFeeder(own *ownership, queue string, reader broker.Reader) *feeder {
-	return &feeder{own: own, queue: queue, reader: reader, room: own.e.cfg.Window, wake: make(chan struct{}, 1)}
+func newFeeder(own *ownership, queue string, reader broker.Reader, lookUpTo broker.Position) *feeder {
+	f := &feeder{own: own, queue: queue, reader: reader, room: own.e.cfg.Window, wake: make(chan struct{}, 1)}
+	f.lookUpTo.Store(uint64(lookUpTo))
+	return f
+}
+
+// lookUp makes it look up everything up to a position, and returns how many batches
+// may not have been.
+func (f *feeder) lookUp(upTo broker.Position) (begun uint64) {
+	if uint64(upTo) > f.lookUpTo.Load() { // only the core's goroutine writes it
+		f.lookUpTo.Store(uint64(upTo))
+	}
+	return f.begun.Load()
 }
 
 // credit gives room back.
@@ -85,6 +102,8 @@ func (f *feeder) run(ctx context.Context) {
 // identify decodes what was read and looks up what is known of tasks that may
 // have been here before.
 func (f *feeder) identify(ctx context.Context, deliveries []broker.Delivery) ([]arrival, error) {
+	f.begun.Add(1)
+	lookUpTo := broker.Position(f.lookUpTo.Load())
 	arrivals := make([]arrival, 0, len(deliveries))
 	var repeated []int
 	for i := range deliveries {
@@ -98,7 +117,7 @@ func (f *feeder) identify(ctx context.Context, deliveries []broker.Delivery) ([]
 		}
 		it := newItem(t, d.Body)
 		it.pos = d.Position
-		if !d.Fresh {
+		if !d.Fresh || d.Position <= lookUpTo {
 			repeated = append(repeated, len(arrivals))
 		}
 		arrivals = append(arrivals, arrival{item: it})

@@ -34,8 +34,9 @@ type item struct {
 	size       int
 	state      task.State
 	lane       *lane
-	conflicts  int  // in a row, of transactions that it asked for
-	deciding   bool // without order: its outcome waits for a transaction
+	conflicts  int    // in a row, of transactions that it asked for
+	deciding   bool   // without order: its outcome waits for a transaction
+	stop       string // why it is to be cancelled while it runs; empty: it is not
 }
 
 // itemOverhead is about what an item costs in memory beyond its body.

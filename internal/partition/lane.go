@@ -136,6 +136,17 @@ func (l *lane) popFront() *item {
 	return it
 }
 
+// remove takes a task out that waits in the lane, and returns its place, -1: it is
+// not among those. What class the lane belongs to stays as it is.
+func (l *lane) remove(it *item) int {
+	i := l.items.find(func(other *item) bool { return other == it })
+	if i >= 0 {
+		l.items.remove(i)
+		l.bytes -= it.size
+	}
+	return i
+}
+
 func (l *lane) popBack() *item {
 	it := l.items.popBack()
 	l.bytes -= it.size

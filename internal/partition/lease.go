@@ -83,7 +83,11 @@ func (c *core) close(now time.Time, ls *lease) {
 	}
 	c.report(now, ls, slots)
 	for _, it := range slices.Backward(ls.items) {
-		if it != nil {
+		switch {
+		case it == nil:
+		case it.stop != "":
+			c.finishStopped(now, it)
+		default:
 			it.state = task.StateReady
 			ls.lane.pushFront(it)
 		}

@@ -37,13 +37,20 @@ func (e *Engine) TaskStatus(ctx context.Context, id task.ID) (TaskStatus, error)
 			return TaskStatus{}, err
 		}
 		if ok {
+			if found && st.CreatedAt.IsZero() { // cancelled before it was read
+				st.CreatedAt = located.PublishedAt
+			}
 			return st, nil
 		}
 	}
 	if found && !located.Settled {
 		return TaskStatus{ID: id, State: task.StateQueued, Queue: located.Queue, CreatedAt: located.PublishedAt}, nil
 	}
-	return TaskStatus{}, task.Errorf(task.CodeNotFound, "task %s is not known: it was never submitted, or it ended longer ago than its queue keeps results", id).WithField("id")
+	return TaskStatus{}, errUnknownTask(id)
+}
+
+func errUnknownTask(id task.ID) error {
+	return task.Errorf(task.CodeNotFound, "task %s is not known: it was never submitted, or it ended longer ago than its queue keeps results", id).WithField("id")
 }
 
 func (e *Engine) locate(ctx context.Context, id task.ID) (broker.Located, bool, error) {

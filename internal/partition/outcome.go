@@ -325,6 +325,10 @@ func (c *core) failed(now time.Time, it *item, w WorkerRef, o *task.Outcome) {
 // fail counts a failed attempt: the task waits for its next one, or is dead.
 // after is the handler's own delay; negative asks for the policy's.
 func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after time.Duration) {
+	if it.stop != "" {
+		c.finishStopped(now, it)
+		return
+	}
 	q := it.lane.q
 	policy := q.Retry
 	if it.Retry != nil {
@@ -365,13 +369,18 @@ type ending struct {
 	worker string
 	result []byte
 	err    string
-	ref    uint64 // of the dead letter
+	ref    uint64         // of the dead letter
+	at     task.Timestamp // zero: now. Else it was counted then
 }
 
 // finish leaves the mark of a task that ended and forgets it.
 func (c *core) finish(now time.Time, it *item, end ending) {
 	q := it.lane.q
-	at := c.led.Stamp(now)
+	at := end.at
+	if at == 0 {
+		at = c.led.Stamp(now)
+		q.metrics.finished(end.state)
+	}
 	c.putMark(&store.Dedup{
 		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
 		Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
@@ -386,7 +395,6 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	if end.state == task.StateDone {
 		q.stats.DoneTotal++
 	}
-	q.metrics.finished(end.state)
 }
 
 // leave removes a task from where it is kept durably, with the gathering batch.
@@ -408,6 +416,10 @@ func (c *core) leave(it *item) {
 
 // bury makes a task a dead letter.
 func (c *core) bury(now time.Time, it *item, w WorkerRef, reason string) {
+	if it.stop != "" {
+		c.finishStopped(now, it)
+		return
+	}
 	q := it.lane.q
 	seq := uint64(c.led.Stamp(now))
 	q.stats.DeadTotal++

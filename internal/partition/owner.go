@@ -309,6 +309,14 @@ func (own *ownership) Publish(rows []*store.Outbox) {
 	own.outbox.add(func(ctx context.Context) error { return own.publish(ctx, rows) })
 }
 
+// LookUp implements env.
+func (own *ownership) LookUp(queue string, upTo broker.Position) (begun uint64) {
+	if f := own.feeders[queue]; f != nil {
+		return f.lookUp(upTo)
+	}
+	return 0
+}
+
 // serveQueue adds a queue, or changes its settings.
 func (own *ownership) serveQueue(ctx context.Context, now time.Time, q task.Queue) error {
 	own.core.configure(now, q)
@@ -319,7 +327,7 @@ func (own *ownership) serveQueue(ctx context.Context, now time.Time, q task.Queu
 	if err != nil {
 		return fmt.Errorf("open queue %s: %w", q.Name, err)
 	}
-	f := newFeeder(own, q.Name, reader)
+	f := newFeeder(own, q.Name, reader, own.core.queues[q.Name].marked)
 	own.feeders[q.Name] = f
 	own.start(f.run)
 	return nil

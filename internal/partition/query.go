@@ -247,6 +247,9 @@ func (c *core) putMark(mark *store.Dedup) {
 	if c.marked != nil {
 		c.marked[mark.ID] = struct{}{}
 	}
+	if len(c.sought) > 0 {
+		c.overtake(mark.ID)
+	}
 }
 
 // sweep removes expired marks, unless their task is here again under its old ID.

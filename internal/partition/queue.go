@@ -37,6 +37,9 @@ type queue struct {
 	limited   bool    // by what all partitions of the node have running and start
 	throttled bool    // nothing may start now; permitted follows
 	permits   permits // for the lease that is being made
+
+	batches uint64          // that came from the broker
+	marked  broker.Position // up to which there may be marks of tasks that were not read
 }
 
 // configure adds a queue or changes its settings.

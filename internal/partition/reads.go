@@ -69,6 +69,18 @@ func (own *ownership) LoadMark(id task.ID) {
 	})
 }
 
+// LoadRows implements env. Whoever counts rows at the beginning comes before.
+func (own *ownership) LoadRows(keys []store.Row, then func(now time.Time, rows []store.Row)) {
+	own.rows.add(func(ctx context.Context) error {
+		rows, err := own.e.cfg.Store.Get(ctx, own.part, keys)
+		if err != nil {
+			return fmt.Errorf("load rows: %w", err)
+		}
+		own.mail.post(func(_ *core, now time.Time) { then(now, rows) })
+		return nil
+	})
+}
+
 // LoadParked implements env.
 func (own *ownership) LoadParked(at laneName, after uint64) {
 	own.rows.add(func(ctx context.Context) error {

@@ -96,3 +96,25 @@ func (cl *class) desert(session uint64) {
 		cl.ready.pushFront(line.lanes.popBack())
 	}
 }
+
+// withdraw takes a lane out that waits for a worker: what it waits with has
+// changed. Who stands behind it in a line follows where it was the one that probes.
+func (cl *class) withdraw(l *lane) {
+	is := func(other *lane) bool { return other == l }
+	if i := cl.ready.find(is); i >= 0 {
+		cl.ready.remove(i)
+		from := l.probes
+		if l.probes = nil; from != nil {
+			from.probing = false
+			cl.probe(from)
+		}
+		return
+	}
+	for _, line := range cl.lines {
+		if i := line.lanes.find(is); i >= 0 {
+			line.lanes.remove(i)
+			cl.refused--
+			return
+		}
+	}
+}

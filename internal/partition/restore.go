@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -20,6 +21,9 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	}
 	// Counted before the first of these rows is read back, so the numbers are exact.
 	own.rows.add(func(ctx context.Context) error { return own.count(ctx, store.TableSchedule, store.TableParked) })
+	if err := own.restoreMarked(ctx); err != nil {
+		return err
+	}
 	if err := own.restoreOutbox(ctx); err != nil {
 		return err
 	}
@@ -50,6 +54,28 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	own.start(own.sweep)
 	own.start(own.findLocks)
 	own.mail.poke()
+	return nil
+}
+
+// restoreMarked finds out up to where tasks were cancelled that were not read yet.
+func (own *ownership) restoreMarked(ctx context.Context) error {
+	queues := own.e.Queues()
+	if len(queues) == 0 {
+		return nil
+	}
+	keys := make([]store.Row, len(queues))
+	for i := range queues {
+		keys[i] = &store.Dedup{ID: unreadID(queues[i].Name)}
+	}
+	rows, err := own.e.cfg.Store.Get(ctx, own.part, keys)
+	if err != nil {
+		return fmt.Errorf("load marks of queues: %w", err)
+	}
+	for i, row := range rows {
+		if r, ok := row.(*store.Dedup); ok && r != nil {
+			own.core.queues[queues[i].Name].marked = broker.Position(r.Ref)
+		}
+	}
 	return nil
 }
 

@@ -35,6 +35,10 @@ func (c *core) restart(now time.Time, l *lane, unbegun []*item) {
 	c.refund(l.q, len(unbegun))
 	for _, it := range slices.Backward(unbegun) {
 		it.deliveries--
+		if it.stop != "" {
+			c.finishStopped(now, it)
+			continue
+		}
 		it.pause(now)
 		if it.notBefore.After(now) {
 			it.state = task.StateScheduled

@@ -48,6 +48,10 @@ type rig struct {
 	deaf     bool          // nobody serves those
 	parked   []parkedRead
 	schedule []scheduleRead
+	cancels  []stopOf
+	wanted   []rowRead
+	lookUps  []broker.Position
+	begun    uint64               // batches that the queue's reader has begun to look up
 	rows     map[string]store.Row // durable
 	fence    store.Fence
 }
@@ -55,6 +59,18 @@ type rig struct {
 type parkedRead struct {
 	at    laneName
 	after uint64
+}
+
+// stopOf is one task of a lease whose worker was asked to stop it.
+type stopOf struct {
+	ref   task.LeaseRef
+	index int
+}
+
+// rowRead is a read of rows by their keys.
+type rowRead struct {
+	keys []store.Row
+	then func(time.Time, []store.Row)
 }
 
 type scheduleRead struct {
@@ -162,8 +178,11 @@ func (r *rig) Send(session uint64, l *task.Lease) {
 }
 
 func (r *rig) Answer(_ uint64, v task.Verdict) { r.verdicts = append(r.verdicts, v) }
-func (r *rig) Hurry()                          {}
-func (r *rig) Publish(rows []*store.Outbox)    { r.outbox = append(r.outbox, rows...) }
+func (r *rig) Cancel(_ uint64, ref task.LeaseRef, index int) {
+	r.cancels = append(r.cancels, stopOf{ref, index})
+}
+func (r *rig) Hurry()                       {}
+func (r *rig) Publish(rows []*store.Outbox) { r.outbox = append(r.outbox, rows...) }
 func (r *rig) LoadRecords(key, name string) {
 	r.loads = append(r.loads, ledger.RecordKey{Key: key, Name: name})
 }
@@ -175,6 +194,15 @@ func (r *rig) Tell(m txn.Message) bool {
 		r.told = append(r.told, m)
 	}
 	return !r.deaf
+}
+
+func (r *rig) LoadRows(keys []store.Row, then func(time.Time, []store.Row)) {
+	r.wanted = append(r.wanted, rowRead{keys, then})
+}
+
+func (r *rig) LookUp(_ string, upTo broker.Position) uint64 {
+	r.lookUps = append(r.lookUps, upTo)
+	return r.begun
 }
 
 func (r *rig) LoadSchedule(d time.Time, s uint64) {
@@ -496,5 +524,6 @@ func (r *rig) revived(body []byte, due time.Time, seq uint64) arrival {
 	if row, ok := r.rows[fmt.Sprint(store.TableAttempt, " ", t.ID)].(*store.Attempt); ok {
 		a.item.attach(row)
 	}
+	a.known, _ = r.rows[fmt.Sprint(store.TableDedup, " ", t.ID)].(*store.Dedup)
 	return a
 }

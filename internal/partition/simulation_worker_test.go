@@ -264,6 +264,8 @@ func (d *simDispatch) deliver(session uint64, lease *task.Lease) {
 	})
 }
 
+func (d *simDispatch) Cancel(uint64, task.LeaseRef, int) {}
+
 func (d *simDispatch) Answer(session uint64, v task.Verdict) {
 	d.w.logf("part %d answers session %d: lease %d, kind %d, first %d, count %d %s", d.o.part, session, v.Token, v.Kind, v.First, v.Count, v.Error)
 	d.w.model.answered(v)

@@ -49,9 +49,12 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 // waitingMark is the mark of a task that waits in the store: a repeat from the
 // broker must not make two of it.
 func (c *core) waitingMark(it *item, state task.State, ref uint64, due time.Time) *store.Dedup {
+	if it.stop != "" {
+		state = task.StateRunning
+	}
 	return &store.Dedup{
 		ID: it.ID, State: state, Queue: it.lane.q.Name, Key: it.Key, Ref: ref, Due: due, CreatedAt: it.CreatedAt,
-		Attempts: it.attempts, Deliveries: it.deliveries,
+		Attempts: it.attempts, Deliveries: it.deliveries, Error: it.stop,
 	}
 }
 
@@ -194,6 +197,10 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 			continue
 		}
 		it.origin = inParked
+		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
+			c.endCancelled(now, q, it, mark)
+			continue
+		}
 		it.lane = l
 		l.members++
 		q.store(it)
@@ -273,6 +280,10 @@ func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
 			continue
 		}
 		it.origin = inSchedule
+		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
+			c.endCancelled(now, q, it, mark)
+			continue
+		}
 		q.store(it)
 		c.admit(now, q, it)
 	}

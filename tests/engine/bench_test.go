@@ -71,6 +71,8 @@ func (w *worker) Release(_ uint64, _ string, use partition.Use) {
 
 func (w *worker) Send(_ uint64, l *task.Lease) { w.leases <- l }
 
+func (w *worker) Cancel(uint64, task.LeaseRef, int) {}
+
 func (w *worker) Answer(_ uint64, v task.Verdict) {
 	if v.Kind == task.VerdictCommitted && w.done.Add(int64(v.Count)) == w.target {
 		close(w.ended)
