@@ -7,7 +7,7 @@ import (
 )
 
 // attemptContext is a handler's context: it ends at the attempt's deadline, when
-// the lease is lost and when the handler has returned. Contexts of the standard
+// the lease is lost, when the task is cancelled and when the handler has returned. Contexts of the standard
 // library cost more than a short handler, so the real one is made only when
 // somebody asks for Done; everything that hangs below it then hangs below the
 // real one.
@@ -19,6 +19,8 @@ type attemptContext struct {
 	inner context.Context //nolint:containedctx // This is a context itself.
 	stop  context.CancelFunc
 	ended bool
+	abort context.CancelCauseFunc
+	cause error // why it was cancelled; nil: it was not
 }
 
 var _ context.Context = (*attemptContext)(nil)
@@ -32,7 +34,7 @@ func (c *attemptContext) Done() <-chan struct{} { return c.materialize().Done() 
 // Err implements context.Context.
 func (c *attemptContext) Err() error {
 	c.mu.Lock()
-	alive := c.inner == nil && !c.ended && !c.lease.lost.Load() && time.Now().Before(c.deadline)
+	alive := c.inner == nil && !c.ended && c.cause == nil && !c.lease.lost.Load() && time.Now().Before(c.deadline)
 	c.mu.Unlock()
 	if alive {
 		return nil
@@ -55,20 +57,47 @@ func (c *attemptContext) materialize() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.inner == nil {
-		c.inner, c.stop = context.WithDeadline(c.lease.context(), c.deadline)
+		var base context.Context
+		base, c.abort = context.WithCancelCause(c.lease.context())
+		c.inner, c.stop = context.WithDeadline(base, c.deadline)
+		if c.cause != nil {
+			c.abort(c.cause)
+		}
 		if c.ended {
-			c.stop()
+			c.end()
 		}
 	}
 	return c.inner
 }
 
-// end is called when the handler has returned.
-func (c *attemptContext) end() {
+// cancel ends the context with a cause.
+func (c *attemptContext) cancel(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.cause = cause; c.abort != nil {
+		c.abort(cause)
+	}
+}
+
+// isCancelled reports whether cancel was called.
+func (c *attemptContext) isCancelled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause != nil
+}
+
+// returned is called when the handler has returned.
+func (c *attemptContext) returned() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end()
+}
+
+// end ends the context, if there is a real one. The lock is held.
+func (c *attemptContext) end() {
 	c.ended = true
 	if c.stop != nil {
 		c.stop()
+		c.abort(nil)
 	}
 }

@@ -51,6 +51,10 @@ var (
 	ErrBound = errors.New("out of bounds")
 )
 
+// ErrCancelled is the cause, as context.Cause tells it, with which a handler's context
+// ends when its task is cancelled.
+var ErrCancelled = errors.New("the task was cancelled")
+
 // fieldBound is the field of an ErrBound.
 const fieldBound = "bound"
 

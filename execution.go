@@ -62,9 +62,9 @@ func (e *execution) work(h HandlerFunc) (*fenfav1.Outcome, error) {
 		err = e.failure
 	}
 	if err == nil {
-		err = e.resolve(&e.ctx)
+		err = e.settle()
 	}
-	e.ctx.end()
+	e.ctx.returned()
 	if back, ok := errors.AsType[*giveBackError](err); ok {
 		return e.lease.session.unbegun, back
 	}
@@ -96,7 +96,7 @@ func (e *execution) call(h HandlerFunc) (err error) {
 			err = panicError(value)
 			return
 		}
-		e.ctx.end()
+		e.ctx.returned()
 		e.lease.abort(e.index, failedOutcome(errors.New("the handler ended its goroutine (runtime.Goexit) instead of returning")))
 	}()
 	err = h(&e.ctx, &e.task)
@@ -196,6 +196,17 @@ func (e *execution) viewOf(key string) *view {
 		e.away[key] = v
 	}
 	return v
+}
+
+// settle resolves what the handler wrote. That its task was cancelled does not hinder
+// one that has finished.
+func (e *execution) settle() error {
+	if !e.lease.stopped.Load() || !e.ctx.isCancelled() {
+		return e.resolve(&e.ctx)
+	}
+	ctx, stop := context.WithDeadline(e.lease.context(), e.ctx.deadline)
+	defer stop()
+	return e.resolve(ctx)
 }
 
 // resolve finds the versions that writes without a read depend on.

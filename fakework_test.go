@@ -321,6 +321,7 @@ func (s *fakeSession) push(resp *fenfav1.WorkResponse) {
 		m.Drain = m.GetDrain() || resp.GetDrain()
 		m.Leave = m.GetLeave() || resp.GetLeave()
 		m.Resumed = m.GetResumed() || resp.GetResumed()
+		m.Cancels = append(m.Cancels, resp.GetCancels()...)
 	} else {
 		s.out = append(s.out, resp)
 	}
@@ -328,6 +329,21 @@ func (s *fakeSession) push(resp *fenfav1.WorkResponse) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// cancel asks whoever has the task to stop it.
+func (n *fakeNode) cancel(t *Task) {
+	n.with(func() {
+		for s := range n.sessions {
+			for _, l := range s.leases {
+				for i, ft := range l.tasks {
+					if ft != nil && ft.wire.GetId() == t.ID().String() {
+						s.push(&fenfav1.WorkResponse{Cancels: []*fenfav1.LeaseCancel{{Lease: l.ref, Index: uint32(i)}}})
+					}
+				}
+			}
+		}
+	})
 }
 
 // grant leases what waits to sessions with free slots.

@@ -46,6 +46,7 @@ type lease struct {
 	rewound int         // ordered: the task that it went back to last; the runner's too
 	lost    atomic.Bool
 	clashed atomic.Bool // there was a conflict
+	stopped atomic.Bool // a task of it was cancelled
 	ending  ending
 
 	outcomes  []*fenfav1.Outcome // by index; nil: not finished
@@ -62,6 +63,9 @@ type lease struct {
 	fresh    []int            // unordered: finished and not sent
 	why      string           // of the latest conflict
 	redo     map[int]*view    // unordered: records to run again over
+
+	cancelled map[int]struct{}   // by index: tasks that were cancelled
+	reruns    map[int]*execution // by index: the latest run after a conflict
 }
 
 // ending is the context that ends with the lease. It is made when a handler asks.
@@ -207,7 +211,9 @@ func (l *lease) attempt(i int, now time.Time) *fenfav1.Outcome {
 		}
 	}
 	if e.lease != nil {
-		e = new(execution) // The first one may still be in a handler's hands.
+		e = l.session.rerun(l, i) // The first one may still be in a handler's hands.
+	} else if l.stopped.Load() && l.session.isCancelled(l, i) {
+		return failedOutcome(ErrCancelled)
 	}
 	e.begin(l, i, v, deadline)
 	e.again = again

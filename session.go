@@ -229,6 +229,7 @@ func (s *session) receiver(first *fenfav1.WorkResponse) {
 			s.verdict(v)
 		}
 		s.take(resp.GetLeases())
+		s.cancelTasks(resp.GetCancels())
 		if resp.GetResumed() {
 			s.resumed()
 		}

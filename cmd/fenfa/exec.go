@@ -25,6 +25,9 @@ const (
 	maxExecResult = 256 << 10 // bytes of standard output
 	maxExecError  = 2 << 10   // bytes of the end of standard error
 	pipePatience  = time.Second
+	// stopPatience is how long a command whose task was cancelled may take to end after
+	// SIGTERM.
+	stopPatience = 5 * time.Second
 )
 
 // execHandler runs a command for each task.
@@ -69,7 +72,9 @@ func (h *execHandler) run(ctx context.Context, task execTask) ([]byte, error) {
 		return nil, fenfa.Reject(fmt.Errorf("encode task: %w", err))
 	}
 	out, tail := &capped{most: maxExecResult}, &tailed{most: maxExecError}
-	cmd := exec.CommandContext(ctx, h.shell, "-c", h.command)
+	killing, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	cmd := exec.CommandContext(killing, h.shell, "-c", h.command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(stdin, '\n')), out, tail
 	cmd.Env = append(append([]string(nil), h.env...),
 		"FENFA_TASK_ID="+task.ID, "FENFA_TASK_QUEUE="+task.Queue, "FENFA_TASK_KEY="+task.Key, "FENFA_TASK_TYPE="+task.Type,
@@ -79,10 +84,12 @@ func (h *execHandler) run(ctx context.Context, task execTask) ([]byte, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// A process that left the group may still hold the pipes.
 	cmd.WaitDelay = pipePatience
-	err = cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("the command was killed: %w%s", context.Cause(ctx), tail.text())
+	err = runUntil(ctx, cmd, kill)
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, fenfa.ErrCancelled) && err != nil:
+		return nil, fmt.Errorf("the command was ended: %w%s", cause, tail.text())
+	case ctx.Err() != nil && !errors.Is(cause, fenfa.ErrCancelled):
+		return nil, fmt.Errorf("the command was killed: %w%s", cause, tail.text())
 	case errors.Is(err, exec.ErrWaitDelay), err == nil:
 	default:
 		return nil, outcomeOf(err, tail.text())
@@ -91,6 +98,34 @@ func (h *execHandler) run(ctx context.Context, task execTask) ([]byte, error) {
 		return nil, fenfa.Reject(fmt.Errorf("the command wrote more than %d bytes of result", maxExecResult))
 	}
 	return bytes.TrimSuffix(bytes.TrimSuffix(out.kept, []byte("\n")), []byte("\r")), nil
+}
+
+// runUntil runs a command until it ends, or until ctx ends and it is killed. One whose
+// task was cancelled gets SIGTERM first, with all that it started.
+func runUntil(ctx context.Context, cmd *exec.Cmd, kill func()) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		defer kill()
+		if !errors.Is(context.Cause(ctx), fenfa.ErrCancelled) || syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) != nil {
+			return
+		}
+		timer := time.NewTimer(stopPatience)
+		defer timer.Stop()
+		select {
+		case <-ended:
+		case <-timer.C:
+		}
+	})
+	err := cmd.Wait()
+	close(ended)
+	if !stop() {
+		<-stopped
+	}
+	return err
 }
 
 // outcomeOf turns the end of a command into the error that decides.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fenfa/fenfa"
 )
 
 func shell(command string) *execHandler {
@@ -124,5 +126,40 @@ func TestOnlyTheEndOfStandardErrorIsKept(t *testing.T) {
 	_, err := shell("head -c 100000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 1").run(t.Context(), execTask{})
 	if err == nil || !strings.HasSuffix(err.Error(), "the end") || len(err.Error()) > 2200 || len(err.Error()) < 2000 {
 		t.Errorf("error of %d bytes ends with %.20q", len(err.Error()), err.Error()[max(0, len(err.Error())-20):])
+	}
+}
+
+// The command of a cancelled task may finish, and is killed only where it does not.
+func TestCommandOfACancelledTaskGetsSIGTERM(t *testing.T) {
+	for name, c := range map[string]struct{ onTerm, kind, result string }{
+		"finishes":      {"echo half; exit 0", "done", "half"},
+		"gives up":      {"exit 3", "retry", ""},
+		"knows nothing": {"trap - TERM; kill -TERM $$", "retry", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ready := filepath.Join(t.TempDir(), "ready")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			type ending struct {
+				result []byte
+				err    error
+			}
+			ended := make(chan ending, 1)
+			go func() {
+				result, err := shell("trap '"+c.onTerm+"' TERM; touch "+ready+"; sleep 1000 & wait").run(ctx, execTask{})
+				ended <- ending{result, err}
+			}()
+			waitFor(t, func() bool {
+				_, err := os.Stat(ready)
+				return err == nil
+			})
+			cancel(fenfa.ErrCancelled)
+			got := <-ended
+			if kindOf(got.err) != c.kind || string(got.result) != c.result {
+				t.Errorf("got %s with %q (%v), want %s with %q", kindOf(got.err), got.result, got.err, c.kind, c.result)
+			}
+			if got.err != nil && !errors.Is(got.err, fenfa.ErrCancelled) {
+				t.Errorf("the error does not say that it was cancelled: %v", got.err)
+			}
+		})
 	}
 }

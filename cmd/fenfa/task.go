@@ -11,7 +11,7 @@ import (
 )
 
 func newTask() *cobra.Command {
-	return group("task", "Look at tasks", "Tell where a task is in its life, and what became of it.", newTaskGet())
+	return group("task", "Look at tasks and cancel them", "Tell where a task is in its life, and what became of it; cancel tasks.", newTaskGet(), newTaskCancel())
 }
 
 func newTaskGet() *cobra.Command {

@@ -39,7 +39,8 @@ FENFA_TASK_DELIVERY). Its exit code decides:
 
 The end of standard error becomes the error that ` + "`fenfa task get`" + ` shows. When the
 attempt's time is over, the command and all it started (its process group) are killed, and
-the attempt has failed. More than 256 KiB of result is rejected.
+the attempt has failed. When its task is cancelled they get SIGTERM, and are killed 5 s later;
+the task is cancelled unless the command ends with 0 all the same. More than 256 KiB of result is rejected.
 
 SIGTERM or SIGINT lets running commands finish and gives all else back at once; a second
 one ends the worker at once, and its tasks go to other workers. ` + "`fenfa cluster drain`" + ` does

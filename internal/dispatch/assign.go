@@ -165,6 +165,13 @@ func (d *Dispatcher) Answer(session uint64, v task.Verdict) {
 	}
 }
 
+// Cancel implements partition.Dispatcher.
+func (d *Dispatcher) Cancel(session uint64, ref task.LeaseRef, index int) {
+	if s := d.session(session); s != nil {
+		s.out.addCancel(Cancel{ref, index})
+	}
+}
+
 // choke gives the worker nothing new until its buffer was taken.
 func (d *Dispatcher) choke(s *Session) {
 	d.mu.Lock()

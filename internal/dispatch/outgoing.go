@@ -15,6 +15,13 @@ type Batch struct {
 	Drain    bool // the node wants the worker to finish and go elsewhere; said once
 	Leave    bool // together with Drain: and not to connect again
 	Resumed  bool // a person has ended the worker's own quiet
+	Cancels  []Cancel
+}
+
+// Cancel names a task that the worker is to stop, by its place in a lease.
+type Cancel struct {
+	task.LeaseRef
+	Index int
 }
 
 // reset drops the contents and keeps the room.
@@ -25,7 +32,7 @@ func (b *Batch) reset() {
 }
 
 func (b *Batch) empty() bool {
-	return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain && !b.Resumed
+	return len(b.Leases) == 0 && len(b.Verdicts) == 0 && !b.Drain && !b.Resumed && len(b.Cancels) == 0
 }
 
 // outgoing gathers what goes to one worker until its stream takes it.
@@ -87,6 +94,17 @@ func (o *outgoing) askDrain(leave bool) {
 func (o *outgoing) tellResumed() {
 	o.mu.Lock()
 	o.batch.Resumed = true
+	o.mu.Unlock()
+	o.signal()
+}
+
+// addCancel asks the worker to stop a task. It takes so little room that it is not
+// counted.
+func (o *outgoing) addCancel(c Cancel) {
+	o.mu.Lock()
+	if o.closed == nil {
+		o.batch.Cancels = append(o.batch.Cancels, c)
+	}
 	o.mu.Unlock()
 	o.signal()
 }

@@ -45,10 +45,6 @@ type env interface {
 	Credit(queue string, tasks, bytes int)
 	// Publish hands outbox rows to the broker; event published follows.
 	Publish(rows []*store.Outbox)
-	// LookUp makes the queue's reader look for the mark of every task up to a position,
-	// also of those that are new to it, and returns how many batches it has begun to
-	// look up before.
-	LookUp(queue string, upTo broker.Position) (begun uint64)
 	// Tell sends a message to another partition, and reports false if nobody serves
 	// that. The message may be lost all the same.
 	Tell(m txn.Message) bool
@@ -71,6 +67,10 @@ type loader interface {
 	// LoadRows reads rows by their keys; an event follows that calls then with one for
 	// each, nil where there is none.
 	LoadRows(keys []store.Row, then func(now time.Time, rows []store.Row))
+	// LookUp makes the queue's reader look for the mark of every task up to a position,
+	// also of those that are new to it, and returns how many batches it has begun to
+	// look up before.
+	LookUp(queue string, upTo broker.Position) (begun uint64)
 }
 
 // coreConfig is what a core must know.

@@ -16,6 +16,8 @@ type TaskEngine interface {
 	// may write to the tasks, and does not keep them after it returned.
 	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
+	// Cancel returns one result for each task when all that it did is durable.
+	Cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult
 }
 
 // QueueEngine keeps queues and their dead letters.

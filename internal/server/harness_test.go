@@ -95,6 +95,15 @@ func (e *fakeEngine) TaskStatus(_ context.Context, id task.ID) (partition.TaskSt
 	return partition.TaskStatus{ID: id, State: task.StateDone, Queue: "orders", Result: []byte("ok")}, e.err
 }
 
+func (e *fakeEngine) Cancel(_ context.Context, ids []task.ID, why string) []partition.CancelResult {
+	e.called(fmt.Sprintf("cancel %d: %s", len(ids), why))
+	results := make([]partition.CancelResult, len(ids))
+	for i, id := range ids {
+		results[i] = partition.CancelResult{ID: id, State: task.StateCancelled, Err: e.err}
+	}
+	return results
+}
+
 func (e *fakeEngine) ConfigureQueue(_ context.Context, q task.Queue) (task.Queue, bool, error) {
 	if e.configure != nil {
 		return e.configure(q)

@@ -177,7 +177,11 @@ func send(stream workStream, b *dispatch.Batch) error {
 			return err
 		}
 	}
-	if size > 0 || resp.GetDrain() || resp.GetResumed() {
+	// After the leases: one of them may be that of a task to be stopped.
+	for _, c := range b.Cancels {
+		resp.Cancels = append(resp.Cancels, &fenfav1.LeaseCancel{Lease: leaseRefToWire(c.LeaseRef), Index: uint32(c.Index)})
+	}
+	if size > 0 || resp.GetDrain() || resp.GetResumed() || len(resp.GetCancels()) > 0 {
 		return stream.Send(resp)
 	}
 	return nil

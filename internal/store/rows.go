@@ -57,7 +57,7 @@ type Record struct {
 // in the store. Key: ID.
 type Dedup struct {
 	ID          task.ID
-	State       task.State // final, StateScheduled, or StateQueued for a parked task
+	State       task.State // final, StateScheduled, StateQueued: parked, or StateRunning: to be cancelled
 	Fingerprint uint64
 	Queue       string
 	Key         string

@@ -1010,6 +1010,186 @@ func (x *GetTaskResponse) GetStatus() *TaskStatus {
 	return nil
 }
 
+type CancelTasksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Further ones. At most 1000 together.
+	Ids []string `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`
+	// Why, for those who look at the task. At most 4096 bytes; empty: "cancelled".
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelTasksRequest) Reset() {
+	*x = CancelTasksRequest{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelTasksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelTasksRequest) ProtoMessage() {}
+
+func (x *CancelTasksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelTasksRequest.ProtoReflect.Descriptor instead.
+func (*CancelTasksRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CancelTasksRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CancelTasksRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *CancelTasksRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CancelTasksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each task, in the order of the request.
+	Results       []*CancelResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelTasksResponse) Reset() {
+	*x = CancelTasksResponse{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelTasksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelTasksResponse) ProtoMessage() {}
+
+func (x *CancelTasksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelTasksResponse.ProtoReflect.Descriptor instead.
+func (*CancelTasksResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CancelTasksResponse) GetResults() []*CancelResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// CancelResult says what became of one task that was to be cancelled.
+type CancelResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As it is now. A task that had ended before keeps its state.
+	State TaskState `protobuf:"varint,2,opt,name=state,proto3,enum=fenfa.v1.TaskState" json:"state,omitempty"`
+	// The task runs, and its handler was asked to stop. It is cancelled, unless the
+	// handler finishes it all the same.
+	Stopping bool `protobuf:"varint,3,opt,name=stopping,proto3" json:"stopping,omitempty"`
+	// Set: nothing was changed.
+	Error         *Error `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelResult) Reset() {
+	*x = CancelResult{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelResult) ProtoMessage() {}
+
+func (x *CancelResult) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelResult.ProtoReflect.Descriptor instead.
+func (*CancelResult) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CancelResult) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *CancelResult) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *CancelResult) GetStopping() bool {
+	if x != nil {
+		return x.Stopping
+	}
+	return false
+}
+
+func (x *CancelResult) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 // TaskStatus is everything that is known of a task.
 type TaskStatus struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1038,7 +1218,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1230,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1243,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TaskStatus) GetId() string {
@@ -1183,7 +1363,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1195,7 +1375,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1208,7 +1388,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{14}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1302,7 +1482,18 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0eGetTaskRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"?\n" +
 	"\x0fGetTaskResponse\x12,\n" +
-	"\x06status\x18\x01 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\"\x8c\x04\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\"N\n" +
+	"\x12CancelTasksRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"G\n" +
+	"\x13CancelTasksResponse\x120\n" +
+	"\aresults\x18\x01 \x03(\v2\x16.fenfa.v1.CancelResultR\aresults\"\x8c\x01\n" +
+	"\fCancelResult\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x13.fenfa.v1.TaskStateR\x05state\x12\x1a\n" +
+	"\bstopping\x18\x03 \x01(\bR\bstopping\x12%\n" +
+	"\x05error\x18\x04 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\x8c\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1343,11 +1534,12 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fTASK_STATE_DONE\x10\x05\x12\x13\n" +
 	"\x0fTASK_STATE_DEAD\x10\x06\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\a\x12\x16\n" +
-	"\x12TASK_STATE_EXPIRED\x10\b2\xd9\x01\n" +
+	"\x12TASK_STATE_EXPIRED\x10\b2\xa0\x02\n" +
 	"\vTaskService\x12;\n" +
 	"\x06Submit\x12\x17.fenfa.v1.SubmitRequest\x1a\x18.fenfa.v1.SubmitResponse\x12Q\n" +
 	"\fSubmitStream\x12\x1d.fenfa.v1.SubmitStreamRequest\x1a\x1e.fenfa.v1.SubmitStreamResponse(\x010\x01\x12:\n" +
-	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12E\n" +
+	"\x06Cancel\x12\x1c.fenfa.v1.CancelTasksRequest\x1a\x1d.fenfa.v1.CancelTasksResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_task_proto_rawDescOnce sync.Once
@@ -1362,7 +1554,7 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
@@ -1379,21 +1571,24 @@ var file_fenfa_v1_task_proto_goTypes = []any{
 	(*SubmitException)(nil),       // 12: fenfa.v1.SubmitException
 	(*GetTaskRequest)(nil),        // 13: fenfa.v1.GetTaskRequest
 	(*GetTaskResponse)(nil),       // 14: fenfa.v1.GetTaskResponse
-	(*TaskStatus)(nil),            // 15: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 16: fenfa.v1.Attempt
-	nil,                           // 17: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*Error)(nil),                 // 20: fenfa.v1.Error
+	(*CancelTasksRequest)(nil),    // 15: fenfa.v1.CancelTasksRequest
+	(*CancelTasksResponse)(nil),   // 16: fenfa.v1.CancelTasksResponse
+	(*CancelResult)(nil),          // 17: fenfa.v1.CancelResult
+	(*TaskStatus)(nil),            // 18: fenfa.v1.TaskStatus
+	(*Attempt)(nil),               // 19: fenfa.v1.Attempt
+	nil,                           // 20: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*Error)(nil),                 // 23: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	18, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	18, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	17, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	21, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	21, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	20, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	19, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	19, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	22, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	22, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	2,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	3,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
 	5,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
@@ -1401,29 +1596,34 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	4,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
 	9,  // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
 	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	20, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	23, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
 	4,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
 	12, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
 	9,  // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	15, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	1,  // 19: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	19, // 20: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	19, // 21: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	19, // 22: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	16, // 23: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	4,  // 24: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	19, // 25: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	7,  // 26: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	10, // 27: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	13, // 28: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	8,  // 29: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	11, // 30: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	14, // 31: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	29, // [29:32] is the sub-list for method output_type
-	26, // [26:29] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	18, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	17, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
+	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
+	23, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	1,  // 22: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	22, // 23: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	22, // 24: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	22, // 25: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	19, // 26: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	4,  // 27: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	22, // 28: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	7,  // 29: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	10, // 30: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	13, // 31: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	15, // 32: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	8,  // 33: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	11, // 34: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	14, // 35: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	16, // 36: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	33, // [33:37] is the sub-list for method output_type
+	29, // [29:33] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -1438,7 +1638,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

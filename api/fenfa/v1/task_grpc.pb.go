@@ -22,6 +22,7 @@ const (
 	TaskService_Submit_FullMethodName       = "/fenfa.v1.TaskService/Submit"
 	TaskService_SubmitStream_FullMethodName = "/fenfa.v1.TaskService/SubmitStream"
 	TaskService_Get_FullMethodName          = "/fenfa.v1.TaskService/Get"
+	TaskService_Cancel_FullMethodName       = "/fenfa.v1.TaskService/Cancel"
 )
 
 // TaskServiceClient is the client API for TaskService service.
@@ -39,6 +40,10 @@ type TaskServiceClient interface {
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitStreamRequest, SubmitStreamResponse], error)
 	// Get tells where a task is in its life.
 	Get(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error)
+	// Cancel takes tasks out that wait, and asks the handlers of those that run to
+	// stop. It answers when that is durable. Where the only task of a request cannot be
+	// cancelled, that is the answer of the call.
+	Cancel(ctx context.Context, in *CancelTasksRequest, opts ...grpc.CallOption) (*CancelTasksResponse, error)
 }
 
 type taskServiceClient struct {
@@ -82,6 +87,16 @@ func (c *taskServiceClient) Get(ctx context.Context, in *GetTaskRequest, opts ..
 	return out, nil
 }
 
+func (c *taskServiceClient) Cancel(ctx context.Context, in *CancelTasksRequest, opts ...grpc.CallOption) (*CancelTasksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelTasksResponse)
+	err := c.cc.Invoke(ctx, TaskService_Cancel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TaskServiceServer is the server API for TaskService service.
 // All implementations must embed UnimplementedTaskServiceServer
 // for forward compatibility.
@@ -97,6 +112,10 @@ type TaskServiceServer interface {
 	SubmitStream(grpc.BidiStreamingServer[SubmitStreamRequest, SubmitStreamResponse]) error
 	// Get tells where a task is in its life.
 	Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error)
+	// Cancel takes tasks out that wait, and asks the handlers of those that run to
+	// stop. It answers when that is durable. Where the only task of a request cannot be
+	// cancelled, that is the answer of the call.
+	Cancel(context.Context, *CancelTasksRequest) (*CancelTasksResponse, error)
 	mustEmbedUnimplementedTaskServiceServer()
 }
 
@@ -115,6 +134,9 @@ func (UnimplementedTaskServiceServer) SubmitStream(grpc.BidiStreamingServer[Subm
 }
 func (UnimplementedTaskServiceServer) Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedTaskServiceServer) Cancel(context.Context, *CancelTasksRequest) (*CancelTasksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
 }
 func (UnimplementedTaskServiceServer) mustEmbedUnimplementedTaskServiceServer() {}
 func (UnimplementedTaskServiceServer) testEmbeddedByValue()                     {}
@@ -180,6 +202,24 @@ func _TaskService_Get_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TaskService_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelTasksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).Cancel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_Cancel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).Cancel(ctx, req.(*CancelTasksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TaskService_ServiceDesc is the grpc.ServiceDesc for TaskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -194,6 +234,10 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Get",
 			Handler:    _TaskService_Get_Handler,
+		},
+		{
+			MethodName: "Cancel",
+			Handler:    _TaskService_Cancel_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -707,7 +707,9 @@ type WorkResponse struct {
 	// The node sends this worker away: it drains and does not connect again.
 	Leave bool `protobuf:"varint,5,opt,name=leave,proto3" json:"leave,omitempty"`
 	// A person has ended the quiet that the worker had asked for: it wants tasks again.
-	Resumed       bool `protobuf:"varint,6,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	Resumed bool `protobuf:"varint,6,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// Tasks that somebody cancelled.
+	Cancels       []*LeaseCancel `protobuf:"bytes,7,rep,name=cancels,proto3" json:"cancels,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -784,6 +786,68 @@ func (x *WorkResponse) GetResumed() bool {
 	return false
 }
 
+func (x *WorkResponse) GetCancels() []*LeaseCancel {
+	if x != nil {
+		return x.Cancels
+	}
+	return nil
+}
+
+// LeaseCancel asks the worker to stop one task of a lease, whether it has begun or
+// not. Its outcome follows as always: the task is cancelled unless that is done.
+type LeaseCancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lease *LeaseRef              `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Its place among the lease's tasks.
+	Index         uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseCancel) Reset() {
+	*x = LeaseCancel{}
+	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseCancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseCancel) ProtoMessage() {}
+
+func (x *LeaseCancel) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseCancel.ProtoReflect.Descriptor instead.
+func (*LeaseCancel) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *LeaseCancel) GetLease() *LeaseRef {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *LeaseCancel) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type Welcome struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Node              string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -795,7 +859,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +871,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +884,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Welcome) GetNode() string {
@@ -864,7 +928,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +940,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +953,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Lease) GetRef() *LeaseRef {
@@ -957,7 +1021,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1033,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1046,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Verdict) GetLease() *LeaseRef {
@@ -1088,14 +1152,18 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x18\n" +
-	"\achained\x18\x04 \x01(\bR\achained\"\xd9\x01\n" +
+	"\achained\x18\x04 \x01(\bR\achained\"\x8a\x02\n" +
 	"\fWorkResponse\x12+\n" +
 	"\awelcome\x18\x01 \x01(\v2\x11.fenfa.v1.WelcomeR\awelcome\x12'\n" +
 	"\x06leases\x18\x02 \x03(\v2\x0f.fenfa.v1.LeaseR\x06leases\x12-\n" +
 	"\bverdicts\x18\x03 \x03(\v2\x11.fenfa.v1.VerdictR\bverdicts\x12\x14\n" +
 	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x14\n" +
 	"\x05leave\x18\x05 \x01(\bR\x05leave\x12\x18\n" +
-	"\aresumed\x18\x06 \x01(\bR\aresumed\"\x81\x01\n" +
+	"\aresumed\x18\x06 \x01(\bR\aresumed\x12/\n" +
+	"\acancels\x18\a \x03(\v2\x15.fenfa.v1.LeaseCancelR\acancels\"M\n" +
+	"\vLeaseCancel\x12(\n" +
+	"\x05lease\x18\x01 \x01(\v2\x12.fenfa.v1.LeaseRefR\x05lease\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\"\x81\x01\n" +
 	"\aWelcome\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12H\n" +
@@ -1142,7 +1210,7 @@ func file_fenfa_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_fenfa_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_fenfa_v1_worker_proto_goTypes = []any{
 	(OutcomeKind)(0),            // 0: fenfa.v1.OutcomeKind
 	(VerdictKind)(0),            // 1: fenfa.v1.VerdictKind
@@ -1154,43 +1222,46 @@ var file_fenfa_v1_worker_proto_goTypes = []any{
 	(*Write)(nil),               // 7: fenfa.v1.Write
 	(*Read)(nil),                // 8: fenfa.v1.Read
 	(*WorkResponse)(nil),        // 9: fenfa.v1.WorkResponse
-	(*Welcome)(nil),             // 10: fenfa.v1.Welcome
-	(*Lease)(nil),               // 11: fenfa.v1.Lease
-	(*Verdict)(nil),             // 12: fenfa.v1.Verdict
-	nil,                         // 13: fenfa.v1.Hello.LabelsEntry
-	(*Task)(nil),                // 14: fenfa.v1.Task
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
-	(*Record)(nil),              // 16: fenfa.v1.Record
+	(*LeaseCancel)(nil),         // 10: fenfa.v1.LeaseCancel
+	(*Welcome)(nil),             // 11: fenfa.v1.Welcome
+	(*Lease)(nil),               // 12: fenfa.v1.Lease
+	(*Verdict)(nil),             // 13: fenfa.v1.Verdict
+	nil,                         // 14: fenfa.v1.Hello.LabelsEntry
+	(*Task)(nil),                // 15: fenfa.v1.Task
+	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
+	(*Record)(nil),              // 17: fenfa.v1.Record
 }
 var file_fenfa_v1_worker_proto_depIdxs = []int32{
 	3,  // 0: fenfa.v1.WorkRequest.hello:type_name -> fenfa.v1.Hello
 	5,  // 1: fenfa.v1.WorkRequest.outcomes:type_name -> fenfa.v1.LeaseOutcomes
-	13, // 2: fenfa.v1.Hello.labels:type_name -> fenfa.v1.Hello.LabelsEntry
+	14, // 2: fenfa.v1.Hello.labels:type_name -> fenfa.v1.Hello.LabelsEntry
 	4,  // 3: fenfa.v1.LeaseOutcomes.lease:type_name -> fenfa.v1.LeaseRef
 	6,  // 4: fenfa.v1.LeaseOutcomes.outcomes:type_name -> fenfa.v1.Outcome
 	0,  // 5: fenfa.v1.Outcome.kind:type_name -> fenfa.v1.OutcomeKind
 	7,  // 6: fenfa.v1.Outcome.writes:type_name -> fenfa.v1.Write
 	8,  // 7: fenfa.v1.Outcome.reads:type_name -> fenfa.v1.Read
-	14, // 8: fenfa.v1.Outcome.emits:type_name -> fenfa.v1.Task
-	15, // 9: fenfa.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	10, // 10: fenfa.v1.WorkResponse.welcome:type_name -> fenfa.v1.Welcome
-	11, // 11: fenfa.v1.WorkResponse.leases:type_name -> fenfa.v1.Lease
-	12, // 12: fenfa.v1.WorkResponse.verdicts:type_name -> fenfa.v1.Verdict
-	15, // 13: fenfa.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	4,  // 14: fenfa.v1.Lease.ref:type_name -> fenfa.v1.LeaseRef
-	15, // 15: fenfa.v1.Lease.timeout:type_name -> google.protobuf.Duration
-	14, // 16: fenfa.v1.Lease.tasks:type_name -> fenfa.v1.Task
-	16, // 17: fenfa.v1.Lease.records:type_name -> fenfa.v1.Record
-	4,  // 18: fenfa.v1.Verdict.lease:type_name -> fenfa.v1.LeaseRef
-	1,  // 19: fenfa.v1.Verdict.kind:type_name -> fenfa.v1.VerdictKind
-	16, // 20: fenfa.v1.Verdict.records:type_name -> fenfa.v1.Record
-	2,  // 21: fenfa.v1.WorkerService.Work:input_type -> fenfa.v1.WorkRequest
-	9,  // 22: fenfa.v1.WorkerService.Work:output_type -> fenfa.v1.WorkResponse
-	22, // [22:23] is the sub-list for method output_type
-	21, // [21:22] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	15, // 8: fenfa.v1.Outcome.emits:type_name -> fenfa.v1.Task
+	16, // 9: fenfa.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	11, // 10: fenfa.v1.WorkResponse.welcome:type_name -> fenfa.v1.Welcome
+	12, // 11: fenfa.v1.WorkResponse.leases:type_name -> fenfa.v1.Lease
+	13, // 12: fenfa.v1.WorkResponse.verdicts:type_name -> fenfa.v1.Verdict
+	10, // 13: fenfa.v1.WorkResponse.cancels:type_name -> fenfa.v1.LeaseCancel
+	4,  // 14: fenfa.v1.LeaseCancel.lease:type_name -> fenfa.v1.LeaseRef
+	16, // 15: fenfa.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	4,  // 16: fenfa.v1.Lease.ref:type_name -> fenfa.v1.LeaseRef
+	16, // 17: fenfa.v1.Lease.timeout:type_name -> google.protobuf.Duration
+	15, // 18: fenfa.v1.Lease.tasks:type_name -> fenfa.v1.Task
+	17, // 19: fenfa.v1.Lease.records:type_name -> fenfa.v1.Record
+	4,  // 20: fenfa.v1.Verdict.lease:type_name -> fenfa.v1.LeaseRef
+	1,  // 21: fenfa.v1.Verdict.kind:type_name -> fenfa.v1.VerdictKind
+	17, // 22: fenfa.v1.Verdict.records:type_name -> fenfa.v1.Record
+	2,  // 23: fenfa.v1.WorkerService.Work:input_type -> fenfa.v1.WorkRequest
+	9,  // 24: fenfa.v1.WorkerService.Work:output_type -> fenfa.v1.WorkResponse
+	24, // [24:25] is the sub-list for method output_type
+	23, // [23:24] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_worker_proto_init() }
@@ -1208,7 +1279,7 @@ func file_fenfa_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_worker_proto_rawDesc), len(file_fenfa_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

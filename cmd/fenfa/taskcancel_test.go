@@ -1,0 +1,47 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fenfa/fenfa"
+)
+
+func TestTasksAreCancelledOnTheCommandLine(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	n.ok(t, new(queueView), "queue", "set", "mail", "--order", "none")
+	var submitted struct{ Tasks []submittedView }
+	n.ok(t, &submitted, "submit", "--queue", "mail", "1", "2")
+	first, second := submitted.Tasks[0].ID, submitted.Tasks[1].ID
+	var got struct{ Tasks []cancelView }
+	n.ok(t, &got, "task", "cancel", "--reason", "ordered twice", first)
+	if len(got.Tasks) != 1 || got.Tasks[0] != (cancelView{ID: first, State: fenfa.StateCancelled}) {
+		t.Errorf("cancelled: %+v", got)
+	}
+	if st := awaitTask(t, n, first, "cancelled"); st.Error != "ordered twice" {
+		t.Errorf("it is %+v", st)
+	}
+	code, stdout, stderr := n.run(t, "task", "cancel", anID, second)
+	if code != exitNotFound || !strings.Contains(stdout, second) || !strings.Contains(stdout, "cancelled") {
+		t.Errorf("one that is not known and one that is: exit code %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := n.run(t, "task", "cancel"); code != exitUsage || !strings.Contains(stderr, "needs ID") {
+		t.Errorf("without an id: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := n.run(t, "task", "cancel", anID); code != exitNotFound {
+		t.Errorf("one that is not known: exit code %d, %s", code, stderr)
+	}
+
+	worker := startWorker(t, n, "--queue", "mail", "--exec", "exec sleep 1000")
+	n.ok(t, &submitted, "submit", "--queue", "mail", "3")
+	awaitTask(t, n, submitted.Tasks[0].ID, "running")
+	n.ok(t, &got, "task", "cancel", submitted.Tasks[0].ID)
+	if len(got.Tasks) != 1 || !got.Tasks[0].Stopping || got.Tasks[0].State != fenfa.StateRunning {
+		t.Errorf("cancelled: %+v", got)
+	}
+	awaitTask(t, n, submitted.Tasks[0].ID, "cancelled")
+	if err := worker.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = worker.Wait()
+}
