@@ -27,6 +27,7 @@ type Client struct {
 	sagas   fenfav1.SagaServiceClient
 	auditor fenfav1.AuditServiceClient
 	shards  fenfav1.ShardServiceClient
+	tokens  fenfav1.TokenServiceClient
 
 	batcher *batcher
 	closing sync.Once
@@ -41,6 +42,11 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 	}
 	if err := checkAddr(addr); err != nil {
 		return nil, err
+	}
+	if cfg.tlsFiles != nil {
+		if cfg.tls, err = cfg.tlsFiles.load(addr); err != nil {
+			return nil, err
+		}
 	}
 	conn, err := cfg.connect(addr)
 	if err != nil {
@@ -59,6 +65,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		sagas:   fenfav1.NewSagaServiceClient(conn),
 		auditor: fenfav1.NewAuditServiceClient(conn),
 		shards:  fenfav1.NewShardServiceClient(conn),
+		tokens:  fenfav1.NewTokenServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	return c, nil

@@ -34,8 +34,9 @@ func TestDialRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestTheTokenGoesWithEveryCall(t *testing.T) {
-	md, err := bearer("secret").GetRequestMetadata(t.Context())
-	if err != nil || md["authorization"] != "Bearer secret" || bearer("").RequireTransportSecurity() {
+	b := bearer{func() (Secret, error) { return NewSecret("secret"), nil }}
+	md, err := b.GetRequestMetadata(t.Context())
+	if err != nil || md["authorization"] != "Bearer secret" || b.RequireTransportSecurity() {
 		t.Errorf("metadata %v, %v", md, err)
 	}
 	n := startFake(t)

@@ -59,7 +59,8 @@ func (w *Worker) disconnected(ctx context.Context, err error, failures int) erro
 	}
 	w.client.cfg.logger.WarnContext(ctx, "worker disconnected",
 		"worker", w.cfg.id, "addr", w.client.addr, "code", e.Code.String(), "error", e.Message, "failures", failures)
-	final := e.Code == CodeInvalidArgument || e.Code == CodeUnimplemented || e.Code == CodeNotFound || e.Code == CodeAlreadyExists
+	final := e.Code == CodeInvalidArgument || e.Code == CodeUnimplemented || e.Code == CodeNotFound || e.Code == CodeAlreadyExists ||
+		w.client.cfg.refused(e.Code)
 	w.emit(Event{Kind: EventDisconnected, Err: e, Final: final})
 	if final {
 		return e

@@ -1,7 +1,6 @@
 package fenfa
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -22,8 +21,10 @@ type dialConfig struct {
 	submitTimeout time.Duration
 	linger        time.Duration
 	maxBatch      int
-	token         string
+	token         Secret
+	tokenFile     *tokenFile // instead of the token
 	tls           *tls.Config
+	tlsFiles      *TLSFiles // instead of tls
 	logger        *slog.Logger
 	transport     []grpc.DialOption
 }
@@ -80,9 +81,6 @@ func WithLinger(d time.Duration) DialOption { return func(c *dialConfig) { c.lin
 // 10,000, default 512.
 func WithMaxBatch(n int) DialOption { return func(c *dialConfig) { c.maxBatch = n } }
 
-// WithToken sends an API token with every call.
-func WithToken(token string) DialOption { return func(c *dialConfig) { c.token = token } }
-
 // WithTLS encrypts the connection. Without it the connection is plain text.
 func WithTLS(config *tls.Config) DialOption { return func(c *dialConfig) { c.tls = config } }
 
@@ -126,8 +124,11 @@ func (cfg *dialConfig) connect(addr string) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 3 * time.Second,
 		}),
 	}
-	if cfg.token != "" {
-		opts = append(opts, grpc.WithPerRPCCredentials(bearer(cfg.token)))
+	switch {
+	case cfg.tokenFile != nil:
+		opts = append(opts, grpc.WithPerRPCCredentials(bearer{cfg.tokenFile.read}))
+	case cfg.token != (Secret{}):
+		opts = append(opts, grpc.WithPerRPCCredentials(bearer{func() (Secret, error) { return cfg.token, nil }}))
 	}
 	conn, err := grpc.NewClient("passthrough:///"+addr, append(opts, cfg.transport...)...)
 	if err != nil {
@@ -146,15 +147,3 @@ func checkAddr(addr string) error {
 	}
 	return nil
 }
-
-// bearer sends a token with every call. A token over plain text is the caller's
-// choice: nodes listen on loopback unless told otherwise.
-type bearer string
-
-// GetRequestMetadata implements credentials.PerRPCCredentials.
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(b)}, nil
-}
-
-// RequireTransportSecurity implements credentials.PerRPCCredentials.
-func (b bearer) RequireTransportSecurity() bool { return false }

@@ -23,6 +23,8 @@ const (
 	CodeUnimplemented           // a known operation that the node refuses
 	CodeInternal                // a failure inside; the message says of what
 	CodeStale                   // the lease behind the request has ended
+	CodeUnauthenticated         // no token, or none that counts
+	CodePermissionDenied        // the token has no scope for this
 )
 
 // String returns the code in snake case, as it appears in JSON.
@@ -30,6 +32,7 @@ func (c Code) String() string {
 	names := [...]string{
 		"unknown", "invalid_argument", "not_found", "already_exists", "conflict", "failed_precondition",
 		"resource_exhausted", "too_large", "unavailable", "unimplemented", "internal", "stale",
+		"unauthenticated", "permission_denied",
 	}
 	if int(c) < len(names) {
 		return names[c]
@@ -46,6 +49,8 @@ var (
 	ErrTooLarge          = errors.New("too large")
 	ErrUnavailable       = errors.New("unavailable")
 	ErrStale             = errors.New("stale")
+	ErrUnauthenticated   = errors.New("unauthenticated")
+	ErrPermissionDenied  = errors.New("permission denied")
 	// ErrBound stands for those that say that a counter cannot take what is to be added
 	// to it: it would be out of its bounds. Their code is CodeFailedPrecondition.
 	ErrBound = errors.New("out of bounds")
@@ -117,6 +122,10 @@ func (e *Error) Is(target error) bool {
 		return e.Code == CodeUnavailable
 	case ErrStale:
 		return e.Code == CodeStale
+	case ErrUnauthenticated:
+		return e.Code == CodeUnauthenticated
+	case ErrPermissionDenied:
+		return e.Code == CodePermissionDenied
 	case ErrBound:
 		return e.Field == fieldBound && e.Code == CodeFailedPrecondition
 	case ErrUnknownOutcome:

@@ -39,8 +39,9 @@ func TestErrorsAreComparable(t *testing.T) {
 	sentinels := map[Code]error{
 		CodeNotFound: ErrNotFound, CodeAlreadyExists: ErrAlreadyExists, CodeConflict: ErrConflict, CodeResourceExhausted: ErrResourceExhausted,
 		CodeTooLarge: ErrTooLarge, CodeUnavailable: ErrUnavailable, CodeStale: ErrStale,
+		CodeUnauthenticated: ErrUnauthenticated, CodePermissionDenied: ErrPermissionDenied,
 	}
-	for code := CodeUnknown; code <= CodeStale; code++ {
+	for code := CodeUnknown; code <= CodePermissionDenied; code++ {
 		err := fmt.Errorf("do: %w", errorf(code, "cause: %w", io.ErrUnexpectedEOF))
 		for of, sentinel := range sentinels {
 			if errors.Is(err, sentinel) != (of == code) {
@@ -75,7 +76,7 @@ func TestErrorsOfCallsBecomeErrors(t *testing.T) {
 		{"cancelled by gRPC", t.Context(), status.Error(codes.Canceled, "c"), CodeUnavailable, "c", context.Canceled},
 		{"end of stream", t.Context(), io.EOF, CodeUnavailable, "node:1", io.EOF},
 		{"message too large", t.Context(), status.Error(codes.ResourceExhausted, "l"), CodeTooLarge, "l", ErrTooLarge},
-		{"no permission", t.Context(), status.Error(codes.PermissionDenied, "p"), CodeInvalidArgument, "p", nil},
+		{"no permission", t.Context(), status.Error(codes.PermissionDenied, "p"), CodePermissionDenied, "p", nil},
 		{"no service", t.Context(), status.Error(codes.Unimplemented, "u"), CodeUnimplemented, "u", nil},
 		{"not there", t.Context(), status.Error(codes.NotFound, "n"), CodeNotFound, "n", ErrNotFound},
 		{"there", t.Context(), status.Error(codes.AlreadyExists, "n"), CodeAlreadyExists, "n", ErrAlreadyExists},

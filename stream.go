@@ -74,7 +74,7 @@ func (b *batcher) run(ctx context.Context) {
 		}
 		failures++
 		e := b.client.errorOf(ctx, err)
-		if permanent(e.Code) {
+		if permanent(e.Code) || b.client.cfg.refused(e.Code) {
 			b.refuse(e)
 		}
 		b.lost(e)

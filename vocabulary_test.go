@@ -66,12 +66,12 @@ func TestNamesOfSagasAreThoseOfTheNode(t *testing.T) {
 }
 
 func TestCodesAreThoseOfTheNode(t *testing.T) {
-	for c := task.CodeUnknown; c <= task.CodeStale; c++ {
+	for c := task.CodeUnknown; c <= task.CodePermissionDenied; c++ {
 		if got := fenfa.Code(c).String(); got != c.String() {
 			t.Errorf("code %d is %q here and %q there", c, got, c)
 		}
 	}
-	if fenfa.CodeStale != fenfa.Code(task.CodeStale) {
+	if fenfa.CodePermissionDenied != fenfa.Code(task.CodePermissionDenied) {
 		t.Error("the codes end differently")
 	}
 }

@@ -65,7 +65,7 @@ func errorFromWire(w *fenfav1.Error) *Error {
 
 // codeFromWire relies on both sets having the same numbers, which a test holds.
 func codeFromWire(w fenfav1.Code) Code {
-	if w < 0 || w > fenfav1.Code(CodeStale) {
+	if w < 0 || w > fenfav1.Code(CodePermissionDenied) {
 		return CodeUnknown
 	}
 	return Code(w)
@@ -74,8 +74,12 @@ func codeFromWire(w fenfav1.Code) Code {
 // codeOfStatus is for errors that did not come from the node itself.
 func codeOfStatus(c codes.Code) Code {
 	switch c {
-	case codes.InvalidArgument, codes.OutOfRange, codes.Unauthenticated, codes.PermissionDenied:
+	case codes.InvalidArgument, codes.OutOfRange:
 		return CodeInvalidArgument
+	case codes.Unauthenticated:
+		return CodeUnauthenticated
+	case codes.PermissionDenied:
+		return CodePermissionDenied
 	case codes.NotFound:
 		return CodeNotFound
 	case codes.AlreadyExists:

@@ -63,8 +63,8 @@ exit code 0.`,
   fenfa bridge rabbitmq --from results --reply`,
 		Args: exactly(),
 	}
+	b.flags(cmd) // First: its TLS flags are about RabbitMQ.
 	to, out := targetFlags(cmd), outputFlags(cmd)
-	b.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if err := b.check(cmd); err != nil {
 			return err

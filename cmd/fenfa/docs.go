@@ -40,7 +40,12 @@ func reference(root *cobra.Command) []byte {
 Results go to standard output, everything else to standard error. With `+"`--json`"+` the result
 is JSON, and an error is `+"`{\"error\":{\"code\",\"message\",\"field\",\"retry_after_ms\",\"hint\",\"exit\"}}`"+` on
 standard error. Commands that talk to a node find it at `+"`--addr`"+`, or at `+"`"+envAddr+"`"+` in the
-environment, or at `+defaultAddr+`.
+environment, or at `+defaultAddr+`. Where the node asks for a token they show the one in the file
+of `+"`--token-file`"+` (`+"`"+envTokenFile+"`"+`), which is read again when it changes, or the one in
+`+"`"+envToken+"`"+`; there is no flag for the token itself, because whoever may list processes would see
+it. `+"`--tls`"+` (`+"`"+envTLS+"`"+`) encrypts the connection, `+"`--tls-ca`"+`, `+"`--tls-cert`"+` and `+"`--tls-key`"+`
+(`+"`"+envTLSCA+"`"+`, `+"`"+envTLSCert+"`"+`, `+"`"+envTLSKey+"`"+`) name files in PEM form. `+"`--timeout`"+` is how long to wait
+for each answer. These flags are not repeated below.
 
 ## Exit codes
 
@@ -102,9 +107,10 @@ func outdent(text string) string {
 
 // flagTable writes the flags of a command, by name.
 func flagTable(b io.Writer, flags *pflag.FlagSet) {
+	connects := flags.Lookup("addr") != nil && flags.Lookup("token-file") != nil
 	var rows []string
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
+		if f.Hidden || f.Name == "help" || connects && isConnection(f.Name) {
 			return
 		}
 		kind, usage := pflag.UnquoteUsage(f)

@@ -115,7 +115,7 @@ func exitCode(err error) int {
 	case fenfa.CodeUnavailable, fenfa.CodeResourceExhausted:
 		return exitUnavailable
 	case fenfa.CodeInvalidArgument, fenfa.CodeAlreadyExists, fenfa.CodeConflict, fenfa.CodeFailedPrecondition,
-		fenfa.CodeTooLarge, fenfa.CodeUnimplemented, fenfa.CodeStale:
+		fenfa.CodeTooLarge, fenfa.CodeUnimplemented, fenfa.CodeStale, fenfa.CodeUnauthenticated, fenfa.CodePermissionDenied:
 		return exitRefused
 	default:
 		return exitInternal
@@ -130,7 +130,14 @@ func hintOf(err error) string {
 	if errors.Is(err, fenfa.ErrNoConnection) {
 		return "start a node with `fenfa serve`, or name another one with --addr or FENFA_ADDR"
 	}
-	return ""
+	switch fenfa.CodeOf(err) {
+	case fenfa.CodeUnauthenticated:
+		return "show a token with --token-file or FENFA_TOKEN"
+	case fenfa.CodePermissionDenied:
+		return "whoever has a token with *:admin can make one with that scope: `fenfa token create --help`"
+	default:
+		return ""
+	}
 }
 
 // errorView is an error in JSON.

@@ -9,6 +9,7 @@ type Config struct {
 	DataDir    string   `key:"data_dir" doc:"Directory of everything that the node keeps. Made if it does not exist; one node uses it at a time."`
 	GRPC       GRPC     `key:"grpc"`
 	HTTP       HTTP     `key:"http"`
+	Auth       Auth     `key:"auth"`
 	Insecure   bool     `key:"insecure" doc:"Allow addresses other than loopback although nobody has to show a token: whoever reaches them may do anything."`
 	Partitions int      `key:"partitions" doc:"Number of partitions, 1 to 4096. Fixed when the data directory is made."`
 	Memory     Memory   `key:"memory"`
@@ -29,6 +30,12 @@ type GRPC struct {
 // HTTP is the port of everything else.
 type HTTP struct {
 	Listen string `key:"listen" doc:"Address of the JSON API, /metrics, /healthz and /readyz. Port 0 takes a free one."`
+}
+
+// Auth says who may do what.
+type Auth struct {
+	Required      bool   `key:"required" doc:"Whoever calls must show a token, and may do what its scopes allow. Tokens are made with: fenfa token create."`
+	RootTokenFile string `key:"root_token_file" doc:"File with a token that may do everything, to make the first tokens with: fenfa token generate writes one. It is read again when it changes. Empty: there is no such token."`
 }
 
 // Memory bounds the process.

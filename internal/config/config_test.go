@@ -140,7 +140,7 @@ func TestAFlagRefusesAValueAtOnce(t *testing.T) {
 				t.Errorf("%v, %s", err, f)
 			}
 		}
-		isSwitch := f.Name == "insecure" || f.Name == "workers-eject"
+		isSwitch := f.Name == "auth-required" || f.Name == "insecure" || f.Name == "workers-eject"
 		if f.IsBool != isSwitch || f.IsBool != (f.Type() == "bool") {
 			t.Errorf("%s is a switch: %v", f.Name, f.IsBool)
 		}

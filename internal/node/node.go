@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/config"
@@ -52,6 +53,7 @@ type Node struct {
 	broker     broker.Broker
 	store      store.Store
 	dispatch   *dispatch.Dispatcher
+	access     *access.Book
 	engine     *partition.Engine
 	server     *server.Server
 }

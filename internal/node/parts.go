@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/lifecycle"
@@ -22,6 +23,7 @@ func (n *Node) parts() []lifecycle.Part {
 		{Name: "storage engine", Start: n.openKV, Stop: func(context.Context) error { return n.db.Close() }},
 		{Name: "broker", Start: n.openBroker, Stop: func(ctx context.Context) error { return n.broker.Close(ctx) }},
 		{Name: "store", Start: n.openStore, Stop: func(ctx context.Context) error { return n.store.Close(ctx) }},
+		{Name: "tokens", Start: n.openAccess, Stop: n.closeAccess},
 		{Name: "dispatch", Start: n.openDispatch, Stop: func(ctx context.Context) error { return n.dispatch.Close(ctx) }},
 		{
 			Name: "partitions", Start: n.startEngine,
@@ -77,6 +79,24 @@ func (n *Node) openKV(context.Context) error {
 	return nil
 }
 
+func (n *Node) openAccess(ctx context.Context) error {
+	auth := n.opts.Config.Auth
+	b, err := access.Open(ctx, access.Config{
+		Meta: n.store.Meta(), Required: auth.Required, RootFile: auth.RootTokenFile,
+		Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.access = b
+	return nil
+}
+
+func (n *Node) closeAccess(context.Context) error {
+	n.access.Close()
+	return nil
+}
+
 func (n *Node) openDispatch(context.Context) error {
 	workers := n.opts.Config.Workers
 	cfg := dispatch.Config{Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry, SlowStart: workers.SlowStart, NoEjection: !workers.Eject}
@@ -125,7 +145,7 @@ func (n *Node) stopEngine(ctx context.Context) error {
 func (n *Node) startServer(ctx context.Context) error {
 	c := n.opts.Config
 	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
-		Engine: n.ready(), Workers: n.dispatch, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
+		Engine: n.ready(), Workers: n.dispatch, Access: n.access, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
 		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
 		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
 	})

@@ -43,7 +43,7 @@ func (n *Node) answer(context.Context) error {
 	if !ok {
 		return nil
 	}
-	s := &starting{listener: l, http: server.Starting(n.log, n.health.Problems)}
+	s := &starting{listener: l, http: server.Starting(n.log, n.startingProblems)}
 	s.serving.Go(func() {
 		if err := s.http.Serve(borrowed{l}); !errors.Is(err, http.ErrServerClosed) {
 			n.log.Warn("nobody answers over http until the node is ready", "error", err)
@@ -72,4 +72,13 @@ func (s *starting) end(ctx context.Context) (err error) {
 		err = errors.Join(err, s.listener.SetDeadline(time.Time{}))
 	})
 	return err
+}
+
+// startingProblems says why the node is not ready: tokens are not known yet, so that
+// where they are required nobody is told more than that it starts.
+func (n *Node) startingProblems() []string {
+	if n.opts.Config.Auth.Required {
+		return []string{"the node is starting"}
+	}
+	return n.health.Problems()
 }

@@ -82,6 +82,9 @@ func (s *Server) auditHTTP(w http.ResponseWriter, r *http.Request) {
 			err = task.Errorf(task.CodeInvalidArgument, "the query of the URL: %w", err)
 		}
 	}
+	if err == nil {
+		err = s.permit(r.Context(), callerOf(r.Context()), fenfav1.AuditService_Audit_FullMethodName, req)
+	}
 	if err != nil {
 		s.writeError(w, r, err)
 		return

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
+	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -23,7 +25,7 @@ func (s *taskService) Cancel(ctx context.Context, req *fenfav1.CancelTasksReques
 	case len(why) > task.MaxErrorText:
 		return nil, task.Errorf(task.CodeTooLarge, "reason has %d bytes; at most %d are allowed", len(why), task.MaxErrorText).WithField("reason")
 	}
-	results := s.cfg.Engine.Cancel(ctx, ids, why)
+	results := s.cancel(ctx, ids, why)
 	if len(results) == 1 && results[0].Err != nil {
 		return nil, results[0].Err
 	}
@@ -36,6 +38,26 @@ func (s *taskService) Cancel(ctx context.Context, req *fenfav1.CancelTasksReques
 		}
 	}
 	return resp, nil
+}
+
+// cancel refuses those that the caller may not cancel, and hands on the others.
+func (s *taskService) cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult {
+	refused := s.refusedTasks(ctx, access.Manage, ids)
+	if refused == nil {
+		return s.cfg.Engine.Cancel(ctx, ids, why)
+	}
+	results := make([]partition.CancelResult, len(ids))
+	var allowed []task.ID
+	var places []int
+	for i, id := range ids {
+		if results[i] = (partition.CancelResult{ID: id, Err: refused[i]}); refused[i] == nil {
+			allowed, places = append(allowed, id), append(places, i)
+		}
+	}
+	for i, r := range s.cfg.Engine.Cancel(ctx, allowed, why) {
+		results[places[i]] = r
+	}
+	return results
 }
 
 // cancelIDs reads the tasks of a request.

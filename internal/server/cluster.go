@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -23,14 +25,30 @@ func (s *clusterService) Health(context.Context, *fenfav1.HealthRequest) (*fenfa
 	}, nil
 }
 
-// Workers lists the connected workers.
-func (s *clusterService) Workers(context.Context, *fenfav1.WorkersRequest) (*fenfav1.WorkersResponse, error) {
-	workers := s.cfg.Workers.Workers()
-	resp := &fenfav1.WorkersResponse{Workers: make([]*fenfav1.Worker, len(workers))}
+// Workers lists the connected workers of queues that the caller may see.
+func (s *clusterService) Workers(ctx context.Context, _ *fenfav1.WorkersRequest) (*fenfav1.WorkersResponse, error) {
+	workers, c := s.cfg.Workers.Workers(), callerOf(ctx)
+	resp := &fenfav1.WorkersResponse{Workers: make([]*fenfav1.Worker, 0, len(workers))}
 	for i := range workers {
-		resp.Workers[i] = workerToWire(&workers[i])
+		if w := workerFor(c, &workers[i]); w != nil {
+			resp.Workers = append(resp.Workers, w)
+		}
 	}
 	return resp, nil
+}
+
+// workerFor shows of a worker what the caller may see; nil: nothing.
+func workerFor(c *access.Caller, worker *dispatch.Worker) *fenfav1.Worker {
+	w := workerToWire(worker)
+	if c.Covers(access.Read, "") {
+		return w
+	}
+	w.Queues = slices.DeleteFunc(slices.Clone(w.GetQueues()), func(queue string) bool { return !c.May(access.Read, queue) })
+	if len(w.GetQueues()) == 0 {
+		return nil
+	}
+	w.Serving = slices.DeleteFunc(w.GetServing(), func(q *fenfav1.WorkerQueue) bool { return !c.May(access.Read, q.GetQueue()) })
+	return w
 }
 
 // UpdateWorker changes what is set of a connected worker, all of it or nothing.

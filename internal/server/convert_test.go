@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
@@ -102,7 +103,7 @@ func TestAPartlySetRetryPolicyTakesTheRestFromTheDefault(t *testing.T) {
 }
 
 func TestAnOutcomeIsReadWhole(t *testing.T) {
-	got := outcomesFromWire([]*fenfav1.Outcome{{
+	got := outcomesFromWire(access.Anyone(""), []*fenfav1.Outcome{{
 		Kind: fenfav1.OutcomeKind_OUTCOME_KIND_RETRY, Result: []byte("r"), Error: "e", RetryAfter: durationpb.New(time.Second),
 		Writes: []*fenfav1.Write{{Key: "k", Name: "n", ExpectedVersion: 7, Value: []byte("v"), Delete: true, Chained: true}},
 		Reads:  []*fenfav1.Read{{Key: "k", Name: "n", Version: 3, Chained: true}},
@@ -125,7 +126,7 @@ func TestAnUnreadableOutcomeIsAFailedAttempt(t *testing.T) {
 		{RetryAfter: durationpb.New(-time.Second)},
 		{Writes: []*fenfav1.Write{{Name: "n"}}, Emits: []*fenfav1.Task{{Queue: "ok"}, {Id: "x"}}},
 	} {
-		got := outcomesFromWire([]*fenfav1.Outcome{w})[0]
+		got := outcomesFromWire(access.Anyone(""), []*fenfav1.Outcome{w})[0]
 		if got.Kind != task.OutcomeRetry || got.RetryAfter >= 0 || !strings.Contains(got.Error, "invalid") || got.Writes != nil || got.Result != nil {
 			t.Errorf("%v became %+v", w, got)
 		}
@@ -273,7 +274,7 @@ func BenchmarkTaskFromWire(b *testing.B) {
 				b.Fatal(err)
 			}
 			g.reset()
-			g.add(1, req.GetTasks(), true)
+			g.add(access.Anyone(""), 1, req.GetTasks(), true)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/256, "ns/task")
 	})

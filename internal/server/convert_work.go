@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -24,13 +25,16 @@ func leaseRefToWire(r task.LeaseRef) *fenfav1.LeaseRef {
 	return &fenfav1.LeaseRef{Partition: uint32(r.Partition), Epoch: r.Epoch, Token: r.Token}
 }
 
-// outcomesFromWire reads the outcomes of a lease. One that cannot be read counts
-// as a failed attempt that says why: refusing it would leave its task running.
-func outcomesFromWire(ws []*fenfav1.Outcome) []task.Outcome {
+// outcomesFromWire reads the outcomes of a lease. One that cannot be read, or that
+// its worker may not ask for, counts as a failed attempt that says why: refusing it
+// would leave its task running.
+func outcomesFromWire(c *access.Caller, ws []*fenfav1.Outcome) []task.Outcome {
 	outcomes := make([]task.Outcome, len(ws))
 	for i, w := range ws {
 		if err := outcomeFromWire(w, &outcomes[i]); err != nil {
 			outcomes[i] = task.Outcome{Kind: task.OutcomeRetry, Error: "the worker's outcome is invalid: " + err.Error(), RetryAfter: -1}
+		} else if err := refuseForeign(c, &outcomes[i]); err != nil {
+			outcomes[i] = task.Outcome{Kind: task.OutcomeRetry, Error: "the worker's outcome is refused: " + err.Error(), RetryAfter: -1}
 		}
 	}
 	return outcomes

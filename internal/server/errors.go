@@ -44,6 +44,10 @@ func outwardOf(c task.Code) outward {
 		return outward{codes.Unimplemented, http.StatusNotImplemented, fenfav1.Code_CODE_UNIMPLEMENTED}
 	case task.CodeStale:
 		return outward{codes.FailedPrecondition, http.StatusConflict, fenfav1.Code_CODE_STALE}
+	case task.CodeUnauthenticated:
+		return outward{codes.Unauthenticated, http.StatusUnauthorized, fenfav1.Code_CODE_UNAUTHENTICATED}
+	case task.CodePermissionDenied:
+		return outward{codes.PermissionDenied, http.StatusForbidden, fenfav1.Code_CODE_PERMISSION_DENIED}
 	case task.CodeInternal, task.CodeUnknown:
 	}
 	return outward{codes.Internal, http.StatusInternalServerError, fenfav1.Code_CODE_INTERNAL}
@@ -75,7 +79,7 @@ func errorOfStatus(st *status.Status) *task.Error {
 		}
 	}
 	code := task.CodeInternal
-	for c := task.CodeInvalidArgument; c <= task.CodeStale; c++ {
+	for c := task.CodeInvalidArgument; c <= task.CodePermissionDenied; c++ {
 		if outwardOf(c).grpc == st.Code() {
 			code = c
 			break
@@ -94,7 +98,7 @@ func errorOfStatus(st *status.Status) *task.Error {
 }
 
 func codeOf(w fenfav1.Code) task.Code {
-	for c := task.CodeInvalidArgument; c <= task.CodeStale; c++ {
+	for c := task.CodeInvalidArgument; c <= task.CodePermissionDenied; c++ {
 		if outwardOf(c).wire == w {
 			return c
 		}

@@ -39,13 +39,13 @@ func TestEveryCodeHasItsStatusOnBothSides(t *testing.T) {
 			t.Errorf("%s: got %+v", c.code, got)
 		}
 	}
-	if len(fenfav1.Code_name) != int(task.CodeStale)+1 {
+	if len(fenfav1.Code_name) != int(task.CodePermissionDenied)+1 {
 		t.Errorf("the wire has %d codes", len(fenfav1.Code_name))
 	}
 }
 
 func TestAnErrorSurvivesTheWire(t *testing.T) {
-	for code := task.CodeInvalidArgument; code <= task.CodeStale; code++ {
+	for code := task.CodeInvalidArgument; code <= task.CodePermissionDenied; code++ {
 		in := task.Errorf(code, "what was wrong").WithField("tasks[2].id").WithRetryAfter(1500 * time.Millisecond)
 		out := errorOf(statusOf(fmt.Errorf("handle: %w", in)))
 		if out.Code != code || out.Message != in.Message || out.Field != in.Field || out.RetryAfter != in.RetryAfter {

@@ -17,9 +17,9 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// newGateway serves the unary methods as JSON. It calls the services in process;
-// limits that gRPC would hold are held by guard, and errors pass through the same
-// table.
+// newGateway serves the unary methods as JSON. It calls the services in process, by
+// the same rules; limits that gRPC would hold are held by guard, and errors pass
+// through the same table.
 func (s *Server) newGateway() (http.Handler, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, newStrictJSON()),
@@ -36,28 +36,33 @@ func (s *Server) newGateway() (http.Handler, error) {
 		}),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
+	conn := &inProcess{server: s, methods: map[string]inProcessMethod{}}
+	s.services(conn)
 	ctx := context.Background()
 	for _, register := range []func() error{
 		func() error {
-			return fenfav1.RegisterTaskServiceHandlerServer(ctx, mux, &taskService{Server: s})
+			return fenfav1.RegisterTaskServiceHandlerClient(ctx, mux, fenfav1.NewTaskServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterStateServiceHandlerServer(ctx, mux, &stateService{Server: s})
+			return fenfav1.RegisterStateServiceHandlerClient(ctx, mux, fenfav1.NewStateServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterLockServiceHandlerServer(ctx, mux, &lockService{Server: s})
+			return fenfav1.RegisterLockServiceHandlerClient(ctx, mux, fenfav1.NewLockServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterQueueServiceHandlerServer(ctx, mux, &queueService{Server: s})
+			return fenfav1.RegisterQueueServiceHandlerClient(ctx, mux, fenfav1.NewQueueServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterSagaServiceHandlerServer(ctx, mux, &sagaService{Server: s})
+			return fenfav1.RegisterSagaServiceHandlerClient(ctx, mux, fenfav1.NewSagaServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterShardServiceHandlerServer(ctx, mux, &shardService{Server: s})
+			return fenfav1.RegisterShardServiceHandlerClient(ctx, mux, fenfav1.NewShardServiceClient(conn))
 		},
 		func() error {
-			return fenfav1.RegisterClusterServiceHandlerServer(ctx, mux, &clusterService{Server: s})
+			return fenfav1.RegisterClusterServiceHandlerClient(ctx, mux, fenfav1.NewClusterServiceClient(conn))
+		},
+		func() error {
+			return fenfav1.RegisterTokenServiceHandlerClient(ctx, mux, fenfav1.NewTokenServiceClient(conn))
 		},
 	} {
 		if err := register(); err != nil {

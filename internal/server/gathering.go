@@ -2,6 +2,7 @@ package server
 
 import (
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -54,14 +55,29 @@ type refusal struct {
 	err   error
 }
 
-// add reads the tasks of a request. With needID a task without an ID is refused.
-func (g *gathering) add(sequence uint64, ws []*fenfav1.Task, needID bool) {
+// add reads the tasks of a request. Those that its caller may not submit are refused,
+// and of a message on a stream those without an ID.
+func (g *gathering) add(c *access.Caller, sequence uint64, ws []*fenfav1.Task, stream bool) {
 	r := request{sequence: sequence, first: len(g.tasks), count: len(ws)}
+	var limited error
+	if stream {
+		limited = c.TakeRequest()
+	}
+	if limited == nil {
+		limited = takeTasks(c, ws)
+	}
+	everywhere := c.Covers(access.Submit, "")
 	for i, w := range ws {
 		g.tasks = append(g.tasks, task.Task{})
 		t := &g.tasks[len(g.tasks)-1]
 		err := taskFromWire(w, t)
-		if err == nil && needID && t.ID.IsZero() {
+		if err == nil && !everywhere {
+			err = c.Check(access.Submit, t.Queue)
+		}
+		if err == nil {
+			err = limited
+		}
+		if err == nil && stream && t.ID.IsZero() {
 			err = task.Errorf(task.CodeInvalidArgument, "the task has no id: on a stream the submitter chooses it, so that a repeat after a lost connection is the same task").WithField("id")
 		}
 		if err != nil {
@@ -72,6 +88,18 @@ func (g *gathering) add(sequence uint64, ws []*fenfav1.Task, needID bool) {
 		g.bytes += t.Size()
 	}
 	g.requests = append(g.requests, r)
+}
+
+// takeTasks counts tasks against the limits of their caller.
+func takeTasks(c *access.Caller, ws []*fenfav1.Task) error {
+	if !c.Limited() {
+		return nil
+	}
+	bytes := 0
+	for _, w := range ws {
+		bytes += len(w.GetPayload())
+	}
+	return c.TakeTasks(len(ws), bytes)
 }
 
 // reset empties the gathering and keeps its room.

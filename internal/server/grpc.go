@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
-	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -34,29 +33,32 @@ func (s *Server) newGRPC() *grpc.Server {
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 	)
-	fenfav1.RegisterTaskServiceServer(g, &taskService{Server: s})
-	fenfav1.RegisterWorkerServiceServer(g, &workerService{Server: s})
-	fenfav1.RegisterStateServiceServer(g, &stateService{Server: s})
-	fenfav1.RegisterLockServiceServer(g, &lockService{Server: s})
-	fenfav1.RegisterWatchServiceServer(g, &watchService{Server: s})
-	fenfav1.RegisterAuditServiceServer(g, &auditService{Server: s})
-	fenfav1.RegisterQueueServiceServer(g, &queueService{Server: s})
-	fenfav1.RegisterSagaServiceServer(g, &sagaService{Server: s})
-	fenfav1.RegisterShardServiceServer(g, &shardService{Server: s})
-	fenfav1.RegisterClusterServiceServer(g, &clusterService{Server: s})
+	s.services(g)
 	return g
 }
 
-// unary maps errors and contains panics of unary methods.
+// unary lets in who may call a unary method, maps errors and contains panics.
 func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
 	defer s.finish(info.FullMethod, &err)
-	return handler(ctx, req)
+	c, err := s.authenticateRPC(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, done := c.Begin(context.WithValue(ctx, callerKey{}, c))
+	defer done()
+	return s.answer(ctx, c, info.FullMethod, req, handler)
 }
 
-// stream maps errors and contains panics of streams.
+// stream lets in who may open a stream, maps errors and contains panics.
 func (s *Server) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	defer s.finish(info.FullMethod, &err)
-	return handler(srv, stream)
+	c, err := s.authenticateRPC(stream.Context())
+	if err != nil {
+		return err
+	}
+	ctx, done := c.Begin(context.WithValue(stream.Context(), callerKey{}, c))
+	defer done()
+	return handler(srv, &guardedStream{ServerStream: stream, ctx: ctx, server: s, caller: c, method: info.FullMethod})
 }
 
 // finish is deferred around a gRPC method: it counts the call and turns whatever

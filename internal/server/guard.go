@@ -71,6 +71,9 @@ func (s *Server) tooLarge() error {
 // writeFailure writes the error alone, so that log and metrics stay its callers'.
 func (s *Server) writeFailure(w http.ResponseWriter, status int, e *task.Error) {
 	f := failureOf(e)
+	if e.Code == task.CodeUnauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="fenfa"`)
+	}
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(float64(e.RetryAfter)/float64(time.Second)))))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/openapi"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -39,15 +40,16 @@ func (s *Server) newHTTP() (*http.Server, error) {
 // route tells the node's own pages from the API. The standard library's mux would
 // redirect paths whose keys look like "..".
 func (s *Server) route(gateway http.Handler) http.Handler {
-	api := s.guard(gateway)
-	streams := map[string]http.Handler{watchPath: s.guard(http.HandlerFunc(s.watchHTTP)), auditPath: s.guard(http.HandlerFunc(s.auditHTTP))}
+	api := s.guard(s.authenticated(gateway))
+	streams := map[string]http.Handler{}
+	for path, stream := range s.streamRoutes() {
+		streams[path] = s.guard(s.authenticated(stream))
+	}
 	pages := map[string]http.Handler{
 		"/healthz":      http.HandlerFunc(s.healthz),
 		"/readyz":       http.HandlerFunc(s.readyz),
 		"/openapi.json": http.HandlerFunc(s.openapi),
-		"/metrics": promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
-			ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: answerTimeout / 2,
-		}),
+		"/metrics":      s.authenticated(s.metricsPage()),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page, stream := pages[r.URL.Path], streams[r.URL.Path]
@@ -64,6 +66,12 @@ func (s *Server) route(gateway http.Handler) http.Handler {
 	})
 }
 
+// streamRoutes are the routes whose answers go on: what they read of a request they
+// hold against the rule of the method that they serve, by permit.
+func (s *Server) streamRoutes() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{watchPath: s.watchHTTP, auditPath: s.auditHTTP}
+}
+
 func notAllowed(r *http.Request) *task.Error {
 	return task.Errorf(task.CodeInvalidArgument, "method %s is not allowed on %s", r.Method, r.URL.Path)
 }
@@ -73,16 +81,44 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	s.writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 }
 
-// readyz says whether the node can do its work, and why not.
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+// readyz says whether the node can do its work, to everybody, and why not, to those
+// who show a token where tokens are required: whoever balances load has none.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	problems := s.cfg.Engine.Problems()
-	status := http.StatusOK
-	if len(problems) > 0 {
+	ready, status := len(problems) == 0, http.StatusOK
+	if !ready {
 		status = http.StatusServiceUnavailable
+		if !s.mayLook(r) {
+			problems = []string{"a token is needed to see why"}
+		}
 	} else {
 		problems = []string{}
 	}
-	s.writeJSON(w, status, map[string]any{"ready": len(problems) == 0, "problems": problems})
+	s.writeJSON(w, status, map[string]any{"ready": ready, "problems": problems})
+}
+
+// mayLook reports whether a caller shows a token, where one is needed.
+func (s *Server) mayLook(r *http.Request) bool {
+	shown := r.Header.Values("Authorization")
+	if s.cfg.Access != nil && s.cfg.Access.Required() && len(shown) == 0 {
+		return false
+	}
+	_, err := s.authenticate(shown, r.RemoteAddr)
+	return err == nil
+}
+
+// metricsPage shows the metrics to those who may see them.
+func (s *Server) metricsPage() http.Handler {
+	page := promhttp.HandlerFor(s.cfg.Gatherer, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4, Timeout: answerTimeout / 2,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := callerOf(r.Context()).CheckCovers(access.Metrics, ""); err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 }
 
 // openapi is the document of this API, for people and generators of clients.

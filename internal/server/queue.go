@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -58,12 +59,16 @@ func (s *queueService) describe(ctx context.Context, name string) (*fenfav1.Desc
 	return &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, workers)}, nil
 }
 
-// List shows all queues, by name.
+// List shows all queues that the caller may see, by name.
 func (s *queueService) List(ctx context.Context, _ *fenfav1.ListQueuesRequest) (*fenfav1.ListQueuesResponse, error) {
 	queues := s.cfg.Engine.Queues()
 	slices.SortFunc(queues, func(a, b task.Queue) int { return strings.Compare(a.Name, b.Name) })
 	resp := &fenfav1.ListQueuesResponse{Queues: make([]*fenfav1.DescribeQueueResponse, 0, len(queues))}
+	c := callerOf(ctx)
 	for i := range queues {
+		if !c.May(access.Read, queues[i].Name) {
+			continue
+		}
 		q, err := s.describe(ctx, queues[i].Name)
 		if err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/sagafile"
@@ -60,15 +61,18 @@ func (s *sagaService) GetDefinition(ctx context.Context, req *fenfav1.GetSagaDef
 	return &fenfav1.GetSagaDefinitionResponse{Definition: definitionToWire(d)}, nil
 }
 
-// ListDefinitions lists the latest definitions.
+// ListDefinitions lists the latest definitions that the caller may use.
 func (s *sagaService) ListDefinitions(ctx context.Context, _ *fenfav1.ListSagaDefinitionsRequest) (*fenfav1.ListSagaDefinitionsResponse, error) {
 	all, err := s.cfg.Engine.SagaDefinitions(ctx)
 	if err != nil {
 		return nil, err
 	}
 	resp := &fenfav1.ListSagaDefinitionsResponse{}
+	c := callerOf(ctx)
 	for _, d := range all {
-		resp.Definitions = append(resp.Definitions, definitionToWire(d))
+		if c.May(access.Saga, d.Name) {
+			resp.Definitions = append(resp.Definitions, definitionToWire(d))
+		}
 	}
 	return resp, nil
 }
@@ -115,7 +119,7 @@ func (s *sagaService) lookAt(ctx context.Context, run *fenfav1.SagaRun) {
 	run.Attempts, run.Deliveries, run.Worker, run.Error = uint32(st.Attempts), uint32(st.Deliveries), text(st.Worker), text(st.Error)
 }
 
-// List lists sagas.
+// List lists sagas that the caller may see.
 func (s *sagaService) List(ctx context.Context, req *fenfav1.ListSagasRequest) (*fenfav1.ListSagasResponse, error) {
 	limit, err := pageSize(req.GetPageSize())
 	if err != nil {
@@ -134,8 +138,11 @@ func (s *sagaService) List(ctx context.Context, req *fenfav1.ListSagasRequest) (
 		return nil, err
 	}
 	resp := &fenfav1.ListSagasResponse{NextPageToken: next}
+	c := callerOf(ctx)
 	for _, state := range found {
-		resp.Sagas = append(resp.Sagas, sagaStateToWire(state))
+		if c.May(access.Saga, state.Name) {
+			resp.Sagas = append(resp.Sagas, sagaStateToWire(state))
+		}
 	}
 	return resp, nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/dispatch"
 )
@@ -27,6 +28,7 @@ type Config struct {
 	Workers *dispatch.Dispatcher
 	GRPC    net.Listener // closed by Close
 	HTTP    net.Listener // closed by Close
+	Access  *access.Book // knows the tokens; nil: every caller may do everything
 
 	Clock      clock.Clock           // default: the machine's
 	Logger     *slog.Logger          // default: none
@@ -48,6 +50,7 @@ type Server struct {
 	grpc    *grpc.Server
 	http    *http.Server
 	room    *semaphore.Weighted // bytes of tasks that may be under way
+	rules   map[string]rule     // by the full name of the method
 
 	stopping context.Context //nolint:containedctx // It is the signal of Close: streams end with it.
 	stop     context.CancelFunc
@@ -73,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRequest == 0 {
 		cfg.MaxRequest = DefaultMaxRequest
 	}
-	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now(), room: semaphore.NewWeighted(maxUnderWay)}
+	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now(), room: semaphore.NewWeighted(maxUnderWay), rules: rules()}
 	if cfg.Registerer != nil {
 		if err := s.metrics.register(cfg.Registerer); err != nil {
 			return nil, fmt.Errorf("register metrics of server: %w", err)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -29,7 +30,7 @@ func (s *taskService) SubmitStream(stream submitStream) error {
 	defer in.close()
 	s.readers.Go(func() {
 		defer s.contain("submit stream reader", in.end)
-		in.read(ctx, stream)
+		in.read(ctx, callerOf(ctx), stream)
 	})
 	spent := &gathering{}
 	for {
@@ -80,7 +81,7 @@ func newIntake(room *semaphore.Weighted) *intake {
 }
 
 // read gathers requests until the stream ends, or ctx does.
-func (in *intake) read(ctx context.Context, stream submitStream) {
+func (in *intake) read(ctx context.Context, c *access.Caller, stream submitStream) {
 	for {
 		req, err := stream.Recv()
 		if err == nil {
@@ -90,7 +91,7 @@ func (in *intake) read(ctx context.Context, stream submitStream) {
 			in.end(err)
 			return
 		}
-		if !in.put(ctx, req) {
+		if !in.put(ctx, c, req) {
 			return
 		}
 	}
@@ -98,7 +99,7 @@ func (in *intake) read(ctx context.Context, stream submitStream) {
 
 // put adds a request once there is room for it, and reports false when ctx ended
 // before.
-func (in *intake) put(ctx context.Context, req *fenfav1.SubmitStreamRequest) bool {
+func (in *intake) put(ctx context.Context, c *access.Caller, req *fenfav1.SubmitStreamRequest) bool {
 	size := sizeOf(req.GetTasks())
 	if in.room.Acquire(ctx, size) != nil {
 		return false
@@ -120,7 +121,7 @@ func (in *intake) put(ctx context.Context, req *fenfav1.SubmitStreamRequest) boo
 		return false
 	}
 	in.held += size
-	in.g.add(req.GetSequence(), req.GetTasks(), true)
+	in.g.add(c, req.GetSequence(), req.GetTasks(), true)
 	in.g.requests[len(in.g.requests)-1].bytes = size
 	signal(in.arrived)
 	return true

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -196,12 +197,12 @@ func TestAStreamReadsABoundedAmountAhead(t *testing.T) {
 		return &fenfav1.SubmitStreamRequest{Tasks: []*fenfav1.Task{{Id: someID, Queue: "q", Payload: make([]byte, 1<<20)}}}
 	}
 	for range maxAhead >> 20 {
-		if !in.put(ctx, req()) {
+		if !in.put(ctx, access.Anyone(""), req()) {
 			t.Fatal("refused below the bound")
 		}
 	}
 	blocked := make(chan bool, 1)
-	go func() { blocked <- in.put(ctx, req()) }()
+	go func() { blocked <- in.put(ctx, access.Anyone(""), req()) }()
 	select {
 	case <-blocked:
 		t.Fatal("read beyond the bound")
@@ -219,14 +220,14 @@ func TestAStreamReadsABoundedAmountAhead(t *testing.T) {
 		t.Fatalf("%d requests, %v", len(g.requests), err)
 	}
 	for in.g.bytes < maxAhead {
-		in.put(ctx, req())
+		in.put(ctx, access.Anyone(""), req())
 	}
 	cancel()
-	if in.put(ctx, req()) {
+	if in.put(ctx, access.Anyone(""), req()) {
 		t.Error("a request was taken after the stream had ended")
 	}
 	in.close()
-	if in.put(t.Context(), req()) {
+	if in.put(t.Context(), access.Anyone(""), req()) {
 		t.Error("a request was taken after the stream was closed")
 	}
 	if !room.TryAcquire(maxUnderWay) {

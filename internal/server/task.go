@@ -31,7 +31,7 @@ func (s *taskService) Submit(ctx context.Context, req *fenfav1.SubmitRequest) (*
 	}
 	defer s.room.Release(size)
 	var g gathering
-	g.add(0, req.GetTasks(), false)
+	g.add(callerOf(ctx), 0, req.GetTasks(), false)
 	results := s.submit(ctx, g.tasks)
 	resp := &fenfav1.SubmitResponse{Results: make([]*fenfav1.SubmitResult, 0, n)}
 	var refusal error

@@ -24,6 +24,9 @@ const watchPath = "/v1/watch"
 // request in the query, or of a POST with the request as the body.
 func (s *Server) watchHTTP(w http.ResponseWriter, r *http.Request) {
 	req, err := s.watchRequest(r)
+	if err == nil {
+		err = s.permit(r.Context(), callerOf(r.Context()), fenfav1.WatchService_Watch_FullMethodName, req)
+	}
 	if err != nil {
 		s.writeError(w, r, err)
 		return

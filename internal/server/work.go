@@ -212,10 +212,11 @@ func (r *workReader) read(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	c := callerOf(r.stream.Context())
 	for req := first; ; {
 		wishes(session, req)
 		for _, o := range req.GetOutcomes() {
-			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(o.GetOutcomes()))
+			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(c, o.GetOutcomes()))
 		}
 		if req, err = r.receive(); err != nil {
 			return err

@@ -24,6 +24,8 @@ const (
 	CodeUnimplemented           // a known operation that this version refuses
 	CodeInternal                // a failure inside; the message says of what
 	CodeStale                   // the lease or the epoch behind the request has ended
+	CodeUnauthenticated         // no token, or none that counts
+	CodePermissionDenied        // the token has no scope for this
 )
 
 // String returns the code as it appears in JSON and logs, in snake case.
@@ -31,6 +33,7 @@ func (c Code) String() string {
 	names := [...]string{
 		"unknown", "invalid_argument", "not_found", "already_exists", "conflict", "failed_precondition",
 		"resource_exhausted", "too_large", "unavailable", "unimplemented", "internal", "stale",
+		"unauthenticated", "permission_denied",
 	}
 	if int(c) < len(names) {
 		return names[c]

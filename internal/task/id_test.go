@@ -137,9 +137,9 @@ func TestCodeOfFindsTheCodeInAChain(t *testing.T) {
 }
 
 func TestNamesOfCodesAndStatesAreThoseOfTheAPI(t *testing.T) {
-	want := "unknown invalid_argument not_found already_exists conflict failed_precondition resource_exhausted too_large unavailable unimplemented internal stale unknown"
+	want := "unknown invalid_argument not_found already_exists conflict failed_precondition resource_exhausted too_large unavailable unimplemented internal stale unauthenticated permission_denied unknown"
 	var names []string
-	for c := task.CodeUnknown; c <= task.CodeStale+1; c++ {
+	for c := task.CodeUnknown; c <= task.CodePermissionDenied+1; c++ {
 		names = append(names, c.String())
 	}
 	if got := strings.Join(names, " "); got != want {

@@ -38,6 +38,8 @@ const (
 	Code_CODE_UNIMPLEMENTED       Code = 9
 	Code_CODE_INTERNAL            Code = 10
 	Code_CODE_STALE               Code = 11 // the lease or epoch behind the request has ended
+	Code_CODE_UNAUTHENTICATED     Code = 12 // no token, or none that counts
+	Code_CODE_PERMISSION_DENIED   Code = 13 // the token has no scope for this
 )
 
 // Enum value maps for Code.
@@ -55,6 +57,8 @@ var (
 		9:  "CODE_UNIMPLEMENTED",
 		10: "CODE_INTERNAL",
 		11: "CODE_STALE",
+		12: "CODE_UNAUTHENTICATED",
+		13: "CODE_PERMISSION_DENIED",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":         0,
@@ -69,6 +73,8 @@ var (
 		"CODE_UNIMPLEMENTED":       9,
 		"CODE_INTERNAL":            10,
 		"CODE_STALE":               11,
+		"CODE_UNAUTHENTICATED":     12,
+		"CODE_PERMISSION_DENIED":   13,
 	}
 )
 
@@ -181,7 +187,7 @@ const file_fenfa_v1_error_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
 	"\x05field\x18\x03 \x01(\tR\x05field\x12:\n" +
 	"\vretry_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryAfter*\x97\x02\n" +
+	"retryAfter*\xcd\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CODE_INVALID_ARGUMENT\x10\x01\x12\x12\n" +
@@ -196,7 +202,9 @@ const file_fenfa_v1_error_proto_rawDesc = "" +
 	"\rCODE_INTERNAL\x10\n" +
 	"\x12\x0e\n" +
 	"\n" +
-	"CODE_STALE\x10\vB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"CODE_STALE\x10\v\x12\x18\n" +
+	"\x14CODE_UNAUTHENTICATED\x10\f\x12\x1a\n" +
+	"\x16CODE_PERMISSION_DENIED\x10\rB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_error_proto_rawDescOnce sync.Once
