@@ -17,10 +17,10 @@ const defaultAddr = "127.0.0.1:7400"
 
 // The environment names the node, and what is shown to it, for all commands. There
 // is no flag for a token: whoever may list processes would see it.
-const ( //nolint:gosec // Names of secrets are none.
+const (
 	envAddr      = "FENFA_ADDR"
-	envToken     = "FENFA_TOKEN"
-	envTokenFile = "FENFA_TOKEN_FILE"
+	envToken     = "FENFA_TOKEN"      //nolint:gosec // It is a name.
+	envTokenFile = "FENFA_TOKEN_FILE" //nolint:gosec // It is a name.
 	envTLS       = "FENFA_TLS"
 	envTLSCA     = "FENFA_TLS_CA"
 	envTLSCert   = "FENFA_TLS_CERT"

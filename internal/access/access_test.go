@@ -479,5 +479,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 	}
 }
 
-// pass lets the time of the bubble pass.
-func pass(d time.Duration) { <-time.After(d) }
+// pass lets the time of the bubble pass, and what is due then be done.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}

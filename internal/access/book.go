@@ -223,7 +223,7 @@ func (b *Book) Authenticate(secret Secret) (*Caller, error) {
 	if h == nil {
 		return nil, b.refuse("unknown", "the token is not known: it was revoked, or is of another cluster")
 	}
-	if _, ok := h.token.until(hash[:], now); !ok {
+	if !h.token.accepts(hash[:], now) {
 		if h.token.expired(now) {
 			return nil, b.refuse("expired", "the token %q has expired: rotate it with `fenfa token rotate`", h.token.Name)
 		}
@@ -251,7 +251,7 @@ func (b *Book) counts(s *Session) error {
 	if h == nil {
 		return b.refuse("revoked", "the token %q was revoked", s.caller.Name)
 	}
-	if _, ok := h.token.until(s.caller.hash[:], b.cfg.Clock.Now()); !ok {
+	if !h.token.accepts(s.caller.hash[:], b.cfg.Clock.Now()) {
 		return b.refuse("expired", "the token %q has expired or was rotated", s.caller.Name)
 	}
 	return nil

@@ -25,29 +25,29 @@ type Scope struct {
 // ParseScope reads a scope like "orders:submit,read". The last colon counts, because
 // keys may have colons too.
 func ParseScope(text string) (Scope, error) {
-	wrong := func(format string, args ...any) (Scope, error) {
-		return Scope{}, task.Errorf(task.CodeInvalidArgument, "scope %q: "+format, append([]any{shorten(text)}, args...)...).WithField("scopes")
+	wrong := func(format string, args ...any) error {
+		return task.Errorf(task.CodeInvalidArgument, "scope %q: "+format, append([]any{shorten(text)}, args...)...).WithField("scopes")
 	}
 	colon := strings.LastIndex(text, ":")
 	if colon < 0 {
-		return wrong("want a name, a beginning and *, or *, then a colon and actions, like orders:submit,read")
+		return Scope{}, wrong("want a name, a beginning and *, or *, then a colon and actions, like orders:submit,read")
 	}
 	s := Scope{Pattern: text[:colon]}
 	switch stem := strings.TrimSuffix(s.Pattern, "*"); {
 	case s.Pattern == "":
-		return wrong("it names nothing before the colon: * stands for everything")
+		return Scope{}, wrong("it names nothing before the colon: * stands for everything")
 	case len(s.Pattern) > maxPattern:
-		return wrong("the name has %d bytes; at most %d are allowed", len(s.Pattern), maxPattern)
+		return Scope{}, wrong("the name has %d bytes; at most %d are allowed", len(s.Pattern), maxPattern)
 	case strings.Contains(stem, "*"):
-		return wrong("a * stands at the end of a name only")
+		return Scope{}, wrong("a * stands at the end of a name only")
 	}
 	for name := range strings.SplitSeq(text[colon+1:], ",") {
 		a := Action(strings.TrimSpace(name))
 		if !a.known() {
-			return wrong("%s", unknownAction(string(a)))
+			return Scope{}, wrong("%s", unknownAction(string(a)))
 		}
 		if a.whole() && s.Pattern != "*" {
-			return wrong("%s is not about single queues or keys: write *:%s", a, a)
+			return Scope{}, wrong("%s is not about single queues or keys: write *:%s", a, a)
 		}
 		if !slices.Contains(s.Actions, a) {
 			s.Actions = append(s.Actions, a)

@@ -103,19 +103,11 @@ func expiry(now time.Time, in time.Duration) (time.Time, error) {
 // expired reports whether the token counts no more.
 func (t *Token) expired(now time.Time) bool { return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) }
 
-// until returns when a secret with this hash stops counting, zero for never, and
-// whether it counts now.
-func (t *Token) until(hash []byte, now time.Time) (time.Time, bool) {
-	if same(t.Hash, hash) {
-		return t.ExpiresAt, !t.expired(now)
-	}
-	if !same(t.PreviousHash, hash) || !now.Before(t.PreviousUntil) || t.expired(now) {
-		return time.Time{}, false
-	}
-	if t.ExpiresAt.IsZero() || t.PreviousUntil.Before(t.ExpiresAt) {
-		return t.PreviousUntil, true
-	}
-	return t.ExpiresAt, true
+// accepts reports whether a secret with this hash counts now.
+func (t *Token) accepts(hash []byte, now time.Time) bool {
+	current := same(t.Hash, hash)
+	previous := same(t.PreviousHash, hash) && now.Before(t.PreviousUntil)
+	return (current || previous) && !t.expired(now)
 }
 
 func decode(name string, value []byte) (*Token, error) {

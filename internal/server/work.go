@@ -212,7 +212,7 @@ func (r *workReader) read(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	c := callerOf(r.stream.Context())
+	c := callerOf(ctx)
 	for req := first; ; {
 		wishes(session, req)
 		for _, o := range req.GetOutcomes() {
