@@ -228,19 +228,26 @@ func gatewayRoutes(t *testing.T) []route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		HTTP struct{ Rules []map[string]string }
+	type rule struct {
+		Selector, Get, Put, Post, Patch, Delete, Body string
+		Additional                                    []rule `yaml:"additional_bindings"`
 	}
+	var file struct{ HTTP struct{ Rules []rule } }
 	if err := yaml.Unmarshal(b, &file); err != nil {
 		t.Fatal(err)
 	}
 	var routes []route
-	for _, r := range file.HTTP.Rules {
-		for _, verb := range []string{"get", "put", "post", "patch", "delete"} {
-			if path, ok := r[verb]; ok {
-				routes = append(routes, route{r["selector"], strings.ToUpper(verb), path, r["body"]})
+	for _, first := range file.HTTP.Rules {
+		for _, r := range append([]rule{first}, first.Additional...) {
+			for verb, path := range map[string]string{"GET": r.Get, "PUT": r.Put, "POST": r.Post, "PATCH": r.Patch, "DELETE": r.Delete} {
+				if path != "" {
+					routes = append(routes, route{first.Selector, verb, path, r.Body})
+				}
 			}
 		}
+	}
+	if len(routes) < len(file.HTTP.Rules) {
+		t.Fatalf("%d routes of %d rules were found", len(routes), len(file.HTTP.Rules))
 	}
 	return routes
 }
@@ -379,6 +386,39 @@ func TestTasksAndSagasAreFoundOnlyByThoseWhoMaySeeTheirQueue(t *testing.T) {
 		if _, err := c.Get(ctx, &fenfav1.GetTaskRequest{Id: "no id"}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("%s: %v", scope, err)
 		}
+	}
+}
+
+// TestTasksOfForeignQueuesAreNotCancelled cancels two tasks with a token for the
+// queue of one.
+func TestTasksOfForeignQueuesAreNotCancelled(t *testing.T) {
+	mine, other, gone := task.DeriveID("mine"), task.DeriveID("other"), task.DeriveID("gone")
+	h := newGuarded(t, func(e *fakeEngine, _ *Config) {
+		e.status = func(id task.ID) (partition.TaskStatus, error) {
+			switch id {
+			case mine:
+				return partition.TaskStatus{Queue: "orders"}, nil
+			case other:
+				return partition.TaskStatus{Queue: "mail"}, nil
+			default:
+				return partition.TaskStatus{}, task.Errorf(task.CodeNotFound, "unknown")
+			}
+		}
+	})
+	ctx := bearing(t.Context(), h.token(t, "m", "orders:manage"))
+	resp, err := fenfav1.NewTaskServiceClient(h.conn).Cancel(ctx, &fenfav1.CancelTasksRequest{Ids: []string{other.String(), mine.String(), gone.String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []fenfav1.Code
+	for i, r := range resp.GetResults() {
+		codes = append(codes, r.GetError().GetCode())
+		if want := []task.ID{other, mine, gone}[i]; r.GetId() != want.String() {
+			t.Errorf("result %d is of %s, want %s", i, r.GetId(), want)
+		}
+	}
+	if !slices.Equal(codes, []fenfav1.Code{fenfav1.Code_CODE_PERMISSION_DENIED, fenfav1.Code_CODE_UNSPECIFIED, fenfav1.Code_CODE_NOT_FOUND}) {
+		t.Errorf("codes are %v", codes)
 	}
 }
 
