@@ -45,5 +45,7 @@ func (c *core) stay(now time.Time, l *lane) {
 	}
 	l.q.took(now, l.class)
 	l.run++
-	c.grant(now, l, w, c.batchOf(now, l, l.q.Batch))
+	n := c.nextOf(now, l)
+	l.q.use(1, n)
+	c.grant(now, l, w, n)
 }

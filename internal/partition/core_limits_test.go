@@ -184,6 +184,31 @@ func TestAQueueRunsNoMoreAtATimeThanItsConcurrencyOverAllPartitions(t *testing.T
 	}
 }
 
+func TestALeaseAheadOfDurabilityTakesPermitsLikeAnyOther(t *testing.T) {
+	h := newHall(t, 1, func(q *task.Queue) {
+		q.Concurrency, q.Batch, q.Rate = 1, 4, task.Rate{PerSecond: 400, Burst: 4}
+	})
+	r := h.rigs[0]
+	r.deliver(newTask("keyed", "k", "1"))
+	r.answer(r.one(), 0, task.Outcome{})
+	r.deliver(newTask("keyed", "k", "2"), newTask("keyed", "k", "3"), newTask("keyed", "other", "4"))
+	ahead := r.one() // Its batch was not committed.
+	if got := names([]*task.Lease{ahead}); got != "[[2 3]]" {
+		t.Fatalf("leases %s", got)
+	}
+	if n := h.limits.Take(0, "keyed", 1, false); n != 0 {
+		t.Errorf("there are %d permits beside the one that may run", n)
+	}
+	r.answer(ahead, 0, task.Outcome{}, task.Outcome{})
+	h.settle()
+	if got := names(r.take()); got != "[[4]]" {
+		t.Errorf("leases %s after the key went ahead", got)
+	}
+	if n := h.limits.Take(0, "keyed", 1, false); n != 0 {
+		t.Errorf("%d tasks more may start than the rate allows", n)
+	}
+}
+
 func TestTasksStartAtTheRateOfTheirQueueAndOthersDoNotWait(t *testing.T) {
 	rate := task.Rate{PerSecond: 200, Burst: 5}
 	h := newHall(t, 3, func(q *task.Queue) {

@@ -95,6 +95,13 @@ func (c *core) permitted(_ time.Time, name string) {
 	}
 }
 
+// use takes from the permits what a lease needs.
+func (q *queue) use(running, tokens int) {
+	if q.limited {
+		q.permits = permits{q.permits.running - running, q.permits.tokens - tokens}
+	}
+}
+
 // useNot gives permits back that no lease used.
 func (c *core) useNot(q *queue) {
 	if q.permits != (permits{}) {

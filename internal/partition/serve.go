@@ -102,16 +102,21 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	l.run = 0
 	n := slots
 	if l.ordered {
-		n = c.batchOf(now, l, l.q.Batch)
-		if l.q.limited {
-			n = c.permitMore(l.q, n, true)
-		}
+		n = c.nextOf(now, l)
 	}
-	if l.q.limited {
-		l.q.permits = permits{l.q.permits.running - slots, l.q.permits.tokens - n}
-	}
+	l.q.use(slots, n)
 	c.grant(now, l, w, n)
 	return 0, true
+}
+
+// nextOf is how many of a key's next tasks go out in one lease, in which they run
+// one after another.
+func (c *core) nextOf(now time.Time, l *lane) int {
+	n := c.batchOf(now, l, l.q.Batch)
+	if l.q.limited {
+		n = c.permitMore(l.q, n, true)
+	}
+	return n
 }
 
 // dropExpired finishes tasks at the head of the lane that must not start any more.
