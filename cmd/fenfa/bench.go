@@ -32,6 +32,7 @@ the workers are processes of their own, and their handlers wait for a fixed time
   hot      one SKU: every order deducts from one record, with version and op log
   transfer transactions: one unit between two random of 10,000 accounts of different partitions
   backlog  very many tasks waiting: memory, restart, drain
+  schedule very many tasks that wait for their time: submit, memory, how late they start
   busy     the share of their time that slots are busy while there is always work
   slow     what one worker that is ten times slower costs under a --policy
   skew     what skewed keys cost: the balance of workers, the latency of other keys
@@ -117,7 +118,7 @@ func benchFlags(cmd *cobra.Command, cfg *bench.Config) {
 	f := cmd.Flags()
 	f.IntVar(&cfg.Tasks, "tasks", 0, "tasks in all (default: by benchmark)")
 	f.DurationVar(&cfg.Duration, "duration", 0, "submit, paced, busy, slow, skew, churn: how long to submit, instead of --tasks")
-	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000)")
+	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000); schedule: that come due (default: 5000)")
 	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
 	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
 	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")

@@ -21,6 +21,7 @@ type producing struct {
 	keys     int           // instead of key: the tasks are dealt out to as many entities
 	confirm  *latencies    // nil: not of interest
 	admit    func(ctx context.Context, n int) error
+	due      func(n uint64) time.Duration // since the rig was made: a task waits until then, and is stamped with it; nil: none waits
 }
 
 // produce submits and returns how many tasks were confirmed.
@@ -63,7 +64,7 @@ func (r *rig) produce(ctx context.Context, p producing) (confirmed int64, err er
 // how long it took to confirm them.
 func (r *rig) submit(ctx context.Context, first uint64, n int, p producing) (time.Duration, error) {
 	began := r.now()
-	if n == 1 {
+	if n == 1 && p.due == nil {
 		if _, err := r.client.Submit(ctx, r.task(began, first, p.keyOf(first))); err != nil {
 			return 0, fmt.Errorf("submit task: %w", err)
 		}
@@ -71,7 +72,12 @@ func (r *rig) submit(ctx context.Context, first uint64, n int, p producing) (tim
 	}
 	tasks := make([]*fenfa.Task, n)
 	for i := range tasks {
-		tasks[i] = r.task(began, first+uint64(i), p.keyOf(first+uint64(i)))
+		if n := first + uint64(i); p.due != nil {
+			due := p.due(n)
+			tasks[i] = fenfa.NewTask(queue, stamp(r.cfg.Payload, due, n), fenfa.RunAt(r.epoch.Add(due)))
+		} else {
+			tasks[i] = r.task(began, n, p.keyOf(n))
+		}
 	}
 	results, err := r.client.SubmitBatch(ctx, tasks)
 	for i := range results {

@@ -67,10 +67,17 @@ type Result struct {
 	OthersRatio    *float64 `json:"others_ratio,omitempty"`        // skew: that over start_p99_ms
 
 	FillPerS       *float64 `json:"fill_per_s,omitempty"`      // backlog
-	FullRSSMiB     *float64 `json:"full_rss_mib,omitempty"`    // backlog: of the node with all tasks waiting
-	RestartSeconds *float64 `json:"restart_seconds,omitempty"` // backlog: process start until ready, all tasks waiting
+	FullRSSMiB     *float64 `json:"full_rss_mib,omitempty"`    // backlog, schedule: of the node with all tasks waiting
+	RestartSeconds *float64 `json:"restart_seconds,omitempty"` // backlog, schedule: process start until ready, all tasks waiting
 	EmptyPerS      *float64 `json:"empty_per_s,omitempty"`     // backlog: drain of a small backlog
 	DrainRatio     *float64 `json:"drain_ratio,omitempty"`     // backlog: tasks_per_s / empty_per_s
+
+	PlainPerS   *float64 `json:"plain_per_s,omitempty"`  // schedule: submit of tasks that may run at once
+	SubmitRatio *float64 `json:"submit_ratio,omitempty"` // schedule: tasks_per_s over that
+	StoredPerS  *float64 `json:"stored_per_s,omitempty"` // schedule: from the first submit until all are on the schedule
+	LateP50     *float64 `json:"late_p50_ms,omitempty"`  // schedule: from when a task is due to its start
+	LateP99     *float64 `json:"late_p99_ms,omitempty"`
+	LateMax     *float64 `json:"late_max_ms,omitempty"`
 
 	Curves []Curve `json:"curves,omitempty"` // churn: one for each worker
 
@@ -152,13 +159,13 @@ func (r *Result) round() {
 		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.Nominal, r.LeastBusy, r.HandlerMs,
 		r.FastRatio, r.SlowShare, r.PeakLoad, r.BoundP99, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
 		r.CPUNode, r.CPUClient, r.CPUBroker, r.BaselineRatio, r.BaselineCPUClient, r.BaselineCPUBroker,
-		r.StoreStatements, r.StoreCommits, r.StoreCPU,
+		r.StoreStatements, r.StoreCommits, r.StoreCPU, r.SubmitRatio, r.LateP50, r.LateP99, r.LateMax,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
 		}
 	}
-	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.ClosedPerS, r.BaselinePerS} {
+	for _, f := range []*float64{&r.PerS, &r.PeakRSSMiB, r.LimitPerS, r.FillPerS, r.FullRSSMiB, r.EmptyPerS, r.ClosedPerS, r.BaselinePerS, r.PlainPerS, r.StoredPerS} {
 		if f != nil {
 			*f = math.Round(*f*10) / 10
 		}
@@ -211,6 +218,12 @@ func (r *Result) numbers() []number {
 		{"rate over limit", "", "limit-ratio", r.LimitRatio},
 		{"fill", "tasks/s", "fill/s", r.FillPerS},
 		{"memory when full", "MiB", "full-MiB", r.FullRSSMiB},
+		{"submit of plain tasks", "tasks/s", "plain/s", r.PlainPerS},
+		{"rate over that", "", "submit-ratio", r.SubmitRatio},
+		{"until all are on the schedule", "tasks/s", "stored/s", r.StoredPerS},
+		{"due to start, p50", "ms", "late-p50-ms", r.LateP50},
+		{"due to start, p99", "ms", "late-p99-ms", r.LateP99},
+		{"due to start, most", "ms", "late-max-ms", r.LateMax},
 		{"restart when full", "s", "restart-s", r.RestartSeconds},
 		{"drain of a small backlog", "tasks/s", "empty/s", r.EmptyPerS},
 		{"rate over that", "", "drain-ratio", r.DrainRatio},

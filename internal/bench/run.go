@@ -37,13 +37,20 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	result = &Result{Name: cfg.Name, Settings: settingsOf(cfg)}
 	benchmark := map[string]func(context.Context, Config, *Result) error{
 		"limit": limit, "drain": drain, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,
-		"transfer": transfer, "busy": busy, "slow": slow, "skew": skew, "churn": churn,
+		"transfer": transfer, "schedule": schedule, "busy": busy, "slow": slow, "skew": skew, "churn": churn,
 	}[cfg.Name]
 	if err := benchmark(ctx, cfg, result); err != nil {
 		return nil, fmt.Errorf("bench %s: %w", cfg.Name, err)
 	}
 	result.round()
 	return result, nil
+}
+
+// withRigThatRestarts runs a benchmark that ends the node itself on a rig, and closes
+// it afterwards.
+func withRigThatRestarts(ctx context.Context, r *rig, run func(context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, r.close()) }()
+	return run(ctx)
 }
 
 // withRig runs a benchmark on a rig, and closes it afterwards.

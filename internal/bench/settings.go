@@ -17,7 +17,7 @@ type Config struct {
 	Name        string
 	Tasks       int           // submitted in all
 	Duration    time.Duration // instead of Tasks: how long tasks are submitted
-	Rate        int           // paced: tasks a second
+	Rate        int           // paced: tasks a second; schedule: that come due
 	Payload     int           // bytes, at least 16
 	Producers   int           // goroutines that submit
 	Batch       int           // tasks in one submit call, where a benchmark submits in batches
@@ -67,7 +67,7 @@ func configErrorf(format string, args ...any) error {
 
 // Names returns the benchmarks there are.
 func Names() []string {
-	return []string{"limit", "drain", "submit", "paced", "hot", "transfer", "backlog", "busy", "slow", "skew", "churn"}
+	return []string{"limit", "drain", "submit", "paced", "hot", "transfer", "backlog", "schedule", "busy", "slow", "skew", "churn"}
 }
 
 // defaults returns the settings of a benchmark that were not given. They suit a
@@ -89,6 +89,8 @@ func defaults(name string) Config {
 		c.Tasks, c.Producers, c.Batch, c.Workers = 20_000, 64, 1, 0
 	case "backlog":
 		c.Tasks, c.Batch = 1_000_000, 1000
+	case "schedule":
+		c.Tasks, c.Rate, c.Concurrency = 2_000_000, 5_000, 256
 	case "busy":
 		c.Duration, c.Workers, c.Concurrency, c.Service, c.Policy = 10*time.Second, 4, 50, time.Millisecond, task.BalanceLeastInflight
 	case "slow":
@@ -190,6 +192,8 @@ func (c Config) validate() error {
 		return configErrorf("%s ends after a duration, not after tasks", c.Name)
 	case c.Policy != "" && !fleets(c.Name):
 		return configErrorf("%s has no policy: busy, slow, skew and churn have", c.Name)
+	case c.Name == "schedule" && (c.Workers == 0 || c.Tasks < plainShare):
+		return configErrorf("schedule needs a worker, and %d tasks or more", plainShare)
 	case c.Name == "slow" && c.Workers < 2:
 		return configErrorf("slow needs 2 workers or more: one of them is slow")
 	case c.Name == "churn" && c.Workers < leastChurn:
