@@ -87,6 +87,9 @@ type coreConfig struct {
 	Stored broker.Limit
 	// Page is how many parked rows are read at a time, default parkedPage.
 	Page int
+	// Ahead is how many schedule rows are held in memory before they are due, default
+	// aheadTasks.
+	Ahead int
 	// Classes is how many classes of a queue are kept, default keptClasses.
 	Classes int
 }
@@ -97,6 +100,9 @@ func (cfg coreConfig) withDefaults() coreConfig {
 	}
 	if cfg.Page == 0 {
 		cfg.Page = parkedPage
+	}
+	if cfg.Ahead == 0 {
+		cfg.Ahead = aheadTasks
 	}
 	if cfg.Classes == 0 {
 		cfg.Classes = keptClasses
@@ -161,7 +167,7 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		first:   first,
 		loading: make(map[ledger.RecordKey][]func()),
 		counts:  counts,
-		sched:   scheduler{due: true},
+		sched:   scheduler{rest: true, most: cfg.Ahead},
 		txns:    make(map[task.ID]*transaction),
 		asked:   make(map[task.ID]time.Time),
 		waiters: make(map[ledger.RecordKey][]*waiter),
@@ -483,7 +489,7 @@ func (c *core) nextAlarm(now time.Time) time.Time {
 	if next := c.locks.Next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
 		at = next
 	}
-	if next := c.sched.next; !next.IsZero() && (at.IsZero() || next.Before(at)) {
+	if next := c.sched.next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
 		at = next
 	}
 	if len(c.leases) > 0 || c.crowded() || c.transacting() {
@@ -522,9 +528,7 @@ func (c *core) tick(now time.Time) {
 		}
 	}
 	c.expireLocks(now)
-	if next := c.sched.next; !next.IsZero() && !next.After(now) {
-		c.sched.due, c.sched.next = true, time.Time{}
-	}
+	c.comeDue(now)
 	if since := now.Sub(c.lastTick); since >= 0 && since < tickInterval {
 		return
 	}

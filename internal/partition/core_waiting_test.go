@@ -42,7 +42,9 @@ func TestRunAtBecomesAScheduleRow(t *testing.T) {
 		t.Fatal("the schedule is read before anything is due")
 	}
 	r.pass(1)
-	r.rowsDue()
+	if len(r.schedule) != 0 {
+		t.Fatal("the row is read though it was at hand")
+	}
 	r.finish(r.one())
 	if r.state("1") != task.StateDone || r.c.stats("keyed").Scheduled != 0 {
 		t.Errorf("state %v", r.state("1"))
@@ -50,9 +52,35 @@ func TestRunAtBecomesAScheduleRow(t *testing.T) {
 	r.wantEmpty()
 }
 
+func TestRowsBeyondThoseAtHandAreReadInTime(t *testing.T) {
+	r := newRig(t, func(cfg *coreConfig) { cfg.Ahead = 2 }).begin()
+	var want []string
+	for i := range 9 {
+		name := fmt.Sprint(i)
+		want = append([]string{name}, want...)
+		r.deliver(later(name, r, time.Minute-time.Duration(i)*time.Second))
+	}
+	r.commit()
+	if n := len(r.c.sched.ahead); n != 2 {
+		t.Fatalf("%d rows are at hand", n)
+	}
+	var got []string
+	for range 60 {
+		r.pass(time.Second)
+		for len(r.schedule) > 0 {
+			r.rowsDue()
+		}
+		got = append(got, r.goOn(2)...)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	r.wantEmpty()
+}
+
 func TestRowsWrittenWhileTheScheduleIsReadAreNotPassed(t *testing.T) {
-	r := newRig(t, nil).begin()
-	r.deliver(later("early", r, 10*time.Millisecond), later("late", r, 30*time.Millisecond))
+	r := newRig(t, func(cfg *coreConfig) { cfg.Ahead = 1 }).begin()
+	r.deliver(later("early", r, 10*time.Millisecond), later("late", r, 30*time.Millisecond), later("later", r, 31*time.Millisecond))
 	r.commit()
 	r.pass(10 * time.Millisecond)
 	if len(r.schedule) != 1 {
@@ -60,7 +88,7 @@ func TestRowsWrittenWhileTheScheduleIsReadAreNotPassed(t *testing.T) {
 	}
 	// The page was read; before it comes a row is written between its rows.
 	page := []arrival{}
-	for _, name := range []string{"early", "late"} {
+	for _, name := range []string{"late", "later"} {
 		for _, row := range r.table(store.TableSchedule) {
 			if s := row.(*store.Schedule); s.Seq == r.mark(name).Ref {
 				page = append(page, r.revived(s.Body, s.Due, s.Seq))
@@ -83,7 +111,7 @@ func TestRowsWrittenWhileTheScheduleIsReadAreNotPassed(t *testing.T) {
 		}
 		r.pass(time.Millisecond)
 	}
-	for _, name := range []string{"early", "between", "late"} {
+	for _, name := range []string{"early", "between", "late", "later"} {
 		if r.state(name) != task.StateDone {
 			t.Errorf("%s is %v", name, r.state(name))
 		}
@@ -96,7 +124,6 @@ func TestAClockThatWentBackHidesNoRow(t *testing.T) {
 	r.deliver(later("1", r, time.Second))
 	r.commit()
 	r.pass(time.Second)
-	r.rowsDue()
 	r.finish(r.one())
 	for len(r.schedule) > 0 {
 		r.rowsDue()
@@ -104,7 +131,7 @@ func TestAClockThatWentBackHidesNoRow(t *testing.T) {
 	r.now = r.now.Add(-time.Hour)
 	r.deliver(later("2", r, time.Second)) // due before what was read already
 	r.commit()
-	r.pass(2 * time.Hour)
+	r.pass(time.Second)
 	for len(r.schedule) > 0 {
 		r.rowsDue()
 	}
@@ -128,7 +155,6 @@ func TestLongBackoffWithoutOrderBecomesAScheduleRow(t *testing.T) {
 	r.pass(longBackoff)
 	r.finish(r.one())
 	r.pass(time.Second)
-	r.rowsDue()
 	l := r.one()
 	if l.Tasks[0].Attempt != 2 || l.Tasks[0].Delivery != 2 {
 		t.Errorf("task %+v", l.Tasks[0])
@@ -257,7 +283,7 @@ func TestARowThatCannotBeReadIsPassed(t *testing.T) {
 	}
 	worse := arrival{corrupt: true}
 	worse.item.due, worse.item.seq = r.now, 5
-	r.c.sched.fetching = true
+	r.c.sched.fetch()
 	r.c.scheduleLoaded(r.now, []arrival{worse}, true)
 	r.step()
 	if n := len(r.schedule); n == 0 || r.schedule[n-1] != (scheduleRead{r.now, 5}) {
@@ -357,7 +383,6 @@ func TestAQueueWithoutWorkersDoesNotHoldOthersBack(t *testing.T) {
 	r.deliver(later("busy", r, 2*time.Second))
 	r.commit()
 	r.pass(time.Second)
-	r.rowsDue()
 	r.commit()
 	if n := len(r.table(store.TableParked)); n != 3 {
 		t.Errorf("%d due tasks without room are parked, want 3", n)
@@ -390,7 +415,6 @@ func TestDueTasksThatAreParkedStayBehindTheirKey(t *testing.T) {
 	r.deliver(newTask("keyed", "k", "2"), later("due 1", r, time.Second), later("due 2", r, time.Second))
 	r.commit()
 	r.pass(time.Second)
-	r.rowsDue()
 	r.deliver(newTask("keyed", "k", "3"))
 	r.commit()
 	r.finish(running)

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -64,6 +65,25 @@ func (it *item) attach(row *store.Attempt) {
 	it.notBefore = row.NextAt
 	it.attempted = true
 }
+
+// again returns the task as it is when it comes back from a schedule row. It shares no
+// memory with the page that the task came in.
+func (it *item) again(at moment) (*item, error) {
+	body := bytes.Clone(it.body)
+	t, err := task.Decode(body)
+	if err != nil {
+		return nil, err
+	}
+	soon := newItem(t, body)
+	soon.due, soon.seq = at.due, at.seq
+	if it.attempted {
+		soon.attach(it.attemptRow())
+	}
+	return &soon, nil
+}
+
+// moment is the place of the task's schedule row.
+func (it *item) moment() moment { return moment{it.due, it.seq} }
 
 func (it *item) attemptRow() *store.Attempt {
 	return &store.Attempt{

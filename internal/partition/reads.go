@@ -106,7 +106,7 @@ func (own *ownership) LoadParked(at laneName, after uint64) {
 // LoadSchedule implements env.
 func (own *ownership) LoadSchedule(due time.Time, seq uint64) {
 	own.rows.add(func(ctx context.Context) error {
-		scan := store.Scan{Part: own.part, Table: store.TableSchedule, Limit: schedulePage, Bytes: maxLeaseBytes}
+		scan := store.Scan{Part: own.part, Table: store.TableSchedule, Limit: schedulePage, Bytes: scheduleBytes}
 		if !due.IsZero() {
 			scan.From = &store.Schedule{Due: due, Seq: seq + 1}
 		}

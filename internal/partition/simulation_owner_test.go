@@ -52,7 +52,7 @@ func (w *world) claim(part int) {
 	led := ledger.New(ledger.Config{Part: part, Partitions: simPartitions, Node: fmt.Sprintf("node-%d", w.serial), CacheBytes: w.cache}, fence)
 	o.core = newCore(coreConfig{
 		Part: part, Partitions: simPartitions, Window: w.window, Repeats: w.broker.repeats, Seed: w.plan.seed,
-		Stored: w.stored, Page: w.page, Classes: w.classes,
+		Stored: w.stored, Page: w.page, Classes: w.classes, Ahead: w.page,
 	}, o, led, now, w.engine.counts)
 	w.logf("claim part %d epoch %d", part, fence.Epoch)
 	w.owners = append(w.owners, o)

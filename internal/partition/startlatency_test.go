@@ -163,7 +163,6 @@ func TestStartLatencyCountsFromWhenATaskCouldStart(t *testing.T) {
 			r.deliver(later("1", r, 10*time.Second))
 			r.commit()
 			r.pass(10 * time.Second)
-			r.rowsDue()
 		}},
 		"it waited for its own retry": {"loose", func(r *rig) {
 			r.slots = 1

@@ -7,30 +7,10 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// scheduler knows when the next schedule row is due and how far they were read.
-type scheduler struct {
-	next     time.Time // of the earliest row that is known and was not read; zero: none
-	due      bool      // rows may be due now
-	fetching bool
-	readDue  time.Time // last row that was read
-	readSeq  uint64
-	written  time.Time // of the earliest row written since the fetch began; zero: none
-}
-
-// expect says that there is a row that was not read.
-func (s *scheduler) expect(due time.Time) {
-	if s.next.IsZero() || due.Before(s.next) {
-		s.next = due
-	}
-}
-
 // reschedule moves a task into a schedule row and out of memory.
 func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	q := it.lane.q
 	due = due.Truncate(time.Microsecond)
-	if !due.After(c.sched.readDue) {
-		due = c.sched.readDue.Add(time.Microsecond) // a clock went back: it must still be read
-	}
 	seq := uint64(c.led.Stamp(now))
 	c.led.Put(&store.Schedule{Due: due, Seq: seq, Body: it.body})
 	c.putMark(c.waitingMark(it, task.StateScheduled, seq, due))
@@ -40,9 +20,24 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	q.stats.Scheduled++
 	c.leaveFor(it, inSchedule, seq)
 	c.forget(it)
-	c.sched.expect(due)
-	if c.sched.fetching && (c.sched.written.IsZero() || due.Before(c.sched.written)) {
-		c.sched.written = due
+	if at := (moment{due, seq}); c.sched.holds(at) {
+		if soon, err := it.again(at); err == nil { // else it is found to be corrupt when it is read
+			c.sched.hold(soon)
+		}
+	}
+}
+
+// comeDue takes in what waited on the schedule until now.
+func (c *core) comeDue(now time.Time) {
+	for it := c.sched.take(now); it != nil; it = c.sched.take(now) {
+		q := c.queues[it.Queue]
+		if q == nil || c.tasks[it.ID] != nil {
+			continue
+		}
+		it.origin = inSchedule
+		q.metrics.late.Observe(now.Sub(it.due).Seconds())
+		q.store(it)
+		c.admit(now, q, it)
 	}
 }
 
@@ -220,11 +215,9 @@ func (c *core) feed() {
 			q.pages++
 		}
 	}
-	if c.sched.due && !c.sched.fetching {
-		c.sched.fetching = true
-		c.sched.due = false
-		c.sched.next = time.Time{}
-		c.afterDurable(func() { c.env.LoadSchedule(c.sched.readDue, c.sched.readSeq) })
+	if c.sched.wants() {
+		from := c.sched.fetch()
+		c.afterDurable(func() { c.env.LoadSchedule(from.due, from.seq) })
 	}
 }
 
@@ -262,30 +255,19 @@ func (c *core) readAside(q *queue) bool {
 	return false
 }
 
-// scheduleLoaded takes the next schedule rows, in the order of their times.
+// scheduleLoaded takes the next schedule rows, in the order of their times; more says
+// that others may follow.
 func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
-	written := c.sched.written
-	c.sched.fetching, c.sched.written = false, time.Time{}
 	for i := range arrivals {
 		it := &arrivals[i].item
-		if it.due.After(now) || !written.IsZero() && !it.due.Before(written) {
-			// What was written after the page was read may come before this row: it is
-			// read again with it.
-			c.sched.expect(it.due)
-			return
-		}
-		c.sched.readDue, c.sched.readSeq = it.due, it.seq
-		q := c.queues[it.Queue]
-		if arrivals[i].corrupt || q == nil || c.tasks[it.ID] != nil {
+		mark, q := c.cancelledMark(&arrivals[i]), c.queues[it.Queue]
+		if arrivals[i].corrupt || q == nil || mark == nil || c.tasks[it.ID] != nil {
 			continue
 		}
 		it.origin = inSchedule
-		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
-			c.endCancelled(now, q, it, mark)
-			continue
-		}
-		q.store(it)
-		c.admit(now, q, it)
+		c.endCancelled(now, q, it, mark)
+		c.sched.remove(it.moment())
 	}
-	c.sched.due = c.sched.due || more
+	c.sched.fetched(arrivals, more)
+	c.comeDue(now)
 }
