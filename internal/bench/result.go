@@ -72,10 +72,11 @@ type Result struct {
 	EmptyPerS      *float64 `json:"empty_per_s,omitempty"`     // backlog: drain of a small backlog
 	DrainRatio     *float64 `json:"drain_ratio,omitempty"`     // backlog: tasks_per_s / empty_per_s
 
-	PlainPerS   *float64 `json:"plain_per_s,omitempty"`  // schedule: submit of tasks that may run at once
-	SubmitRatio *float64 `json:"submit_ratio,omitempty"` // schedule: tasks_per_s over that
-	StoredPerS  *float64 `json:"stored_per_s,omitempty"` // schedule: from the first submit until all are on the schedule
-	LateP50     *float64 `json:"late_p50_ms,omitempty"`  // schedule: from when a task is due to its start
+	PlainPerS   *float64 `json:"plain_per_s,omitempty"`          // schedule: submit of tasks that may run at once
+	PlainCPU    *float64 `json:"plain_cpu_s_per_100k,omitempty"` // schedule: of that
+	SubmitRatio *float64 `json:"submit_ratio,omitempty"`         // schedule: tasks_per_s over that
+	StoredPerS  *float64 `json:"stored_per_s,omitempty"`         // schedule: from the first submit until all are on the schedule
+	LateP50     *float64 `json:"late_p50_ms,omitempty"`          // schedule: from when a task is due to its start
 	LateP99     *float64 `json:"late_p99_ms,omitempty"`
 	LateMax     *float64 `json:"late_max_ms,omitempty"`
 
@@ -159,7 +160,7 @@ func (r *Result) round() {
 		r.LimitRatio, r.RestartSeconds, r.DrainRatio, r.FinishP50, r.FinishP99, r.FinishP999, r.BusyShare, r.Nominal, r.LeastBusy, r.HandlerMs,
 		r.FastRatio, r.SlowShare, r.PeakLoad, r.BoundP99, r.ZipfStartP99, r.OthersStartP99, r.OthersRatio,
 		r.CPUNode, r.CPUClient, r.CPUBroker, r.BaselineRatio, r.BaselineCPUClient, r.BaselineCPUBroker,
-		r.StoreStatements, r.StoreCommits, r.StoreCPU, r.SubmitRatio, r.LateP50, r.LateP99, r.LateMax,
+		r.StoreStatements, r.StoreCommits, r.StoreCPU, r.PlainCPU, r.SubmitRatio, r.LateP50, r.LateP99, r.LateMax,
 	} {
 		if f != nil {
 			*f = math.Round(*f*1000) / 1000
@@ -219,7 +220,8 @@ func (r *Result) numbers() []number {
 		{"fill", "tasks/s", "fill/s", r.FillPerS},
 		{"memory when full", "MiB", "full-MiB", r.FullRSSMiB},
 		{"submit of plain tasks", "tasks/s", "plain/s", r.PlainPerS},
-		{"rate over that", "", "submit-ratio", r.SubmitRatio},
+		{"CPU of that", "s per 100,000 tasks", "plain-cpu-s/100k", r.PlainCPU},
+		{"rate over plain", "", "submit-ratio", r.SubmitRatio},
 		{"until all are on the schedule", "tasks/s", "stored/s", r.StoredPerS},
 		{"due to start, p50", "ms", "late-p50-ms", r.LateP50},
 		{"due to start, p99", "ms", "late-p99-ms", r.LateP99},

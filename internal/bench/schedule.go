@@ -2,7 +2,10 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -11,7 +14,6 @@ import (
 
 // Bounds of the benchmark schedule.
 const (
-	plainShare    = 4                    // a part of the tasks is submitted plain first, to compare
 	dueFor        = 10 * time.Second     // tasks come due at the rate for so long
 	dueLead       = 5 * time.Second      // before the first of them is due
 	soonest       = 2 * time.Hour        // all other tasks are due later,
@@ -21,16 +23,17 @@ const (
 
 // schedule measures tasks that wait for their time: how fast they are submitted
 // beside plain ones, what they cost in memory, how long a restart (kill -9) takes
-// while they wait, and how late the ones that are due start.
+// while they wait, and how late the ones that are due start. Plain tasks have a node
+// of their own, so that what they leave behind is in nobody's way.
 func schedule(ctx context.Context, cfg Config, result *Result) error {
+	if err := schedulePlain(ctx, cfg, result); err != nil {
+		return err
+	}
 	r, err := newRig(ctx, cfg, fenfa.Queue{Order: fenfa.OrderNone})
 	if err != nil {
 		return err
 	}
 	return withRigThatRestarts(ctx, r, func(ctx context.Context) error {
-		if err := r.submitPlain(ctx, result); err != nil {
-			return err
-		}
 		if err := r.submitScheduled(ctx, result); err != nil {
 			return err
 		}
@@ -50,24 +53,25 @@ func schedule(ctx context.Context, cfg Config, result *Result) error {
 	})
 }
 
-// submitPlain measures the submit of tasks that may run at once, and then has them
-// done, so that they are in nobody's way.
-func (r *rig) submitPlain(ctx context.Context, result *Result) error {
-	tasks := int64(r.cfg.Tasks / plainShare)
-	fmt.Fprintf(r.cfg.Log, "submitting %d plain tasks\n", tasks)
-	began := r.now()
-	if _, err := r.produce(ctx, producing{tasks: tasks}); err != nil {
+// schedulePlain measures the submit of as many tasks that may run at once; nobody
+// works on them.
+func schedulePlain(ctx context.Context, cfg Config, result *Result) (err error) {
+	cfg.Dir = filepath.Join(cfg.Dir, "plain")
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(cfg.Dir)) }()
+	r, err := newRig(ctx, cfg, fenfa.Queue{Order: fenfa.OrderNone})
+	if err != nil {
 		return err
 	}
-	perS := float64(tasks) / (r.now() - began).Seconds()
-	result.PlainPerS = &perS
-	if err := r.work(ctx, r.note); err != nil {
+	return withRig(ctx, r, func(ctx context.Context) error {
+		fmt.Fprintf(cfg.Log, "submitting %d plain tasks\n", cfg.Tasks)
+		plain := &Result{}
+		err := r.measured(plain, func() (int64, error) { return r.produce(ctx, producing{tasks: int64(cfg.Tasks)}) })
+		result.PlainPerS, result.PlainCPU = &plain.PerS, &plain.CPUPer100k
 		return err
-	}
-	if err := r.drained(ctx, tasks); err != nil {
-		return err
-	}
-	return r.dismiss()
+	})
 }
 
 // submitScheduled submits the tasks that are due much later, and waits until all of
@@ -136,7 +140,9 @@ func (r *rig) comeDue(ctx context.Context, result *Result) error {
 	}
 	fmt.Fprintf(r.cfg.Log, "%d tasks come due, %d a second\n", tasks, r.cfg.Rate)
 	first := r.now() + dueLead
-	due := func(n uint64) time.Duration { return first + time.Duration(float64(n)/float64(r.cfg.Rate)*float64(time.Second)) }
+	due := func(n uint64) time.Duration {
+		return first + time.Duration(float64(n)/float64(r.cfg.Rate)*float64(time.Second))
+	}
 	if _, err := r.produce(ctx, producing{tasks: tasks, due: due}); err != nil {
 		return err
 	}

@@ -192,8 +192,8 @@ func (c Config) validate() error {
 		return configErrorf("%s ends after a duration, not after tasks", c.Name)
 	case c.Policy != "" && !fleets(c.Name):
 		return configErrorf("%s has no policy: busy, slow, skew and churn have", c.Name)
-	case c.Name == "schedule" && (c.Workers == 0 || c.Tasks < plainShare):
-		return configErrorf("schedule needs a worker, and %d tasks or more", plainShare)
+	case c.Name == "schedule" && c.Workers == 0:
+		return configErrorf("schedule needs at least one worker")
 	case c.Name == "slow" && c.Workers < 2:
 		return configErrorf("slow needs 2 workers or more: one of them is slow")
 	case c.Name == "churn" && c.Workers < leastChurn:
