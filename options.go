@@ -49,12 +49,13 @@ func Header(name, value string) TaskOption {
 	}
 }
 
-// RunAt keeps the task from running before the given moment.
+// RunAt keeps the task from running before the given moment, which is at most 366
+// days ahead: the submit of a task that is to wait for longer is refused.
 func RunAt(at time.Time) TaskOption { return func(t *Task) { t.wire.RunAt = timestamppb.New(at) } }
 
 // Delay is RunAt counted from now, by this machine's clock. It makes another
 // moment each time, so together with WithID a repeat that builds its task anew is
-// refused as different content: use RunAt there.
+// refused as different content: use RunAt there. It is at most 366 days.
 func Delay(d time.Duration) TaskOption { return RunAt(time.Now().Add(d)) }
 
 // ExpiresAt lets the task expire instead of running after the given moment. That is

@@ -32,7 +32,7 @@ the workers are processes of their own, and their handlers wait for a fixed time
   hot      one SKU: every order deducts from one record, with version and op log
   transfer transactions: one unit between two random of 10,000 accounts of different partitions
   backlog  very many tasks waiting: memory, restart, drain
-  schedule very many tasks that wait for their time: submit, memory, how late they start
+  schedule very many tasks for later: submit, memory, restart, how late they start
   busy     the share of their time that slots are busy while there is always work
   slow     what one worker that is ten times slower costs under a --policy
   skew     what skewed keys cost: the balance of workers, the latency of other keys
@@ -49,8 +49,8 @@ docs/benchmarks.md says what each number means.`,
 	}
 	out := outputFlags(cmd)
 	benchFlags(cmd, &cfg)
-	f := cmd.Flags()
 	benchServers(cmd, &cfg)
+	f := cmd.Flags()
 	f.StringVar(&file, "chart", "", "slow, churn: draw the results into this file, as SVG")
 	f.IntVar(&runs, "runs", 1, "how often to run it")
 	f.BoolVar(&benchfmt, "benchfmt", false, "write the Go benchmark format, for benchstat")
@@ -62,11 +62,8 @@ docs/benchmarks.md says what each number means.`,
 		if runs < 1 || runs > 1000 {
 			return usagef("--runs is %d: want 1 to 1000", runs)
 		}
-		if err := checkChart(file); err != nil {
+		if err := checkBenchChart(file, cfg.Name); err != nil {
 			return err
-		}
-		if file != "" && !bench.Drawable(cfg.Name) {
-			return usagef("--chart is for slow and churn: %s has nothing to draw", cfg.Name)
 		}
 		var err error
 		if cfg.Binary, err = os.Executable(); err != nil {
@@ -96,6 +93,14 @@ docs/benchmarks.md says what each number means.`,
 		return writeChart(file, bench.Charts(results))
 	}
 	return cmd
+}
+
+// checkBenchChart refuses to draw what is not SVG, or has nothing to draw.
+func checkBenchChart(file, name string) error {
+	if file != "" && !bench.Drawable(name) {
+		return usagef("--chart is for slow and churn: %s has nothing to draw", name)
+	}
+	return checkChart(file)
 }
 
 // benchServers adds the flags of broker and store, which are looked at before the command

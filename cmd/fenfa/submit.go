@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,9 @@ type submitFlags struct {
 	file, format, encoding string
 	keyColumn, idColumn    string
 	onError                string
+
+	delay          time.Duration
+	runAt, expires string
 
 	require, prefer             []string
 	requireColumn, preferColumn string
@@ -42,6 +46,7 @@ standard error and the exit code is 3. With stop all rows before a malformed one
 submitted, and none after it. Rows travel in batches of up to 500: when the node refuses
 one, the others of its batch, also those after it, may have been submitted.`,
 		Example: `  fenfa submit --queue mail '{"to":"a@example.org"}' '{"to":"b@example.org"}'
+  fenfa submit --queue mail --delay 36h '{"to":"c@example.org"}'
   fenfa submit --queue orders --file orders.csv --key-column SKU
   zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku`,
 		Args: cobra.ArbitraryArgs,
@@ -52,6 +57,9 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.StringVar(&s.key, "key", "", "key of the tasks: tasks of one key run in order")
 	f.StringVar(&s.kind, "type", "", "type of the tasks")
 	f.StringVar(&s.id, "id", "", "id of the task, a UUID, so that a repeat changes nothing; one PAYLOAD only")
+	f.DurationVar(&s.delay, "delay", 0, "how long the tasks wait before they may run, at most 8784h (366 days)")
+	f.StringVar(&s.runAt, "run-at", "", "moment before which the tasks do not run, as 2027-01-02T15:04:05Z or with an offset; at most 366 days ahead")
+	f.StringVar(&s.expires, "expires-at", "", "moment after which the tasks do not start any more")
 	f.StringVar(&s.file, "file", "", "submit each row of a file, - for standard input")
 	f.StringVar(&s.format, "format", "", "csv or ndjson (default: by the name of the file)")
 	f.StringVar(&s.encoding, "encoding", "utf-8", "of the file: utf-8 or latin-1")
@@ -92,6 +100,12 @@ func (s *submitFlags) check(args []string) error {
 		return usagef("--format and all flags that name a column are for --file")
 	case s.id != "" && (s.file != "" || len(args) != 1):
 		return usagef("--id is for one payload").withHint("for a file use --id-column")
+	case s.delay < 0:
+		return usagef("--delay is %v: want more than 0", s.delay)
+	case s.delay > 0 && s.runAt != "":
+		return usagef("--delay and --run-at do not go together")
+	case s.delay > 0 && (s.file != "" || s.id != ""):
+		return usagef("--delay makes other tasks each time, which a repeat must not").withHint("give the moment with --run-at")
 	case s.key != "" && s.keyColumn != "":
 		return usagef("--key and --key-column do not go together")
 	case len(s.require) > 0 && s.requireColumn != "":
@@ -99,7 +113,24 @@ func (s *submitFlags) check(args []string) error {
 	case len(s.prefer) > 0 && s.preferColumn != "":
 		return usagef("--prefer and --prefer-column do not go together")
 	}
+	for _, m := range []struct{ flag, value string }{{"run-at", s.runAt}, {"expires-at", s.expires}} {
+		if _, err := momentOf(m.flag, m.value); err != nil {
+			return err
+		}
+	}
 	return oneOf("on-error", s.onError, "stop", "skip")
+}
+
+// momentOf reads a flag that names a moment; zero where it is not given.
+func momentOf(flag, value string) (time.Time, error) {
+	if value == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return at, usagef("--%s %q is not a moment", flag, value).withHint("write it as 2027-01-02T15:04:05Z, or with an offset as 2027-01-02T15:04:05+01:00")
+	}
+	return at, nil
 }
 
 // options returns the options of a task, but for its ID.
@@ -116,6 +147,16 @@ func (s *submitFlags) options(key string, require, prefer []string) []fenfa.Task
 	}
 	if s.kind != "" {
 		opts = append(opts, fenfa.Type(s.kind))
+	}
+	if s.delay > 0 {
+		opts = append(opts, fenfa.Delay(s.delay))
+	}
+	// They were checked with the other flags.
+	if at, err := momentOf("run-at", s.runAt); err == nil && !at.IsZero() {
+		opts = append(opts, fenfa.RunAt(at))
+	}
+	if at, err := momentOf("expires-at", s.expires); err == nil && !at.IsZero() {
+		opts = append(opts, fenfa.ExpiresAt(at))
 	}
 	return opts
 }

@@ -211,3 +211,24 @@ func TestTasksThatWereThereAreTold(t *testing.T) {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }
+
+func TestSubmitForLaterSaysWhatItWants(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no moment":           {[]string{"--run-at", "tomorrow", "x"}, "is not a moment"},
+		"no end":              {[]string{"--expires-at", "2027-01-02", "x"}, "--expires-at"},
+		"both":                {[]string{"--run-at", "2027-01-02T15:04:05Z", "--delay", "1s", "x"}, "do not go together"},
+		"negative":            {[]string{"--delay", "-1s", "x"}, "want more than 0"},
+		"a delay of a repeat": {[]string{"--delay", "1s", "--id", anID, "x"}, "--run-at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, problems strings.Builder
+			code := run(append([]string{"submit", "--queue", "mail"}, tc.args...), streams{in: strings.NewReader(""), out: &out, err: &problems})
+			if code != exitUsage || !strings.Contains(problems.String(), tc.want) {
+				t.Errorf("exit code %d: %s", code, problems.String())
+			}
+		})
+	}
+}

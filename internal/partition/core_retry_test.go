@@ -293,6 +293,7 @@ func TestRefusedOutcomesBuryTheTask(t *testing.T) {
 	for name, o := range map[string]task.Outcome{
 		"no queue":           {Emits: []task.Task{{Queue: "nowhere"}}},
 		"bad emit":           {Emits: []task.Task{{Queue: ""}}},
+		"emit in two years":  {Emits: []task.Task{{Queue: "loose", RunAt: rigStart.Add(2 * task.MaxDelay)}}},
 		"bad record":         {Writes: []task.Write{{Name: ""}}},
 		"a record elsewhere": {Writes: []task.Write{{Key: string(make([]byte, 600)), Name: "a"}}},
 	} {

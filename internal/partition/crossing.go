@@ -105,7 +105,7 @@ func (c *core) transact(
 			c.loadAll(missing, func() { c.decideAgain(t) })
 			return
 		}
-		err := c.check(it, o, ls.ref.Token)
+		err := c.check(now, it, o, ls.ref.Token)
 		if err == nil {
 			err = c.led.Decide(now, t.Row(store.TxCommitted))
 		}

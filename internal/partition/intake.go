@@ -28,7 +28,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 		size += tasks[i].Size() + 64
 	}
 	arena := make([]byte, 0, size)
-	route := router{e: e}
+	route, now := router{e: e}, e.cfg.Clock.Now()
 	for i := range tasks {
 		t := &tasks[i]
 		if t.ID.IsZero() {
@@ -42,7 +42,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 			}
 			continue
 		}
-		if results[i].Err = t.Validate(); results[i].Err != nil {
+		if results[i].Err = t.ValidateAt(now); results[i].Err != nil {
 			q.refused.Inc()
 			continue
 		}

@@ -16,6 +16,7 @@ type counters struct {
 	failures    *prometheus.CounterVec // by queue
 	start       *prometheus.HistogramVec
 	late        *prometheus.HistogramVec // by queue
+	scheduled   *prometheus.GaugeVec     // by queue
 	commit      prometheus.Histogram
 	conflicts   prometheus.Counter
 	stale       prometheus.Counter
@@ -58,6 +59,9 @@ func newCounters(reg prometheus.Registerer) *counters {
 			Name: "fenfa_schedule_lateness_seconds", Help: "From when a task on the schedule is due until it is taken from there.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 18),
 		}, []string{"queue"}),
+		scheduled: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fenfa_schedule_tasks", Help: "Tasks that wait for their time.",
+		}, []string{"queue"}),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "fenfa_partition_commit_seconds", Help: "From the sealing of a partition's batch to its durability.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
@@ -71,7 +75,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		corrupt:     prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
 	}
 	c.registerTransactions(reg)
-	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt)
+	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.scheduled, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt)
 	return c
 }
 
@@ -81,11 +85,13 @@ type queueMetrics struct {
 	failed prometheus.Counter
 	start  prometheus.Observer
 	late   prometheus.Observer
-	recent *startLatency
+	// scheduled is of all partitions together.
+	scheduled prometheus.Gauge
+	recent    *startLatency
 }
 
 func (c *counters) queue(name string) *queueMetrics {
-	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), late: c.late.WithLabelValues(name), recent: c.startLatency(name)}
+	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), late: c.late.WithLabelValues(name), scheduled: c.scheduled.WithLabelValues(name), recent: c.startLatency(name)}
 	for _, s := range []task.State{task.StateDone, task.StateDead, task.StateCancelled, task.StateExpired} {
 		m.ended[s] = c.ended.WithLabelValues(name, s.String())
 	}

@@ -66,7 +66,7 @@ func (c *core) follow(now time.Time, ls *lease, outs []task.Outcome) {
 			c.awaitRecords(ls, missing, stashed{ls.next, outs[i:]})
 			return
 		}
-		if err := c.check(it, o, ls.ref.Token); err != nil {
+		if err := c.check(now, it, o, ls.ref.Token); err != nil {
 			c.hinder(now, ls, err, outs[i:])
 			return
 		}
@@ -121,7 +121,7 @@ func (c *core) hinder(now time.Time, ls *lease, err error, outs []task.Outcome) 
 
 // check says whether an outcome may take effect, follow-up tasks included. A
 // rejection counts only over records that are still what the handler read.
-func (c *core) check(it *item, o *task.Outcome, token uint64) error {
+func (c *core) check(now time.Time, it *item, o *task.Outcome, token uint64) error {
 	if o.Kind == task.OutcomeDead {
 		return c.led.CheckReads(&it.Task, o, token)
 	}
@@ -130,7 +130,7 @@ func (c *core) check(it *item, o *task.Outcome, token uint64) error {
 	}
 	for i := range o.Emits {
 		e := &o.Emits[i]
-		if err := e.Validate(); err != nil {
+		if err := e.ValidateAt(now); err != nil {
 			return fmt.Errorf("emitted task %d: %w", i, err)
 		}
 		if c.queues[e.Queue] == nil {
@@ -180,7 +180,7 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 				})
 				continue
 			}
-			if err := c.check(it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
+			if err := c.check(now, it, o, ls.ref.Token); errors.Is(err, ledger.ErrConflict) {
 				c.conflict(ls, index, err.Error())
 				continue
 			} else if held, ok := errors.AsType[*ledger.ConflictError](err); ok {
@@ -346,7 +346,7 @@ func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after tim
 	if after < 0 {
 		after = policy.Delay(it.attempts, c.rng.Float64())
 	}
-	it.notBefore = now.Add(after)
+	it.notBefore = now.Add(min(after, task.MaxDelay))
 	it.attempted = true
 	if it.lane.ordered {
 		c.led.Put(it.attemptRow())
@@ -407,7 +407,7 @@ func (c *core) leave(it *item) {
 		c.settle(it.lane.q, it.pos)
 	case inSchedule:
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
-		it.lane.q.stats.Scheduled--
+		it.lane.q.scheduled(-1)
 	case inParked:
 		c.unpark(it)
 		it.lane.q.stats.Parked--

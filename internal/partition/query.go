@@ -205,7 +205,7 @@ func (c *core) stats(name string) QueueStats {
 // counted adds what the store held of a queue when the partition was claimed.
 func (c *core) counted(queue string, scheduled, parked, dead int64) {
 	if q := c.queues[queue]; q != nil {
-		q.stats.Scheduled += scheduled
+		q.scheduled(scheduled)
 		q.stats.Parked += parked
 		q.stats.Dead += dead
 	}
@@ -268,6 +268,9 @@ func (c *core) sweep(expired []*store.Dedup) {
 func (c *core) abandon() {
 	c.locks.Abandon()
 	c.sagas.close()
+	for _, q := range c.order {
+		q.scheduled(-q.stats.Scheduled)
+	}
 	for _, row := range c.led.InDoubt() {
 		c.counts.doubts.leave(row.Tx)
 	}

@@ -17,7 +17,7 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	if it.attempted {
 		c.led.Put(it.attemptRow())
 	}
-	q.stats.Scheduled++
+	q.scheduled(1)
 	c.leaveFor(it, inSchedule, seq)
 	c.forget(it)
 	if at := (moment{due, seq}); c.sched.holds(at) {
@@ -25,6 +25,12 @@ func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 			c.sched.hold(soon)
 		}
 	}
+}
+
+// scheduled counts tasks on the schedule.
+func (q *queue) scheduled(n int64) {
+	q.stats.Scheduled += n
+	q.metrics.scheduled.Add(float64(n))
 }
 
 // comeDue takes in what waited on the schedule until now.
@@ -65,7 +71,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 		c.recent.add(it.ID)
 	case inSchedule:
 		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
-		q.stats.Scheduled--
+		q.scheduled(-1)
 	case inParked:
 		c.unpark(it)
 		q.stats.Parked--

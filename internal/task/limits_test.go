@@ -19,6 +19,21 @@ func refused(t *testing.T, err error, code task.Code, field string) {
 	}
 }
 
+func TestATaskWaitsForAtMostAYear(t *testing.T) {
+	now := time.UnixMilli(1_700_000_000_000)
+	good := task.Task{Queue: "q", RunAt: now.Add(task.MaxDelay)}
+	if err := good.ValidateAt(now); err != nil {
+		t.Error(err)
+	}
+	good.RunAt = good.RunAt.Add(1)
+	refused(t, good.ValidateAt(now), task.CodeInvalidArgument, "run_at")
+	past, bad := task.Task{Queue: "q", RunAt: now.Add(-time.Hour)}, task.Task{RunAt: now}
+	if err := past.ValidateAt(now); err != nil {
+		t.Error(err)
+	}
+	refused(t, bad.ValidateAt(now), task.CodeInvalidArgument, "queue")
+}
+
 func TestATaskBeyondALimitIsRefusedByField(t *testing.T) {
 	now := time.UnixMilli(1_700_000_000_000)
 	for name, tc := range map[string]struct {

@@ -17,6 +17,9 @@ const (
 	MaxWrites    = 1000 // record writes of one outcome
 )
 
+// MaxDelay is how far ahead a task may be scheduled: a leap year.
+const MaxDelay = 366 * 24 * time.Hour
+
 // Priority orders tasks of one queue where its settings say so.
 type Priority int8
 
@@ -98,6 +101,15 @@ func (t *Task) Validate() error {
 		return t.Placement.Validate()
 	}
 	return nil
+}
+
+// ValidateAt is Validate at a moment: it also refuses a task that is to wait for
+// longer than MaxDelay.
+func (t *Task) ValidateAt(now time.Time) error {
+	if t.RunAt.IsZero() || !t.RunAt.After(now.Add(MaxDelay)) {
+		return t.Validate()
+	}
+	return Errorf(CodeInvalidArgument, "run_at %s is too far ahead: a task may wait for at most 366 days", t.RunAt.UTC().Format(time.RFC3339)).WithField("run_at")
 }
 
 // State is where a task is in its life.
