@@ -282,8 +282,6 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, why st
 			l.status = laneIdle // until it is known whom the lane waits for now
 		}
 		c.woken = append(c.woken, l)
-	} else {
-		c.sched.remove(it.moment())
 	}
 	r.State = task.StateCancelled
 	return true

@@ -406,8 +406,7 @@ func (c *core) leave(it *item) {
 	case inBroker:
 		c.settle(it.lane.q, it.pos)
 	case inSchedule:
-		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
-		it.lane.q.scheduled(-1)
+		c.unschedule(it)
 	case inParked:
 		c.unpark(it)
 		it.lane.q.stats.Parked--

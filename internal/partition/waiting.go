@@ -33,6 +33,13 @@ func (q *queue) scheduled(n int64) {
 	q.metrics.scheduled.Add(float64(n))
 }
 
+// unschedule removes the schedule row of a task.
+func (c *core) unschedule(it *item) {
+	c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
+	c.sched.remove(it.moment())
+	it.lane.q.scheduled(-1)
+}
+
 // comeDue takes in what waited on the schedule until now.
 func (c *core) comeDue(now time.Time) {
 	for it := c.sched.take(now); it != nil; it = c.sched.take(now) {
@@ -70,8 +77,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 		q.store(it)
 		c.recent.add(it.ID)
 	case inSchedule:
-		c.led.Delete(&store.Schedule{Due: it.due, Seq: it.seq})
-		q.scheduled(-1)
+		c.unschedule(it)
 	case inParked:
 		c.unpark(it)
 		q.stats.Parked--
@@ -272,7 +278,6 @@ func (c *core) scheduleLoaded(now time.Time, arrivals []arrival, more bool) {
 		}
 		it.origin = inSchedule
 		c.endCancelled(now, q, it, mark)
-		c.sched.remove(it.moment())
 	}
 	c.sched.fetched(arrivals, more)
 	c.comeDue(now)
