@@ -114,9 +114,14 @@ func (d *Dispatcher) look(now time.Duration, c *calls) {
 	d.rebalance(c)
 }
 
-// silence is how long the worker was not heard, in the detector's time.
+// silence is how long the worker was not heard, in the detector's time. The caller
+// holds mu.
 func (d *Dispatcher) silence(s *Session) time.Duration {
 	now := int64(d.awake())
+	if s.hello.Pull && s.wanted > 0 { // It waits for an answer.
+		s.heard.Store(now)
+		return 0
+	}
 	heard := s.heard.Load()
 	if heard > now && s.heard.CompareAndSwap(heard, now) {
 		// It was heard before the detector noticed that it had been asleep.
@@ -128,11 +133,17 @@ func (d *Dispatcher) silence(s *Session) time.Duration {
 // judge ends the session of a dead worker, and marks one who became suspect or
 // was cleared. The caller holds mu, and rebalances.
 func (d *Dispatcher) judge(s *Session, silent time.Duration, c *calls) {
-	suspect := s.lostAt != 0 || silent >= d.cfg.SuspectAfter
+	suspectAfter, deadAfter := d.cfg.SuspectAfter, d.cfg.DeadAfter
+	if s.hello.TTL > 0 {
+		suspectAfter, deadAfter = s.hello.TTL, s.hello.TTL
+	}
+	suspect := s.lostAt != 0 || silent >= suspectAfter
 	switch {
+	case silent >= deadAfter && s.hello.Pull && s.worker.InFlight == 0:
+		d.end(s, ErrLeft, c) // It had nothing to lose.
 	case s.lostAt != 0 && d.awake()-s.lostAt >= d.cfg.AwayFor:
 		d.end(s, ErrAway, c)
-	case silent >= d.cfg.DeadAfter:
+	case silent >= deadAfter:
 		d.end(s, ErrSilent, c)
 	case suspect != s.suspect.Load():
 		s.suspect.Store(suspect)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -28,6 +29,16 @@ type Hello struct {
 	Client   string // name and version of the client library
 	Address  string // where the worker connects from
 	Quiet    bool   // it wants nothing yet; see Session.Quiet
+
+	// Pull says that the worker has no stream: it gets only what it asks for with
+	// Session.Want, and lives by signs that are far apart.
+	Pull bool
+	// TTL is the silence after which the session ends, without suspicion before; 0: as
+	// for everybody.
+	TTL time.Duration
+	// Batch is the most tasks of a key that it takes in one lease; 0: as many as the
+	// queue allows.
+	Batch int
 }
 
 // normalize applies defaults, drops repeated queues and reports the first field

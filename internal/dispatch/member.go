@@ -51,6 +51,7 @@ func (m *member) give(n int) {
 // adjust counts slots in flight, in all pools that the worker sits in.
 func (s *Session) adjust(n int) {
 	s.worker.InFlight += n
+	s.wanted = max(0, s.wanted-max(0, n))
 	s.refresh()
 	for _, seat := range s.sitting {
 		seat.tier.pool.Adjust(n)

@@ -46,6 +46,7 @@ type Session struct {
 	held      int       // slots that are held for woken partitions
 	turn      float64   // of the last slot that was offered
 	prefetch  int       // slots beyond the worker's own
+	wanted    int       // of one that pulls: slots that it waits to have filled
 	slowUntil time.Duration
 	record    *record       // what is known of the worker, or nil
 	lostAt    time.Duration // when the stream broke, in the detector's time; 0: it did not
@@ -76,7 +77,7 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 		d.end(old, fmt.Errorf("%w, from %s", ErrReplaced, h.Address), &calls)
 	}
 	d.last++
-	s.ref = partition.WorkerRef{Session: d.last, ID: h.WorkerID}
+	s.ref = partition.WorkerRef{Session: d.last, ID: h.WorkerID, Batch: h.Batch}
 	d.byWorker[h.WorkerID] = s
 	d.addLive(s)
 	d.enlist(s, old)
@@ -191,6 +192,9 @@ func (s *Session) refresh() {
 	s.worker.Free, s.worker.Ahead = 0, 0
 	if s.serving && !s.choked && !s.suspect.Load() {
 		s.worker.Free = max(0, s.hello.Slots+s.prefetch-s.worker.InFlight-s.held)
+		if s.hello.Pull {
+			s.worker.Free = min(s.worker.Free, max(0, s.wanted-s.held))
+		}
 		s.worker.Ahead = min(s.worker.Free, s.prefetch)
 	}
 }

@@ -11,6 +11,15 @@ import (
 type WorkerRef struct {
 	Session uint64
 	ID      string // the worker's own name, for histories
+	Batch   int    // most tasks of a key that it takes in one lease; 0: as many as the queue allows
+}
+
+// most is how many tasks of a key the worker gets at a time in a queue.
+func (w *WorkerRef) most(q *task.Queue) int {
+	if w.Batch > 0 {
+		return min(w.Batch, q.Batch)
+	}
+	return q.Batch
 }
 
 // Dispatcher is what a partition needs of the worker pool. No method blocks.

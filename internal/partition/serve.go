@@ -102,7 +102,7 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	l.run = 0
 	n := slots
 	if l.ordered {
-		n = c.nextOf(now, l)
+		n = c.nextOf(now, l, &w)
 	}
 	l.q.use(slots, n)
 	c.grant(now, l, w, n)
@@ -111,8 +111,8 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 
 // nextOf is how many of a key's next tasks go out in one lease, in which they run
 // one after another.
-func (c *core) nextOf(now time.Time, l *lane) int {
-	n := c.batchOf(now, l, l.q.Batch)
+func (c *core) nextOf(now time.Time, l *lane, w *WorkerRef) int {
+	n := c.batchOf(now, l, w.most(&l.q.Queue))
 	if l.q.limited {
 		n = c.permitMore(l.q, n, true)
 	}

@@ -1,0 +1,41 @@
+package pull
+
+import (
+	"context"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/partition"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Engine moves the deadlines of leases.
+type Engine interface {
+	ExtendLease(ctx context.Context, w partition.WorkerRef, ref task.LeaseRef, by time.Duration) error
+}
+
+// Extend says that a worker goes on with a task and needs that long from now. It
+// is a sign of life of the worker, too. It fails with CodeStale when the lease has
+// ended.
+func (p *Pool) Extend(ctx context.Context, lease string, by time.Duration) error {
+	s, pl, err := p.find(lease)
+	if err != nil {
+		return err
+	}
+	s.from.Heard()
+	s.mu.Lock()
+	h := s.open[pl]
+	s.mu.Unlock()
+	if h == nil {
+		return errStale(lease)
+	}
+	if err := p.cfg.Engine.ExtendLease(ctx, s.from.Ref(), pl.ref, by); err != nil {
+		if task.CodeOf(err) == task.CodeStale {
+			return errStale(lease)
+		}
+		return err
+	}
+	s.mu.Lock()
+	h.until = p.cfg.Clock.Now().Add(by + grace)
+	s.mu.Unlock()
+	return nil
+}
