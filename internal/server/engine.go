@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
@@ -56,6 +57,11 @@ type WatchEngine interface {
 	Watch(ctx context.Context, req *watch.Request) (*watch.Watch, error)
 }
 
+// LeaseEngine moves the deadlines of leases.
+type LeaseEngine interface {
+	ExtendLease(ctx context.Context, w partition.WorkerRef, ref task.LeaseRef, by time.Duration) error
+}
+
 // SagaEngine runs sagas.
 type SagaEngine interface {
 	DefineSaga(ctx context.Context, d *saga.Definition) (version string, created bool, err error)
@@ -85,6 +91,7 @@ type ShardEngine interface {
 type WorkEngine interface {
 	TaskEngine
 	QueueEngine
+	LeaseEngine
 	SagaEngine
 }
 

@@ -50,6 +50,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterLockServiceHandlerClient(ctx, mux, fenfav1.NewLockServiceClient(conn))
 		},
 		func() error {
+			return fenfav1.RegisterLeaseServiceHandlerClient(ctx, mux, fenfav1.NewLeaseServiceClient(conn))
+		},
+		func() error {
 			return fenfav1.RegisterQueueServiceHandlerClient(ctx, mux, fenfav1.NewQueueServiceClient(conn))
 		},
 		func() error {

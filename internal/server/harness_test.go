@@ -184,6 +184,11 @@ func (e *fakeEngine) History(_ context.Context, key, name string, afterSeq uint6
 	return []partition.Change{{Seq: 5, Op: "put", Key: key, Name: name, Before: 4, After: 5, Value: []byte("v")}}, 5, e.err
 }
 
+func (e *fakeEngine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, by time.Duration) error {
+	e.called(fmt.Sprintf("extend %d %v", ref.Token, by))
+	return e.err
+}
+
 func (e *fakeEngine) AcquireLock(ctx context.Context, r lock.Request) (lock.Held, error) {
 	if e.acquire != nil {
 		return e.acquire(ctx, r)

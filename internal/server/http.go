@@ -10,6 +10,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/openapi"
+	"github.com/fenfa/fenfa/internal/pull"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -57,6 +58,7 @@ func (s *Server) route(gateway http.Handler) http.Handler {
 		case stream != nil:
 			stream.ServeHTTP(w, r)
 		case page == nil:
+			allowLong(w, r)
 			api.ServeHTTP(w, r)
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 			page.ServeHTTP(w, r)
@@ -70,6 +72,21 @@ func (s *Server) route(gateway http.Handler) http.Handler {
 // hold against the rule of the method that they serve, by permit.
 func (s *Server) streamRoutes() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{watchPath: s.watchHTTP, auditPath: s.auditHTTP}
+}
+
+// leasePath is where workers without a stream wait for tasks.
+const leasePath = "/v1/leases"
+
+// allowLong gives a call that waits the time of its wait beside that of an answer.
+func allowLong(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != leasePath {
+		return
+	}
+	until := time.Now().Add(answerTimeout + pull.MaxWait)
+	ctl := http.NewResponseController(w)
+	// A connection that has no deadlines needs none that is later.
+	_ = ctl.SetReadDeadline(until)
+	_ = ctl.SetWriteDeadline(until)
 }
 
 func notAllowed(r *http.Request) *task.Error {

@@ -91,6 +91,7 @@ func rules() map[string]rule {
 func (s *Server) services(r grpc.ServiceRegistrar) {
 	fenfav1.RegisterTaskServiceServer(r, &taskService{Server: s})
 	fenfav1.RegisterWorkerServiceServer(r, &workerService{Server: s})
+	fenfav1.RegisterLeaseServiceServer(r, &leaseService{Server: s})
 	fenfav1.RegisterStateServiceServer(r, &stateService{Server: s})
 	fenfav1.RegisterLockServiceServer(r, &lockService{Server: s})
 	fenfav1.RegisterWatchServiceServer(r, &watchService{Server: s})

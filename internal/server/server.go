@@ -17,6 +17,7 @@ import (
 	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/dispatch"
+	"github.com/fenfa/fenfa/internal/pull"
 )
 
 // DefaultMaxRequest is the most bytes of a gRPC message or an HTTP body.
@@ -51,6 +52,7 @@ type Server struct {
 	http    *http.Server
 	room    *semaphore.Weighted // bytes of tasks that may be under way
 	rules   map[string]rule     // by the full name of the method
+	pull    *pull.Pool          // workers without a stream
 
 	stopping context.Context //nolint:containedctx // It is the signal of Close: streams end with it.
 	stop     context.CancelFunc
@@ -82,9 +84,13 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("register metrics of server: %w", err)
 		}
 	}
+	var err error
+	s.pull, err = pull.New(pull.Config{Workers: cfg.Workers, Engine: cfg.Engine, Clock: cfg.Clock, Registerer: cfg.Registerer})
+	if err != nil {
+		return nil, fmt.Errorf("build pool of workers that pull: %w", err)
+	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = s.newGRPC()
-	var err error
 	if s.http, err = s.newHTTP(); err != nil {
 		return nil, fmt.Errorf("build http server: %w", err)
 	}
@@ -127,6 +133,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.serving.Wait()
 	s.readers.Wait()
+	s.pull.Close()
 	return err
 }
 
