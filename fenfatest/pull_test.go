@@ -204,6 +204,29 @@ func TestTasksOfAPullerThatDoesNotCallComeBackUncounted(t *testing.T) {
 	}
 }
 
+func TestAPullerLearnsThatItsTaskIsCancelled(t *testing.T) {
+	n := fenfatest.Start(t, fenfatest.WithQueues("q"))
+	w := newWeb(t, n)
+	id := w.submit("k", "x")[0]
+	l := w.lease("w", nil)[0]
+	w.call(http.StatusOK, http.MethodPost, "/v1/tasks/"+id+"/cancel", object{"reason": "no more"})
+	for {
+		r := w.call(http.StatusOK, http.MethodPost, "/v1/leases/extend", object{"leases": []any{l["lease"]}})["results"].([]any)[0].(map[string]any)
+		if cancelled, _ := r["cancelled"].(bool); cancelled {
+			break
+		}
+		if r["error"] != nil {
+			t.Fatalf("%v", r)
+		}
+	}
+	if code, result := w.answer("fail", object{"lease": l["lease"], "error": "stopped"}); code != "" {
+		t.Fatalf("%v", result)
+	}
+	if st := w.status(id); st["state"] != "TASK_STATE_CANCELLED" {
+		t.Errorf("%v", st)
+	}
+}
+
 func TestAPullerTakesAndAnswersInBatches(t *testing.T) {
 	n := fenfatest.Start(t, fenfatest.WithQueue(fenfa.Queue{Name: "q", Order: "none"}))
 	w := newWeb(t, n)

@@ -45,7 +45,7 @@ func (c *core) stay(now time.Time, l *lane) {
 	}
 	l.q.took(now, l.class)
 	l.run++
-	n := c.nextOf(now, l)
+	n := c.nextOf(now, l, &w)
 	l.q.use(1, n)
 	c.grant(now, l, w, n)
 }

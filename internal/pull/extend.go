@@ -14,28 +14,28 @@ type Engine interface {
 }
 
 // Extend says that a worker goes on with a task and needs that long from now. It
-// is a sign of life of the worker, too. It fails with CodeStale when the lease has
-// ended.
-func (p *Pool) Extend(ctx context.Context, lease string, by time.Duration) error {
+// is a sign of life of the worker, too. cancelled says that somebody wants the
+// worker to stop with the task. It fails with CodeStale when the lease has ended.
+func (p *Pool) Extend(ctx context.Context, lease string, by time.Duration) (cancelled bool, err error) {
 	s, pl, err := p.find(lease)
 	if err != nil {
-		return err
+		return false, err
 	}
 	s.from.Heard()
 	s.mu.Lock()
 	h := s.open[pl]
 	s.mu.Unlock()
 	if h == nil {
-		return errStale(lease)
+		return false, errStale(lease)
 	}
 	if err := p.cfg.Engine.ExtendLease(ctx, s.from.Ref(), pl.ref, by); err != nil {
 		if task.CodeOf(err) == task.CodeStale {
-			return errStale(lease)
+			return false, errStale(lease)
 		}
-		return err
+		return false, err
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	h.until = p.cfg.Clock.Now().Add(by + grace)
-	s.mu.Unlock()
-	return nil
+	return h.cancelled, nil
 }

@@ -298,7 +298,7 @@ func TestASessionEndsWithoutCallsAndItsLeasesToo(t *testing.T) {
 		l := lease(t, p, request(1, time.Second))[0]
 		for range 3 {
 			<-time.After(9 * time.Second)
-			if err := p.Extend(t.Context(), l.ID, time.Minute); err != nil {
+			if _, err := p.Extend(t.Context(), l.ID, time.Minute); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -309,7 +309,7 @@ func TestASessionEndsWithoutCallsAndItsLeasesToo(t *testing.T) {
 		if r := answer(t, p, l.ID); task.CodeOf(r.Err) != task.CodeStale {
 			t.Errorf("%v", r.Err)
 		}
-		if err := p.Extend(t.Context(), l.ID, time.Minute); task.CodeOf(err) != task.CodeStale {
+		if _, err := p.Extend(t.Context(), l.ID, time.Minute); task.CodeOf(err) != task.CodeStale {
 			t.Errorf("%v", err)
 		}
 		e.add(1)

@@ -24,6 +24,8 @@ type held struct {
 	queue  string
 	until  time.Time // then nobody answers it any more
 	answer chan task.Verdict
+
+	cancelled bool // somebody wants the worker to stop
 }
 
 // session is one worker that pulls.
@@ -58,6 +60,9 @@ func (s *session) pump(ctx context.Context) {
 		}
 		for _, l := range batch.Leases {
 			s.receive(l)
+		}
+		for _, c := range batch.Cancels {
+			s.cancel(place{c.LeaseRef, c.Index})
 		}
 		s.leaveIfDone()
 	}
@@ -123,6 +128,15 @@ func (s *session) judge(v *task.Verdict) {
 		if v.Kind != task.VerdictConflict {
 			delete(s.open, p)
 		}
+	}
+}
+
+// cancel remembers that the worker is to stop with a task, until it asks.
+func (s *session) cancel(p place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.open[p]; h != nil {
+		h.cancelled = true
 	}
 }
 

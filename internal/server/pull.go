@@ -93,7 +93,9 @@ func (s *leaseService) Extend(ctx context.Context, req *fenfav1.ExtendRequest) (
 	resp := &fenfav1.ExtendResponse{Results: make([]*fenfav1.LeaseResult, len(req.GetLeases()))}
 	for i, lease := range req.GetLeases() {
 		resp.Results[i] = &fenfav1.LeaseResult{Lease: lease}
-		if err := s.pull.Extend(ctx, lease, by); err != nil {
+		cancelled, err := s.pull.Extend(ctx, lease, by)
+		resp.Results[i].Cancelled = cancelled
+		if err != nil {
 			resp.Results[i].Error = errorToWire(errorOf(err))
 		}
 	}

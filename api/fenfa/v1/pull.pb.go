@@ -726,8 +726,11 @@ type LeaseResult struct {
 	Records []*Record `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`
 	// There are no other records of this key.
 	RecordsComplete bool `protobuf:"varint,4,opt,name=records_complete,json=recordsComplete,proto3" json:"records_complete,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Of Extend: somebody cancelled the task. The worker stops with it, and fails it;
+	// it is cancelled unless the worker completes it all the same.
+	Cancelled     bool `protobuf:"varint,5,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LeaseResult) Reset() {
@@ -788,6 +791,13 @@ func (x *LeaseResult) GetRecordsComplete() bool {
 	return false
 }
 
+func (x *LeaseResult) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
 var File_fenfa_v1_pull_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_pull_proto_rawDesc = "" +
@@ -843,12 +853,13 @@ const file_fenfa_v1_pull_proto_rawDesc = "" +
 	"\x04dead\x18\x04 \x01(\bR\x04dead\x12\x1a\n" +
 	"\breturned\x18\x05 \x01(\bR\breturned\"?\n" +
 	"\fFailResponse\x12/\n" +
-	"\aresults\x18\x01 \x03(\v2\x15.fenfa.v1.LeaseResultR\aresults\"\xa1\x01\n" +
+	"\aresults\x18\x01 \x03(\v2\x15.fenfa.v1.LeaseResultR\aresults\"\xbf\x01\n" +
 	"\vLeaseResult\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\tR\x05lease\x12%\n" +
 	"\x05error\x18\x02 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\x12*\n" +
 	"\arecords\x18\x03 \x03(\v2\x10.fenfa.v1.RecordR\arecords\x12)\n" +
-	"\x10records_complete\x18\x04 \x01(\bR\x0frecordsComplete2\xff\x01\n" +
+	"\x10records_complete\x18\x04 \x01(\bR\x0frecordsComplete\x12\x1c\n" +
+	"\tcancelled\x18\x05 \x01(\bR\tcancelled2\xff\x01\n" +
 	"\fLeaseService\x128\n" +
 	"\x05Lease\x12\x16.fenfa.v1.LeaseRequest\x1a\x17.fenfa.v1.LeaseResponse\x12;\n" +
 	"\x06Extend\x12\x17.fenfa.v1.ExtendRequest\x1a\x18.fenfa.v1.ExtendResponse\x12A\n" +
