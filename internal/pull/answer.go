@@ -87,6 +87,21 @@ func (p *Pool) find(lease string) (*session, place, error) {
 	return s, pl, nil
 }
 
+// QueueOf is the queue of a leased task; open is false where the lease has ended.
+func (p *Pool) QueueOf(lease string) (queue string, open bool) {
+	s, pl, err := p.find(lease)
+	if err != nil {
+		return "", false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.open[pl]
+	if h == nil {
+		return "", false
+	}
+	return h.queue, true
+}
+
 // errStale says that a lease has ended.
 func errStale(lease string) *task.Error {
 	return task.Errorf(task.CodeStale, "lease %s has ended: the task was answered, took too long, or its worker did not call for too long; nothing was changed", lease).WithField("lease")

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/pull"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -26,7 +26,7 @@ type leaseService struct {
 func (s *leaseService) Lease(ctx context.Context, req *fenfav1.LeaseRequest) (*fenfav1.LeaseResponse, error) {
 	r := pull.Request{
 		WorkerID: req.GetWorkerId(), Queues: req.GetQueues(), Labels: req.GetLabels(), Weight: req.GetWeight(),
-		Slots: int(req.GetSlots()), Most: int(req.GetMaxTasks()), Client: req.GetClient(), Address: callerOf(ctx),
+		Slots: int(req.GetSlots()), Most: int(req.GetMaxTasks()), Client: req.GetClient(), Address: callerOf(ctx).Address,
 	}
 	var err error
 	if r.Wait, err = durationFromWire(orZero(req.GetWait()), "wait"); err != nil {
@@ -70,14 +70,6 @@ func leasedToWire(l *pull.Leased, records bool) *fenfav1.LeasedTask {
 	return w
 }
 
-// callerOf is the address that a call comes from, where it is known.
-func callerOf(ctx context.Context) string {
-	if p, ok := peer.FromContext(ctx); ok {
-		return p.Addr.String()
-	}
-	return ""
-}
-
 // Extend gives tasks more time.
 func (s *leaseService) Extend(ctx context.Context, req *fenfav1.ExtendRequest) (*fenfav1.ExtendResponse, error) {
 	if err := checkCount("leases", len(req.GetLeases())); err != nil {
@@ -93,13 +85,25 @@ func (s *leaseService) Extend(ctx context.Context, req *fenfav1.ExtendRequest) (
 	resp := &fenfav1.ExtendResponse{Results: make([]*fenfav1.LeaseResult, len(req.GetLeases()))}
 	for i, lease := range req.GetLeases() {
 		resp.Results[i] = &fenfav1.LeaseResult{Lease: lease}
-		cancelled, err := s.pull.Extend(ctx, lease, by)
-		resp.Results[i].Cancelled = cancelled
+		err := s.mayAnswer(callerOf(ctx), lease)
+		if err == nil {
+			resp.Results[i].Cancelled, err = s.pull.Extend(ctx, lease, by)
+		}
 		if err != nil {
 			resp.Results[i].Error = errorToWire(errorOf(err))
 		}
 	}
 	return resp, nil
+}
+
+// mayAnswer says whether the caller may speak of a lease. Of one that has ended
+// nothing can be said that would change anything.
+func (s *leaseService) mayAnswer(c *access.Caller, lease string) error {
+	queue, open := s.pull.QueueOf(lease)
+	if !open || c.Covers(access.Work, "") {
+		return nil
+	}
+	return c.Check(access.Work, queue)
 }
 
 // Complete says that tasks are done.
@@ -144,15 +148,31 @@ func (s *leaseService) Fail(ctx context.Context, req *fenfav1.FailRequest) (*fen
 	return &fenfav1.FailResponse{Results: s.answer(ctx, answers)}, nil
 }
 
-// answer hands outcomes to the engine and says what became of them.
+// answer hands outcomes to the engine and says what became of them. What the caller
+// may not do by an outcome is refused by itself, and the lease stays.
 func (s *leaseService) answer(ctx context.Context, answers []pull.Answer) []*fenfav1.LeaseResult {
 	ctx, cancel := s.streamContext(ctx)
 	defer cancel()
+	c := callerOf(ctx)
 	results := make([]*fenfav1.LeaseResult, len(answers))
-	for i, r := range s.pull.Answer(ctx, answers) {
-		results[i] = &fenfav1.LeaseResult{Lease: r.Lease, Records: recordsToWire(r.Records), RecordsComplete: r.Complete}
+	allowed, places := make([]pull.Answer, 0, len(answers)), make([]int, 0, len(answers))
+	for i := range answers {
+		results[i] = &fenfav1.LeaseResult{Lease: answers[i].Lease}
+		err := s.mayAnswer(c, answers[i].Lease)
+		if err == nil {
+			err = refuseForeign(c, &answers[i].Outcome)
+		}
+		if err != nil {
+			results[i].Error = errorToWire(errorOf(err))
+			continue
+		}
+		allowed, places = append(allowed, answers[i]), append(places, i)
+	}
+	for i, r := range s.pull.Answer(ctx, allowed) {
+		w := results[places[i]]
+		w.Records, w.RecordsComplete = recordsToWire(r.Records), r.Complete
 		if r.Err != nil {
-			results[i].Error = errorToWire(errorOf(r.Err))
+			w.Error = errorToWire(errorOf(r.Err))
 		}
 	}
 	return results

@@ -38,7 +38,11 @@ func rules() map[string]rule {
 		fenfav1.TaskService_Get_FullMethodName:          {{access.Read, queueOfTask("id")}},
 		fenfav1.TaskService_Cancel_FullMethodName:       {{access.Manage, queueOfEach("ids")}},
 
-		fenfav1.WorkerService_Work_FullMethodName: {{access.Work, named("hello.queues")}},
+		fenfav1.WorkerService_Work_FullMethodName:    {{access.Work, named("hello.queues")}},
+		fenfav1.LeaseService_Lease_FullMethodName:    {{access.Work, named("queues")}},
+		fenfav1.LeaseService_Extend_FullMethodName:   {{access.Work, queueOfLeases("leases")}},
+		fenfav1.LeaseService_Complete_FullMethodName: {{access.Work, queueOfLeases("tasks.lease")}},
+		fenfav1.LeaseService_Fail_FullMethodName:     {{access.Work, queueOfLeases("tasks.lease")}},
 
 		fenfav1.StateService_Get_FullMethodName:     {{access.StateRead, named("key")}},
 		fenfav1.StateService_Scan_FullMethodName:    {{access.StateRead, beginning("key_prefix")}},

@@ -105,6 +105,14 @@ func queueOfEach(path string) target {
 	return t
 }
 
+// queueOfLeases is for requests that name leases: the service refuses those on whose
+// queues the action is not allowed.
+func queueOfLeases(path string) target {
+	t := some()
+	t.text = "queue of each lease of `" + path + "` by itself"
+	return t
+}
+
 // refusedTasks says why the caller may not do this to tasks, one error or nil for
 // each; nil where everything is allowed.
 func (s *Server) refusedTasks(ctx context.Context, a access.Action, ids []task.ID) []error {
