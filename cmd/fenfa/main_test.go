@@ -81,6 +81,12 @@ func serveNode(t *testing.T, dir string) *served {
 // serveUntil starts a node and waits until a page of it is good.
 func serveUntil(t *testing.T, dir, page string) *served {
 	t.Helper()
+	return serveReady(t, dir, func(addr string) bool { return get(t, "http://"+addr+page) == http.StatusOK })
+}
+
+// serveReady starts a node and waits until what is asked of its HTTP address is so.
+func serveReady(t *testing.T, dir string, ready func(addr string) bool) *served {
+	t.Helper()
 	n := &served{grpc: freeAddr(t), http: freeAddr(t), dir: dir, ended: make(chan struct{})}
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
@@ -110,7 +116,7 @@ func serveUntil(t *testing.T, dir, page string) *served {
 			t.Fatalf("the node ended with code %d:\n%s", n.cmd.ProcessState.ExitCode(), n.said(t))
 		default:
 		}
-		return get(t, "http://"+n.http+page) == http.StatusOK
+		return ready(n.http)
 	})
 	return n
 }

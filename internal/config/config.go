@@ -10,7 +10,7 @@ type Config struct {
 	GRPC       GRPC     `key:"grpc"`
 	HTTP       HTTP     `key:"http"`
 	Auth       Auth     `key:"auth"`
-	Insecure   bool     `key:"insecure" doc:"Allow addresses other than loopback although nobody has to show a token: whoever reaches them may do anything."`
+	Insecure   bool     `key:"insecure" doc:"Allow addresses other than loopback without auth.required, or without a certificate: whoever reaches them may do anything, or read along."`
 	Partitions int      `key:"partitions" doc:"Number of partitions, 1 to 4096. Fixed when the data directory is made."`
 	Memory     Memory   `key:"memory"`
 	Storage    Storage  `key:"storage"`
@@ -24,12 +24,22 @@ type Config struct {
 
 // GRPC is the port of clients and workers.
 type GRPC struct {
-	Listen string `key:"listen" doc:"Address of the gRPC API, for clients and workers. Port 0 takes a free one."`
+	Listen string      `key:"listen" doc:"Address of the gRPC API, for clients and workers. Port 0 takes a free one."`
+	TLS    ListenerTLS `key:"tls"`
 }
 
 // HTTP is the port of everything else.
 type HTTP struct {
-	Listen string `key:"listen" doc:"Address of the JSON API, /metrics, /healthz and /readyz. Port 0 takes a free one."`
+	Listen string      `key:"listen" doc:"Address of the JSON API, /metrics, /healthz and /readyz. Port 0 takes a free one."`
+	TLS    ListenerTLS `key:"tls"`
+}
+
+// ListenerTLS says how callers of a port and this node know each other.
+type ListenerTLS struct {
+	Cert       string `key:"cert" doc:"PEM file of the certificate that is shown to callers, followed by those between it and its authority. Read again when it changes, as are the others. Empty: connections are not encrypted."`
+	Key        string `key:"key" doc:"PEM file of the key of that certificate."`
+	ClientCA   string `key:"client_ca" doc:"PEM file of the authorities that must vouch for callers. Empty: callers need no certificate."`
+	MinVersion string `key:"min_version" doc:"Least version of TLS: 1.3, or 1.2 for callers that are old."`
 }
 
 // Auth says who may do what.
@@ -83,9 +93,11 @@ type StoreTLS struct {
 	Key  string `key:"key" doc:"PEM file of the key of store.tls.cert."`
 }
 
-// Limits bounds requests.
+// Limits bounds requests and connections.
 type Limits struct {
-	Request Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 4 MiB to 1 GiB."`
+	Connections int  `key:"connections" doc:"Most open connections of each port; those beyond are closed at once. 1 to 1000000."`
+	Streams     int  `key:"streams" doc:"Most calls and streams that go on at once over one gRPC connection, 1 to 100000; those beyond wait in the client."`
+	Request     Size `key:"request" doc:"Largest gRPC message and largest HTTP body, 4 MiB to 1 GiB."`
 }
 
 // Workers says how tasks are spread over workers.
@@ -110,13 +122,13 @@ type Shutdown struct {
 func Default() Config {
 	return Config{
 		DataDir:    "fenfa-data",
-		GRPC:       GRPC{Listen: "127.0.0.1:7400"},
-		HTTP:       HTTP{Listen: "127.0.0.1:7480"},
+		GRPC:       GRPC{Listen: "127.0.0.1:7400", TLS: ListenerTLS{MinVersion: "1.3"}},
+		HTTP:       HTTP{Listen: "127.0.0.1:7480", TLS: ListenerTLS{MinVersion: "1.3"}},
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
 		Broker:     Broker{Prefix: "fenfa", Timeout: 5 * time.Second},
 		Store:      Store{Timeout: 15 * time.Second, Connections: 16, Lifetime: 30 * time.Minute},
-		Limits:     Limits{Request: 16 << 20},
+		Limits:     Limits{Connections: 10_000, Streams: 1000, Request: 16 << 20},
 		Workers:    Workers{SlowStart: 10 * time.Second, Eject: true},
 		Log:        Log{Level: "info", Format: "auto"},
 		Shutdown:   Shutdown{Drain: 25 * time.Second, Stop: 10 * time.Second},

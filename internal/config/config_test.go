@@ -178,6 +178,42 @@ func TestAddressesBeyondLoopbackNeedInsecure(t *testing.T) {
 	}
 }
 
+// TestAddressesBeyondLoopbackNeedTokensAndTLS opens each port with some of what it
+// needs.
+func TestAddressesBeyondLoopbackNeedTokensAndTLS(t *testing.T) {
+	tls := ListenerTLS{Cert: "c", Key: "k", MinVersion: "1.3"}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		lacks  []string
+	}{
+		"grpc, nothing":    {func(c *Config) { c.GRPC.Listen = ":7400" }, []string{"grpc.listen", "auth.required", "grpc.tls.cert", "--insecure"}},
+		"grpc, no token":   {func(c *Config) { c.GRPC = GRPC{":7400", tls} }, []string{"grpc.listen", "auth.required"}},
+		"grpc, no TLS":     {func(c *Config) { c.GRPC.Listen, c.Auth.Required = ":7400", true }, []string{"grpc.listen", "grpc.tls.cert"}},
+		"http, other TLS":  {func(c *Config) { c.GRPC.TLS, c.HTTP.Listen, c.Auth.Required = tls, ":7480", true }, []string{"http.listen", "http.tls.cert"}},
+		"http, no token":   {func(c *Config) { c.HTTP = HTTP{":7480", tls} }, []string{"http.listen", "auth.required"}},
+		"both, everything": {func(c *Config) { c.GRPC, c.HTTP, c.Auth.Required = GRPC{":7400", tls}, HTTP{":7480", tls}, true }, nil},
+		"key alone":        {func(c *Config) { c.GRPC.TLS.Key = "k" }, []string{"grpc.tls.cert"}},
+		"authority alone":  {func(c *Config) { c.HTTP.TLS.ClientCA = "a" }, []string{"http.tls.cert"}},
+		"old":              {func(c *Config) { c.HTTP.TLS.MinVersion = "1.1" }, []string{"http.tls.min_version"}},
+		"root alone":       {func(c *Config) { c.Auth.RootTokenFile = "f" }, []string{"auth.root_token_file", "auth.required"}},
+		"no connections":   {func(c *Config) { c.Limits.Connections = 0 }, []string{"limits.connections"}},
+		"no streams":       {func(c *Config) { c.Limits.Streams = 0 }, []string{"limits.streams"}},
+	} {
+		config := Default()
+		c.change(&config)
+		err := config.Validate()
+		if (err != nil) != (c.lacks != nil) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, lack := range c.lacks {
+			if !strings.Contains(err.Error(), lack) {
+				t.Errorf("%s: %q does not name %s", name, err, lack)
+			}
+		}
+	}
+}
+
 func TestValuesOutOfRangeAreRefused(t *testing.T) {
 	for key, change := range map[string]func(*Config){
 		"node":              func(c *Config) { c.Node = "two words" },

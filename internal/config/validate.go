@@ -36,8 +36,12 @@ func (c *Config) validate() (key string, err error) {
 	}{
 		{"node", checkNode(c.Node)},
 		{"data_dir", check(c.DataDir != "", "it is empty: name a directory")},
-		{"grpc.listen", c.checkAddress(c.GRPC.Listen)},
-		{"http.listen", c.checkAddress(c.HTTP.Listen)},
+		{"grpc.listen", c.checkAddress("grpc", c.GRPC.Listen, &c.GRPC.TLS)},
+		{"http.listen", c.checkAddress("http", c.HTTP.Listen, &c.HTTP.TLS)},
+		{"grpc.tls.cert", c.GRPC.TLS.check("grpc.tls")},
+		{"http.tls.cert", c.HTTP.TLS.check("http.tls")},
+		{"grpc.tls.min_version", oneOf(c.GRPC.TLS.MinVersion, "1.2", "1.3")},
+		{"http.tls.min_version", oneOf(c.HTTP.TLS.MinVersion, "1.2", "1.3")},
 		{"http.listen", check(c.GRPC.Listen != c.HTTP.Listen || strings.HasSuffix(c.HTTP.Listen, ":0"), "it is the same as grpc.listen: each needs its own port")},
 		{"auth.root_token_file", check(c.Auth.RootTokenFile == "" || c.Auth.Required, "it is for a node that asks for tokens: set auth.required too")},
 		{"partitions", between(c.Partitions, 1, 4096)},
@@ -58,6 +62,8 @@ func (c *Config) validate() (key string, err error) {
 		{"store.lifetime", between(c.Store.Lifetime, time.Second, 24*time.Hour)},
 		{"store.tls.ca", c.Store.checkTLSIsUsed()},
 		{"store.tls.cert", c.Store.checkTLS()},
+		{"limits.connections", between(c.Limits.Connections, 1, 1_000_000)},
+		{"limits.streams", between(c.Limits.Streams, 1, 100_000)},
 		{"limits.request", between(c.Limits.Request, minRequest, 1<<30)},
 		{"workers.slow_start", between(c.Workers.SlowStart, 0, time.Hour)},
 		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
@@ -106,25 +112,40 @@ func checkNode(name string) error {
 	return check(len(name) <= maxNode, fmt.Sprintf("it has %d bytes; at most %d are allowed", len(name), maxNode))
 }
 
+// check of the files that go together.
+func (t *ListenerTLS) check(section string) error {
+	if (t.Cert == "") != (t.Key == "") {
+		return fmt.Errorf("%s.cert and %s.key go together: give both, or none", section, section)
+	}
+	return check(t.ClientCA == "" || t.Cert != "", section+".client_ca is for encrypted connections: give "+section+".cert and "+section+".key too")
+}
+
 // checkAddress refuses what cannot be listened on, and what others could reach
-// while nobody has to show a token.
-func (c *Config) checkAddress(address string) error {
-	host, port, err := net.SplitHostPort(address)
+// while nobody has to show a token, or while others may read along.
+func (c *Config) checkAddress(port, address string, tls *ListenerTLS) error {
+	host, number, err := net.SplitHostPort(address)
 	if err != nil {
 		return fmt.Errorf("%q is not an address: want host:port, like 127.0.0.1:7400", address)
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+	if n, err := strconv.ParseUint(number, 10, 16); err != nil || strconv.FormatUint(n, 10) != number {
 		return fmt.Errorf("%q has no port between 0 and 65535: want host:port, like 127.0.0.1:7400", address)
 	}
-	if c.Insecure || isLoopback(host) {
+	var missing []string
+	if !c.Auth.Required {
+		missing = append(missing, "asks nobody for a token (auth.required)")
+	}
+	if tls.Cert == "" {
+		missing = append(missing, fmt.Sprintf("does not encrypt (%s.tls.cert)", port))
+	}
+	if c.Insecure || isLoopback(host) || len(missing) == 0 {
 		return nil
 	}
 	where := "other machines"
 	if host == "" {
 		where = "all interfaces, and so other machines"
 	}
-	return fmt.Errorf("%q can be reached from %s, and this version asks nobody for a token: "+
-		"listen on 127.0.0.1, or set insecure (--insecure) if the network in front is trusted", address, where)
+	return fmt.Errorf("%q can be reached from %s, and this node %s: set what is missing, listen on 127.0.0.1, "+
+		"or set insecure (--insecure) if the network in front is trusted", address, where, strings.Join(missing, " and "))
 }
 
 func isLoopback(host string) bool {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/certs"
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/config"
 	"github.com/fenfa/fenfa/internal/dispatch"
@@ -54,6 +55,8 @@ type Node struct {
 	store      store.Store
 	dispatch   *dispatch.Dispatcher
 	access     *access.Book
+	grpcCert   *certs.Keeper // nil: grpc is not encrypted
+	httpCert   *certs.Keeper // nil: http is not encrypted
 	engine     *partition.Engine
 	server     *server.Server
 }

@@ -18,6 +18,7 @@ import (
 // what it needs in n, where the parts before it have put it.
 func (n *Node) parts() []lifecycle.Part {
 	return []lifecycle.Part{
+		{Name: "certificates", Start: n.openCertificates, Stop: n.closeCertificates},
 		{Name: "ports", Start: n.listen, Stop: n.unlisten},
 		{Name: "first answers", Start: n.answer, Stop: func(ctx context.Context) error { return n.starting.end(ctx) }},
 		{Name: "storage engine", Start: n.openKV, Stop: func(context.Context) error { return n.db.Close() }},
@@ -148,6 +149,7 @@ func (n *Node) startServer(ctx context.Context) error {
 		Engine: n.ready(), Workers: n.dispatch, Access: n.access, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
 		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
 		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
+		GRPCTLS: tlsOf(n.grpcCert), HTTPTLS: tlsOf(n.httpCert), MaxConnections: c.Limits.Connections, MaxStreams: c.Limits.Streams,
 	})
 	if err != nil {
 		return err

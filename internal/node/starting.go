@@ -45,7 +45,7 @@ func (n *Node) answer(context.Context) error {
 	}
 	s := &starting{listener: l, http: server.Starting(n.log, n.startingProblems)}
 	s.serving.Go(func() {
-		if err := s.http.Serve(borrowed{l}); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(n.encrypted(borrowed{l})); !errors.Is(err, http.ErrServerClosed) {
 			n.log.Warn("nobody answers over http until the node is ready", "error", err)
 		}
 	})

@@ -30,7 +30,7 @@ func (s *Server) newHTTP() (*http.Server, error) {
 	}
 	return &http.Server{
 		Handler:           s.outermost(s.route(gateway)),
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: s.cfg.Header,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      answerTimeout,
 		IdleTimeout:       idleTimeout,

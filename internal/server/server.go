@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +31,8 @@ type Config struct {
 	Workers *dispatch.Dispatcher
 	GRPC    net.Listener // closed by Close
 	HTTP    net.Listener // closed by Close
+	GRPCTLS *tls.Config  // nil: connections are not encrypted
+	HTTPTLS *tls.Config  // nil: connections are not encrypted
 	Access  *access.Book // knows the tokens; nil: every caller may do everything
 
 	Clock      clock.Clock           // default: the machine's
@@ -41,7 +45,19 @@ type Config struct {
 	Partitions int
 	Durability string // what a confirm means: "fsync", "quorum", "replicated" or "everysec"
 	MaxRequest int    // bytes of a message or body; default DefaultMaxRequest
+
+	MaxConnections int           // of each port; default 10000
+	MaxStreams     int           // of each gRPC connection; default 1000
+	Handshake      time.Duration // for the beginning of a gRPC connection; default 10 s
+	Header         time.Duration // for the head of an HTTP request; default 5 s
 }
+
+// Defaults of Config.
+const (
+	defaultConnections = 10_000
+	defaultStreams     = 1000
+	defaultHandshake   = 10 * time.Second
+)
 
 // Server serves gRPC and HTTP between Start and Close.
 type Server struct {
@@ -78,6 +94,9 @@ func New(cfg Config) (*Server, error) {
 	if cfg.MaxRequest == 0 {
 		cfg.MaxRequest = DefaultMaxRequest
 	}
+	cfg.MaxConnections = cmp.Or(cfg.MaxConnections, defaultConnections)
+	cfg.MaxStreams = cmp.Or(cfg.MaxStreams, defaultStreams)
+	cfg.Handshake, cfg.Header = cmp.Or(cfg.Handshake, defaultHandshake), cmp.Or(cfg.Header, headerTimeout)
 	s := &Server{cfg: cfg, metrics: newMetrics(), started: cfg.Clock.Now(), room: semaphore.NewWeighted(maxUnderWay), rules: rules()}
 	if cfg.Registerer != nil {
 		if err := s.metrics.register(cfg.Registerer); err != nil {
@@ -99,13 +118,14 @@ func New(cfg Config) (*Server, error) {
 
 // Start begins to accept connections and returns at once.
 func (s *Server) Start() {
+	grpcPort, httpPort := s.front(s.cfg.GRPC, "grpc", s.cfg.GRPCTLS), s.front(s.cfg.HTTP, "http", s.cfg.HTTPTLS)
 	s.serving.Go(func() {
-		if err := s.grpc.Serve(s.cfg.GRPC); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		if err := s.grpc.Serve(grpcPort); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			s.cfg.Logger.Error("grpc stopped serving", "error", err)
 		}
 	})
 	s.serving.Go(func() {
-		if err := s.http.Serve(s.cfg.HTTP); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(httpPort); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			s.cfg.Logger.Error("http stopped serving", "error", err)
 		}
 	})
