@@ -60,7 +60,10 @@ func (c *Client) Task(ctx context.Context, id ID) (*TaskStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := resp.GetStatus()
+	return statusOf(id, resp.GetStatus()), nil
+}
+
+func statusOf(id ID, w *fenfav1.TaskStatus) *TaskStatus {
 	s := &TaskStatus{
 		ID:         id,
 		State:      lifeStateOf(w.GetState()),
@@ -80,7 +83,7 @@ func (c *Client) Task(ctx context.Context, id ID) (*TaskStatus, error) {
 	if w.GetTask() != nil {
 		s.Task = &Task{wire: w.GetTask(), ownID: true}
 	}
-	return s, nil
+	return s
 }
 
 func lifeStateOf(w fenfav1.TaskState) LifeState {

@@ -24,6 +24,8 @@ const (
 	exitNode        = 6   // the node cannot start or go on: port, data directory, disk
 	exitInternal    = 7   // a failure inside of fenfa
 	exitLost        = 8   // the lock was lost while its command ran
+	exitEnded       = 9   // a task that was waited for is dead, cancelled or expired
+	exitWaited      = 10  // a task that was waited for has not ended in time
 	exitInterrupted = 130 // ended by SIGINT or SIGTERM
 )
 
@@ -39,6 +41,8 @@ func exitMeanings() [][2]string {
 		{"6", "the node cannot start or go on: port in use, data directory locked, damaged or of a newer format, disk full"},
 		{"7", "a failure inside of fenfa; please report it"},
 		{"8", "`lock acquire` lost the lock while its command ran, and ended it"},
+		{"9", "`task wait` or `submit --wait`: a task is dead, cancelled or expired"},
+		{"10", "`task wait` or `submit --wait`: a task has not ended within --wait-timeout"},
 		{"130", "interrupted by SIGINT or SIGTERM"},
 	}
 }

@@ -25,6 +25,9 @@ type submitFlags struct {
 
 	require, prefer             []string
 	requireColumn, preferColumn string
+
+	wait        bool
+	waitTimeout time.Duration
 }
 
 func newSubmit() *cobra.Command {
@@ -48,7 +51,8 @@ one, the others of its batch, also those after it, may have been submitted.`,
 		Example: `  fenfa submit --queue mail '{"to":"a@example.org"}' '{"to":"b@example.org"}'
   fenfa submit --queue mail --delay 36h '{"to":"c@example.org"}'
   fenfa submit --queue orders --file orders.csv --key-column SKU
-  zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku`,
+  zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku
+  fenfa submit --queue render '{"page":7}' --wait --wait-timeout 1m`,
 		Args: cobra.ArbitraryArgs,
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
@@ -69,6 +73,8 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.StringSliceVar(&s.prefer, "prefer", nil, "terms on labels of workers that get the tasks first, as long as they have room")
 	f.StringVar(&s.requireColumn, "require-column", "", "column, or JSON member, with the terms that the task requires, joined by commas")
 	f.StringVar(&s.preferColumn, "prefer-column", "", "column, or JSON member, with the terms that the task prefers")
+	f.BoolVar(&s.wait, "wait", false, "wait until the tasks have ended, and show how, as `fenfa task wait` does; not with --file")
+	f.DurationVar(&s.waitTimeout, "wait-timeout", 5*time.Minute, "with --wait: how long at most")
 	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := s.check(args); err != nil {
@@ -81,6 +87,9 @@ one, the others of its batch, also those after it, may have been submitted.`,
 		}
 		if s.file != "" {
 			return s.submitFile(cmd, to, out)
+		}
+		if s.wait {
+			return s.submitAndWait(cmd, to, out, args)
 		}
 		return s.submitArguments(cmd, to, out, args)
 	}
@@ -106,6 +115,10 @@ func (s *submitFlags) check(args []string) error {
 		return usagef("--delay and --run-at do not go together")
 	case s.delay > 0 && (s.file != "" || s.id != ""):
 		return usagef("--delay makes other tasks each time, which a repeat must not").withHint("give the moment with --run-at")
+	case s.wait && s.file != "":
+		return usagef("--wait is for payload arguments")
+	case s.waitTimeout <= 0:
+		return usagef("--wait-timeout is %v: want more than 0", s.waitTimeout)
 	case s.key != "" && s.keyColumn != "":
 		return usagef("--key and --key-column do not go together")
 	case len(s.require) > 0 && s.requireColumn != "":
@@ -168,19 +181,53 @@ type submittedView struct {
 	State     fenfa.LifeState `json:"state,omitempty"`
 }
 
-// submitArguments submits each argument, and writes one ID a line.
-func (s *submitFlags) submitArguments(cmd *cobra.Command, to *target, out *output, args []string) error {
+// tasks makes a task of each argument.
+func (s *submitFlags) tasks(args []string) ([]*fenfa.Task, error) {
 	opts := s.options(s.key, s.require, s.prefer)
 	if s.id != "" {
 		id, err := fenfa.ParseID(s.id)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		opts = append(opts, fenfa.WithID(id))
 	}
 	tasks := make([]*fenfa.Task, len(args))
 	for i, payload := range args {
 		tasks[i] = fenfa.NewTask(s.queue, payload, opts...)
+	}
+	return tasks, nil
+}
+
+// submitAndWait submits each argument, and shows how it has ended.
+func (s *submitFlags) submitAndWait(cmd *cobra.Command, to *target, out *output, args []string) error {
+	tasks, err := s.tasks(args)
+	if err != nil {
+		return err
+	}
+	ids := make([]fenfa.ID, len(tasks))
+	err = to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
+		results, err := c.SubmitBatch(ctx, tasks)
+		for i := range results {
+			if cause := results[i].Err; cause != nil {
+				err = errors.Join(err, fmt.Errorf("submit payload %d: %w", i+1, cause))
+			}
+			ids[i] = results[i].ID
+		}
+		return hinted(err, listQueues, fenfa.CodeNotFound)
+	})
+	if err != nil {
+		return err
+	}
+	return to.waitFor(cmd, ids, s.waitTimeout, func(st *fenfa.TaskStatus) error {
+		return out.write(cmd, viewTask(st), func(w io.Writer) { writeEnd(w, st) })
+	})
+}
+
+// submitArguments submits each argument, and writes one ID a line.
+func (s *submitFlags) submitArguments(cmd *cobra.Command, to *target, out *output, args []string) error {
+	tasks, err := s.tasks(args)
+	if err != nil {
+		return err
 	}
 	return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
 		results, err := c.SubmitBatch(ctx, tasks)

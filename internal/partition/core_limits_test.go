@@ -351,3 +351,31 @@ func TestLimitsCountWhatRunsByKeyAsOne(t *testing.T) {
 		t.Errorf("%d tasks, %d run, want both of a key as one", len(l.Tasks), h.running("keyed"))
 	}
 }
+
+func TestAKeyThatGoesAheadWithItsWorkerKeepsToTheLimits(t *testing.T) {
+	h := newHall(t, 1, func(q *task.Queue) { q.Concurrency, q.Batch = 1, 1 })
+	r := h.rigs[0]
+	h.fill("keyed", 1, 4)
+	for i := range 4 {
+		l := r.one()
+		if n := h.running("keyed"); n != 1 {
+			t.Fatalf("%d run", n)
+		}
+		r.deliver(newTask("keyed", "other", fmt.Sprint("other ", i)))
+		if n := len(r.sent); n != 0 {
+			t.Fatalf("%d more leases while one runs", n)
+		}
+		r.answer(l, 0, did()) // Nothing of it is durable yet.
+		if n := len(r.sent); n > 1 {
+			t.Fatalf("%d leases after one ended", n)
+		}
+		h.settle()
+	}
+	for range 4 {
+		r.answer(r.one(), 0, did())
+		h.settle()
+	}
+	if n := h.limits.Take(0, "keyed", 9, false); n != 1 {
+		t.Errorf("%d permits are left at the end, want 1", n)
+	}
+}

@@ -32,6 +32,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Watches is how many watches may be open at a time; default watch.DefaultWatches.
 	Watches int
+	// Waits is how many tasks may be waited for at a time; default DefaultWaits.
+	Waits int
 	// Window is what is held in memory of one queue in one partition; default 4096
 	// tasks and 4 MiB.
 	Window broker.Limit
@@ -63,6 +65,7 @@ type Engine struct {
 	runs      atomic.Uint32 // of tasks without a key
 	dedupes   bool          // the broker recognizes repeated submits
 	draining  atomic.Bool
+	waits     atomic.Int64 // tasks that AwaitTasks waits for
 
 	configuring sync.Mutex // held while settings change
 	queues      atomic.Pointer[map[string]*registered]
@@ -87,6 +90,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry()
+	}
+	if cfg.Waits == 0 {
+		cfg.Waits = DefaultWaits
 	}
 	if cfg.Window == (broker.Limit{}) {
 		cfg.Window = broker.Limit{Tasks: 4096, Bytes: 4 << 20}

@@ -89,10 +89,7 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 	if !ok || mark == nil || mark.Queue == "" { // a mark without a queue is that of a commit
 		return TaskStatus{}, false, nil
 	}
-	st := TaskStatus{
-		ID: id, State: mark.State, Queue: mark.Queue, Key: mark.Key, CreatedAt: mark.CreatedAt.Time(), FinishedAt: mark.FinishedAt.Time(),
-		NextAt: mark.Due, Attempts: mark.Attempts, Deliveries: mark.Deliveries, Worker: mark.Worker, Result: mark.Result, Error: mark.Error,
-	}
+	st := statusOf(mark)
 	if attempt, ok := rows[1].(*store.Attempt); ok && attempt != nil {
 		st.NextAt, st.Attempts, st.Deliveries, st.History = attempt.NextAt, attempt.Attempts, attempt.Deliveries, exportTries(attempt.Tries)
 		if st.State == task.StateQueued && st.NextAt.After(e.cfg.Clock.Now()) {

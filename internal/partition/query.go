@@ -244,6 +244,9 @@ func (c *core) watchMarks() { c.marked = make(map[task.ID]struct{}) }
 // putMark writes the mark of a task that ended or waits in the store.
 func (c *core) putMark(mark *store.Dedup) {
 	c.led.Put(mark)
+	if len(c.ends) > 0 {
+		c.tellEnd(mark)
+	}
 	if c.marked != nil {
 		c.marked[mark.ID] = struct{}{}
 	}
@@ -267,6 +270,7 @@ func (c *core) sweep(expired []*store.Dedup) {
 // abandon gives the workers' slots back before the core is dropped.
 func (c *core) abandon() {
 	c.locks.Abandon()
+	c.loseEnds()
 	c.sagas.close()
 	for _, q := range c.order {
 		q.scheduled(-q.stats.Scheduled)

@@ -19,6 +19,9 @@ type TaskEngine interface {
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
 	// Cancel returns one result for each task when all that it did is durable.
 	Cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult
+	// AwaitTasks calls tell for each of the tasks as soon as it has ended, or at once
+	// with an error where it is not known.
+	AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error
 }
 
 // QueueEngine keeps queues and their dead letters.

@@ -100,6 +100,7 @@ func (s *Server) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.
 // the gateway would pass over in silence.
 func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 	fields := map[string]protoreflect.FieldDescriptors{
+		"/v1/tasks/{id=*}/wait":                (&fenfav1.WaitTaskRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records":                          (&fenfav1.ScanRecordsRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),

@@ -29,6 +29,7 @@ const someID = "0190a5f2-7b1c-7d3e-8f4a-5b6c7d8e9f01"
 // fakeEngine accepts every task and answers what it was told to. Its fields are
 // set before the server starts.
 type fakeEngine struct {
+	await     func(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error
 	submit    func(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	status    func(id task.ID) (partition.TaskStatus, error)
 	configure func(q task.Queue) (task.Queue, bool, error)
@@ -102,6 +103,14 @@ func (e *fakeEngine) Cancel(_ context.Context, ids []task.ID, why string) []part
 		results[i] = partition.CancelResult{ID: id, State: task.StateCancelled, Err: e.err}
 	}
 	return results
+}
+
+func (e *fakeEngine) AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error {
+	if e.await == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return e.await(ctx, ids, tell)
 }
 
 func (e *fakeEngine) ConfigureQueue(_ context.Context, q task.Queue) (task.Queue, bool, error) {

@@ -1190,6 +1190,211 @@ func (x *CancelResult) GetError() *Error {
 	return nil
 }
 
+type WaitTaskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// At most 50 s. Unset: 30 s. 0: not at all.
+	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitTaskRequest) Reset() {
+	*x = WaitTaskRequest{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitTaskRequest) ProtoMessage() {}
+
+func (x *WaitTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitTaskRequest.ProtoReflect.Descriptor instead.
+func (*WaitTaskRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *WaitTaskRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WaitTaskRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+type WaitTaskResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its state says whether it has ended.
+	Status        *TaskStatus `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitTaskResponse) Reset() {
+	*x = WaitTaskResponse{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitTaskResponse) ProtoMessage() {}
+
+func (x *WaitTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitTaskResponse.ProtoReflect.Descriptor instead.
+func (*WaitTaskResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WaitTaskResponse) GetStatus() *TaskStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+type WaitManyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 10000, each once.
+	Ids           []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitManyRequest) Reset() {
+	*x = WaitManyRequest{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitManyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitManyRequest) ProtoMessage() {}
+
+func (x *WaitManyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitManyRequest.ProtoReflect.Descriptor instead.
+func (*WaitManyRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WaitManyRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type WaitManyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How the task has ended.
+	Status *TaskStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// Set instead: the task is not known.
+	Error         *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitManyResponse) Reset() {
+	*x = WaitManyResponse{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitManyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitManyResponse) ProtoMessage() {}
+
+func (x *WaitManyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitManyResponse.ProtoReflect.Descriptor instead.
+func (*WaitManyResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WaitManyResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WaitManyResponse) GetStatus() *TaskStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *WaitManyResponse) GetError() *Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 // TaskStatus is everything that is known of a task.
 type TaskStatus struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -1218,7 +1423,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	mi := &file_fenfa_v1_task_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1230,7 +1435,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	mi := &file_fenfa_v1_task_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1243,7 +1448,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{16}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TaskStatus) GetId() string {
@@ -1363,7 +1568,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1580,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1593,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{17}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1493,7 +1698,18 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x13.fenfa.v1.TaskStateR\x05state\x12\x1a\n" +
 	"\bstopping\x18\x03 \x01(\bR\bstopping\x12%\n" +
-	"\x05error\x18\x04 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\x8c\x04\n" +
+	"\x05error\x18\x04 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"V\n" +
+	"\x0fWaitTaskRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"@\n" +
+	"\x10WaitTaskResponse\x12,\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\"#\n" +
+	"\x0fWaitManyRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"w\n" +
+	"\x10WaitManyResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
+	"\x06status\x18\x02 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\x12%\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\x8c\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -1534,12 +1750,14 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fTASK_STATE_DONE\x10\x05\x12\x13\n" +
 	"\x0fTASK_STATE_DEAD\x10\x06\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\a\x12\x16\n" +
-	"\x12TASK_STATE_EXPIRED\x10\b2\xa0\x02\n" +
+	"\x12TASK_STATE_EXPIRED\x10\b2\xa4\x03\n" +
 	"\vTaskService\x12;\n" +
 	"\x06Submit\x12\x17.fenfa.v1.SubmitRequest\x1a\x18.fenfa.v1.SubmitResponse\x12Q\n" +
 	"\fSubmitStream\x12\x1d.fenfa.v1.SubmitStreamRequest\x1a\x1e.fenfa.v1.SubmitStreamResponse(\x010\x01\x12:\n" +
 	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12E\n" +
-	"\x06Cancel\x12\x1c.fenfa.v1.CancelTasksRequest\x1a\x1d.fenfa.v1.CancelTasksResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\x06Cancel\x12\x1c.fenfa.v1.CancelTasksRequest\x1a\x1d.fenfa.v1.CancelTasksResponse\x12=\n" +
+	"\x04Wait\x12\x19.fenfa.v1.WaitTaskRequest\x1a\x1a.fenfa.v1.WaitTaskResponse\x12C\n" +
+	"\bWaitMany\x12\x19.fenfa.v1.WaitManyRequest\x1a\x1a.fenfa.v1.WaitManyResponse0\x01B-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_task_proto_rawDescOnce sync.Once
@@ -1554,7 +1772,7 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
@@ -1574,21 +1792,25 @@ var file_fenfa_v1_task_proto_goTypes = []any{
 	(*CancelTasksRequest)(nil),    // 15: fenfa.v1.CancelTasksRequest
 	(*CancelTasksResponse)(nil),   // 16: fenfa.v1.CancelTasksResponse
 	(*CancelResult)(nil),          // 17: fenfa.v1.CancelResult
-	(*TaskStatus)(nil),            // 18: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 19: fenfa.v1.Attempt
-	nil,                           // 20: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*Error)(nil),                 // 23: fenfa.v1.Error
+	(*WaitTaskRequest)(nil),       // 18: fenfa.v1.WaitTaskRequest
+	(*WaitTaskResponse)(nil),      // 19: fenfa.v1.WaitTaskResponse
+	(*WaitManyRequest)(nil),       // 20: fenfa.v1.WaitManyRequest
+	(*WaitManyResponse)(nil),      // 21: fenfa.v1.WaitManyResponse
+	(*TaskStatus)(nil),            // 22: fenfa.v1.TaskStatus
+	(*Attempt)(nil),               // 23: fenfa.v1.Attempt
+	nil,                           // 24: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Error)(nil),                 // 27: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	21, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	21, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	20, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	25, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	25, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	24, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	22, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	22, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	26, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	26, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	2,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	3,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
 	5,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
@@ -1596,34 +1818,42 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	4,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
 	9,  // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
 	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	23, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	27, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
 	4,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
 	12, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
 	9,  // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	18, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	22, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
 	17, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
 	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	23, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	1,  // 22: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	22, // 23: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	22, // 24: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	22, // 25: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	19, // 26: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	4,  // 27: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	22, // 28: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	7,  // 29: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	10, // 30: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	13, // 31: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	15, // 32: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	8,  // 33: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	11, // 34: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	14, // 35: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	16, // 36: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	33, // [33:37] is the sub-list for method output_type
-	29, // [29:33] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	27, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	25, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	22, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	22, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
+	27, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	1,  // 26: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	26, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	26, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	26, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	23, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	4,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	26, // 32: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	7,  // 33: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	10, // 34: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	13, // 35: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	15, // 36: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	18, // 37: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	20, // 38: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	8,  // 39: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	11, // 40: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	14, // 41: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	16, // 42: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	19, // 43: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	21, // 44: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	39, // [39:45] is the sub-list for method output_type
+	33, // [33:39] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -1638,7 +1868,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,8 @@ const (
 	TaskService_SubmitStream_FullMethodName = "/fenfa.v1.TaskService/SubmitStream"
 	TaskService_Get_FullMethodName          = "/fenfa.v1.TaskService/Get"
 	TaskService_Cancel_FullMethodName       = "/fenfa.v1.TaskService/Cancel"
+	TaskService_Wait_FullMethodName         = "/fenfa.v1.TaskService/Wait"
+	TaskService_WaitMany_FullMethodName     = "/fenfa.v1.TaskService/WaitMany"
 )
 
 // TaskServiceClient is the client API for TaskService service.
@@ -44,6 +46,12 @@ type TaskServiceClient interface {
 	// stop. It answers when that is durable. Where the only task of a request cannot be
 	// cancelled, that is the answer of the call.
 	Cancel(ctx context.Context, in *CancelTasksRequest, opts ...grpc.CallOption) (*CancelTasksResponse, error)
+	// Wait answers as soon as a task has ended, or at the timeout with where it is
+	// then. A task that is not known is NOT_FOUND at once.
+	Wait(ctx context.Context, in *WaitTaskRequest, opts ...grpc.CallOption) (*WaitTaskResponse, error)
+	// WaitMany tells of each of many tasks as soon as it has ended, in the order in
+	// which they do, and ends after the last. After a break, ask again for the rest.
+	WaitMany(ctx context.Context, in *WaitManyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WaitManyResponse], error)
 }
 
 type taskServiceClient struct {
@@ -97,6 +105,35 @@ func (c *taskServiceClient) Cancel(ctx context.Context, in *CancelTasksRequest, 
 	return out, nil
 }
 
+func (c *taskServiceClient) Wait(ctx context.Context, in *WaitTaskRequest, opts ...grpc.CallOption) (*WaitTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WaitTaskResponse)
+	err := c.cc.Invoke(ctx, TaskService_Wait_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) WaitMany(ctx context.Context, in *WaitManyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WaitManyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TaskService_ServiceDesc.Streams[1], TaskService_WaitMany_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WaitManyRequest, WaitManyResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_WaitManyClient = grpc.ServerStreamingClient[WaitManyResponse]
+
 // TaskServiceServer is the server API for TaskService service.
 // All implementations must embed UnimplementedTaskServiceServer
 // for forward compatibility.
@@ -116,6 +153,12 @@ type TaskServiceServer interface {
 	// stop. It answers when that is durable. Where the only task of a request cannot be
 	// cancelled, that is the answer of the call.
 	Cancel(context.Context, *CancelTasksRequest) (*CancelTasksResponse, error)
+	// Wait answers as soon as a task has ended, or at the timeout with where it is
+	// then. A task that is not known is NOT_FOUND at once.
+	Wait(context.Context, *WaitTaskRequest) (*WaitTaskResponse, error)
+	// WaitMany tells of each of many tasks as soon as it has ended, in the order in
+	// which they do, and ends after the last. After a break, ask again for the rest.
+	WaitMany(*WaitManyRequest, grpc.ServerStreamingServer[WaitManyResponse]) error
 	mustEmbedUnimplementedTaskServiceServer()
 }
 
@@ -137,6 +180,12 @@ func (UnimplementedTaskServiceServer) Get(context.Context, *GetTaskRequest) (*Ge
 }
 func (UnimplementedTaskServiceServer) Cancel(context.Context, *CancelTasksRequest) (*CancelTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
+}
+func (UnimplementedTaskServiceServer) Wait(context.Context, *WaitTaskRequest) (*WaitTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Wait not implemented")
+}
+func (UnimplementedTaskServiceServer) WaitMany(*WaitManyRequest, grpc.ServerStreamingServer[WaitManyResponse]) error {
+	return status.Error(codes.Unimplemented, "method WaitMany not implemented")
 }
 func (UnimplementedTaskServiceServer) mustEmbedUnimplementedTaskServiceServer() {}
 func (UnimplementedTaskServiceServer) testEmbeddedByValue()                     {}
@@ -220,6 +269,35 @@ func _TaskService_Cancel_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TaskService_Wait_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WaitTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).Wait(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_Wait_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).Wait(ctx, req.(*WaitTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TaskService_WaitMany_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WaitManyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(TaskServiceServer).WaitMany(m, &grpc.GenericServerStream[WaitManyRequest, WaitManyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TaskService_WaitManyServer = grpc.ServerStreamingServer[WaitManyResponse]
+
 // TaskService_ServiceDesc is the grpc.ServiceDesc for TaskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -239,6 +317,10 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Cancel",
 			Handler:    _TaskService_Cancel_Handler,
 		},
+		{
+			MethodName: "Wait",
+			Handler:    _TaskService_Wait_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -246,6 +328,11 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _TaskService_SubmitStream_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "WaitMany",
+			Handler:       _TaskService_WaitMany_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "fenfa/v1/task.proto",
