@@ -114,7 +114,7 @@ func New(cfg Config) (*Engine, error) {
 	e.counts.sagas.clock = cfg.Clock
 	e.queues.Store(&map[string]*registered{})
 	for part := range cfg.Partitions {
-		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part)})
+		e.owners = append(e.owners, &owner{e: e, part: part, log: cfg.Logger.With("partition", part), next: make(chan struct{})})
 	}
 	return e, nil
 }
@@ -258,27 +258,4 @@ func (e *Engine) wait(ctx context.Context, d time.Duration) bool {
 // of returns the owner of a key's partition.
 func (e *Engine) of(key string) *owner {
 	return e.owners[task.PartitionOf(key, e.cfg.Partitions)]
-}
-
-// ask runs f in the core of a partition and waits for the answer that f gives.
-func ask[T any](ctx context.Context, o *owner, f func(c *core, now time.Time, answer func(T))) (T, error) {
-	var none T
-	own := o.current()
-	reply := make(chan T, 1)
-	if own == nil || !own.mail.post(func(c *core, now time.Time) { f(c, now, func(v T) { reply <- v }) }) {
-		return none, task.Errorf(task.CodeUnavailable, "partition %d is not served at the moment: try again", o.part).WithRetryAfter(reclaimMax)
-	}
-	select {
-	case v := <-reply:
-		return v, nil
-	case <-own.gone:
-		select {
-		case v := <-reply:
-			return v, nil
-		default:
-		}
-		return none, task.Errorf(task.CodeUnavailable, "partition %d stopped before it answered: whether the change happened is unknown", o.part)
-	case <-ctx.Done():
-		return none, task.Errorf(task.CodeUnavailable, "partition %d did not answer in time: %w", o.part, ctx.Err())
-	}
 }

@@ -73,6 +73,8 @@ func (o *owner) heldBack(ctx context.Context) {
 func (o *owner) serves(own *ownership) {
 	o.mu.Lock()
 	o.own = own
+	close(o.next)
+	o.next = make(chan struct{})
 	held, ended := o.hold != nil, o.returns
 	o.returns = nil
 	o.mu.Unlock()

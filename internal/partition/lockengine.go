@@ -44,10 +44,10 @@ func (e *Engine) AcquireLock(ctx context.Context, r lock.Request) (lock.Held, er
 		return lock.Held{}, err
 	}
 	o := e.of(r.Name)
-	own := o.current()
 	reply := make(chan lockReply, 2) // A ticket that was taken over may have two.
 	k := &lock.Ticket{Request: r, Answer: func(h lock.Held, err error) { reply <- lockReply{h, err} }}
-	if own == nil || !own.mail.post(func(c *core, now time.Time) { c.acquireLock(now, k) }) {
+	own := o.tell(ctx, func(c *core, now time.Time) { c.acquireLock(now, k) })
+	if own == nil {
 		return lock.Held{}, o.notServed()
 	}
 	select {
@@ -150,7 +150,7 @@ func (e *Engine) Lock(ctx context.Context, name string) (lock.View, error) {
 		v    lock.View
 		held bool
 	}
-	r, err := ask(ctx, e.of(name), func(c *core, now time.Time, answer func(reply)) {
+	r, err := look(ctx, e.of(name), func(c *core, now time.Time, answer func(reply)) {
 		c.getLock(now, name, func(v lock.View, held bool) { answer(reply{v, held}) })
 	})
 	if err == nil && !r.held {
@@ -204,10 +204,6 @@ func (o *owner) foundLocks(ctx context.Context) error {
 	case <-ctx.Done():
 		return task.Errorf(task.CodeUnavailable, "partition %d still looks for locks that were held before its claim: %w", o.part, ctx.Err())
 	}
-}
-
-func (o *owner) notServed() error {
-	return task.Errorf(task.CodeUnavailable, "partition %d is not served at the moment: try again", o.part).WithRetryAfter(reclaimMax)
 }
 
 // findLocks looks for the locks that were held before the claim, so that those

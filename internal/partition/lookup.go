@@ -70,7 +70,7 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 		st TaskStatus
 		ok bool
 	}
-	r, err := ask(ctx, o, func(c *core, now time.Time, answer func(reply)) {
+	r, err := look(ctx, o, func(c *core, now time.Time, answer func(reply)) {
 		st, ok := c.status(now, id)
 		if ok {
 			answer(reply{st, true})
@@ -212,7 +212,7 @@ func (e *Engine) GetRecord(ctx context.Context, key, name string) (task.Record, 
 		r   task.Record
 		err error
 	}
-	got, err := ask(ctx, e.of(key), func(c *core, now time.Time, answer func(reply)) {
+	got, err := look(ctx, e.of(key), func(c *core, now time.Time, answer func(reply)) {
 		c.getRecord(now, key, name, func(r task.Record, err error) { answer(reply{r, err}) })
 	})
 	if err == nil {

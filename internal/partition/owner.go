@@ -33,8 +33,10 @@ type owner struct {
 	part int
 	log  *slog.Logger
 
-	mu  sync.Mutex
-	own *ownership // nil while the partition is not claimed
+	mu   sync.Mutex
+	own  *ownership    // nil while the partition is not claimed
+	next chan struct{} // closed when the partition is served again
+	lost time.Time     // when the latest ownership ended
 	// hold keeps the partition from being claimed; nil: nothing does.
 	hold    *hold
 	returns func() // called when the partition is owned again after a hold; or nil
@@ -106,7 +108,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
 	err = own.loop(ctx)
 	o.mu.Lock()
-	o.own = nil
+	o.own, o.lost = nil, o.e.cfg.Clock.Now()
 	o.mu.Unlock()
 	own.mail.close()
 	own.tail.Lost()

@@ -183,7 +183,7 @@ func (e *Engine) QueueStats(ctx context.Context, name string) (QueueStats, error
 	}
 	var sum QueueStats
 	for _, o := range e.owners {
-		s, err := ask(ctx, o, func(c *core, _ time.Time, answer func(QueueStats)) { answer(c.stats(name)) })
+		s, err := look(ctx, o, func(c *core, _ time.Time, answer func(QueueStats)) { answer(c.stats(name)) })
 		if err != nil {
 			return QueueStats{}, err
 		}

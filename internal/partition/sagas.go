@@ -160,7 +160,7 @@ func (e *Engine) Saga(ctx context.Context, id string) (*saga.Instance, error) {
 	if err := saga.ValidateID(id); err != nil {
 		return nil, err
 	}
-	a, err := ask(ctx, e.of(saga.KeyOf(id)), func(c *core, _ time.Time, answer func(sagaAnswer)) { c.getSaga(id, answer) })
+	a, err := look(ctx, e.of(saga.KeyOf(id)), func(c *core, _ time.Time, answer func(sagaAnswer)) { c.getSaga(id, answer) })
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (e *Engine) Waiting(ctx context.Context, name string) ([]WaitingClass, erro
 	}
 	sum := make(map[task.Placement]WaitingClass)
 	for _, o := range e.owners {
-		part, err := ask(ctx, o, func(c *core, _ time.Time, answer func([]WaitingClass)) { answer(c.waiting(name)) })
+		part, err := look(ctx, o, func(c *core, _ time.Time, answer func([]WaitingClass)) { answer(c.waiting(name)) })
 		if err != nil {
 			return nil, err
 		}
