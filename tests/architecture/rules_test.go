@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"examples/inventory", "examples/order", "examples/wallet", "internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
-	{"tests/locks", "tests/shards", "tests/transactions", "tests/robustness", "tests/sagas", "tests/workers"},
+	{"tests/languages", "tests/locks", "tests/shards", "tests/transactions", "tests/robustness", "tests/sagas", "tests/workers"},
 }
 
 // ban keeps an import, with all below it, to the packages that are there for it.
