@@ -77,24 +77,26 @@ type Queue struct {
 	MaxBacklogBytes int64         // default 64 GiB
 	Concurrency     int           // most of its tasks that run at a time; NoLimit takes it away
 	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
+	Paused          bool          // nothing is handed out; PauseQueue and ResumeQueue change it, ConfigureQueue does not
 }
 
 // QueueStats is what a queue holds and did.
 type QueueStats struct {
-	BacklogTasks int64     // in the broker's log, not finished
-	BacklogBytes int64     // of these
-	Oldest       time.Time // creation of the oldest of these; zero: none
-	Scheduled    int64     // waiting for their time
-	Parked       int64     // set aside behind a blocked lane
-	Ready        int64     // waiting for a worker
-	Running      int64     // at workers
-	BlockedLanes int64     // lanes that wait for a retry
-	HaltedLanes  int64     // lanes that wait for a person
-	Dead         int64     // dead letters
-	DoneTotal    int64     // since the node started
-	FailedTotal  int64     // since the node started
-	DeadTotal    int64     // since the node started
-	Workers      int64     // that may get tasks now which ask no more than the queue does
+	BacklogTasks   int64     // in the broker's log, not finished
+	BacklogBytes   int64     // of these
+	Oldest         time.Time // creation of the oldest of these; zero: none
+	Scheduled      int64     // waiting for their time
+	Parked         int64     // set aside behind a blocked lane
+	Ready          int64     // waiting for a worker
+	Running        int64     // at workers
+	BlockedLanes   int64     // lanes that wait for a retry
+	HaltedLanes    int64     // lanes that wait for a person
+	Dead           int64     // dead letters
+	DoneTotal      int64     // since the node started
+	FailedTotal    int64     // since the node started
+	DeadTotal      int64     // since the node started
+	CancelledTotal int64     // since the node started
+	Workers        int64     // that may get tasks now which ask no more than the queue does
 	// StartP50 and StartP99 are what half of the tasks, and 99% of them, took at most
 	// over the last 10 to 20 s from when they could start, for all that stood before
 	// them, to their hand-out. Zero: nothing was handed out.
@@ -216,6 +218,7 @@ func queueOf(w *fenfav1.Queue) Queue {
 		ResultTTL:       w.GetResultTtl().AsDuration(),
 		MaxBacklogTasks: w.GetMaxBacklogTasks(),
 		MaxBacklogBytes: w.GetMaxBacklogBytes(),
+		Paused:          w.GetPaused(),
 		Concurrency:     int(w.GetConcurrency()),
 		Rate:            Rate{PerSecond: w.GetRate().GetPerSecond(), Burst: int(w.GetRate().GetBurst())},
 	}
@@ -224,24 +227,25 @@ func queueOf(w *fenfav1.Queue) Queue {
 func queueInfoOf(w *fenfav1.DescribeQueueResponse) QueueInfo {
 	s := w.GetStats()
 	return QueueInfo{Queue: queueOf(w.GetQueue()), Stats: QueueStats{
-		BacklogTasks: s.GetBacklogTasks(),
-		BacklogBytes: s.GetBacklogBytes(),
-		Oldest:       timeOf(s.GetOldest()),
-		Scheduled:    s.GetScheduled(),
-		Parked:       s.GetParked(),
-		Ready:        s.GetReady(),
-		Running:      s.GetRunning(),
-		BlockedLanes: s.GetBlockedLanes(),
-		HaltedLanes:  s.GetHaltedLanes(),
-		Dead:         s.GetDead(),
-		DoneTotal:    s.GetDoneTotal(),
-		FailedTotal:  s.GetFailedTotal(),
-		DeadTotal:    s.GetDeadTotal(),
-		Workers:      s.GetWorkers(),
-		StartP50:     s.GetStartP50().AsDuration(),
-		StartP99:     s.GetStartP99().AsDuration(),
-		Waiting:      waitingOf(s.GetWaiting()),
-		LimitedBy:    s.GetLimitedBy(),
+		BacklogTasks:   s.GetBacklogTasks(),
+		BacklogBytes:   s.GetBacklogBytes(),
+		Oldest:         timeOf(s.GetOldest()),
+		Scheduled:      s.GetScheduled(),
+		Parked:         s.GetParked(),
+		Ready:          s.GetReady(),
+		Running:        s.GetRunning(),
+		BlockedLanes:   s.GetBlockedLanes(),
+		HaltedLanes:    s.GetHaltedLanes(),
+		Dead:           s.GetDead(),
+		DoneTotal:      s.GetDoneTotal(),
+		FailedTotal:    s.GetFailedTotal(),
+		DeadTotal:      s.GetDeadTotal(),
+		CancelledTotal: s.GetCancelledTotal(),
+		Workers:        s.GetWorkers(),
+		StartP50:       s.GetStartP50().AsDuration(),
+		StartP99:       s.GetStartP99().AsDuration(),
+		Waiting:        waitingOf(s.GetWaiting()),
+		LimitedBy:      s.GetLimitedBy(),
 	}}
 }
 

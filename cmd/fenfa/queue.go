@@ -15,7 +15,7 @@ import (
 func newQueue() *cobra.Command {
 	return group("queue", "Look at queues and configure them",
 		"A queue is a named stream of tasks with one configuration. Changes take effect at once.",
-		newQueueList(), newQueueDescribe(), newQueueSet())
+		newQueueList(), newQueueDescribe(), newQueueSet(), newQueuePause(), newQueueResume())
 }
 
 // listQueues is the hint after a queue was not found.
@@ -31,13 +31,13 @@ func newQueueList() *cobra.Command {
 				return err
 			}
 			views := make([]queueView, len(queues))
-			rows := [][]string{{"NAME", "ORDER", "BALANCE", "SHARE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE SINCE START", "WORKERS", "PLACEMENT"}}
+			rows := [][]string{{"NAME", "ORDER", "BALANCE", "SHARE", "BACKLOG", "SCHEDULED", "RUNNING", "DEAD", "DONE SINCE START", "WORKERS", "PLACEMENT", "PAUSED"}}
 			for i := range queues {
 				q, s := &queues[i], &queues[i].Stats
 				views[i] = viewQueueInfo(q)
 				rows = append(rows, []string{
 					q.Name, string(q.Order), q.Balance.Policy, fmt.Sprint(q.Share), count(s.BacklogTasks + s.Parked), count(s.Scheduled), count(s.Running),
-					count(s.Dead), count(s.DoneTotal), count(s.Workers), placementText(q.Placement),
+					count(s.Dead), count(s.DoneTotal), count(s.Workers), placementText(q.Placement), yes(q.Paused),
 				})
 			}
 			return out.write(cmd, map[string][]queueView{"queues": views}, func(w io.Writer) { table(w, rows) })
@@ -79,10 +79,19 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"max_deliveries", fmt.Sprint(q.MaxDeliveries)},
 		{"dedupe_window", span(q.DedupeWindow)},
 		{"result_ttl", span(q.ResultTTL)},
+		{"paused", yes(q.Paused)},
 		{"concurrency", limitText(q.Concurrency)},
 		{"rate", rateText(q.Rate)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
 	}
+}
+
+// yes is a cell that is empty where something is not so.
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
 }
 
 // balanceText is a policy with the parameters that it has.
@@ -122,7 +131,7 @@ func statRows(s *fenfa.QueueStats) [][2]string {
 		{"running", count(s.Running)},
 		{"lanes", fmt.Sprintf("%d wait for a retry, %d for a person", s.BlockedLanes, s.HaltedLanes)},
 		{"dead letters", count(s.Dead)},
-		{"since start", fmt.Sprintf("%d done, %d attempts failed, %d died", s.DoneTotal, s.FailedTotal, s.DeadTotal)},
+		{"since start", fmt.Sprintf("%d done, %d attempts failed, %d died, %d cancelled", s.DoneTotal, s.FailedTotal, s.DeadTotal, s.CancelledTotal)},
 		{"workers", count(s.Workers)},
 		{"start", startText(s)},
 		{"limited by", s.LimitedBy},

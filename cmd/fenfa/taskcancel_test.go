@@ -45,3 +45,21 @@ func TestTasksAreCancelledOnTheCommandLine(t *testing.T) {
 	}
 	_ = worker.Wait()
 }
+
+func TestQueuesArePausedOnTheCommandLine(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	var q queueView
+	n.ok(t, &q, "queue", "set", "mail")
+	if n.ok(t, &q, "queue", "pause", "mail"); !q.Paused {
+		t.Errorf("paused: %+v", q)
+	}
+	if code, stdout, _ := n.run(t, "queue", "describe", "mail"); code != exitOK || !strings.Contains(stdout, "paused") {
+		t.Errorf("described: exit code %d, %s", code, stdout)
+	}
+	if code, stdout, _ := n.run(t, "queue", "resume", "mail"); code != exitOK || stdout != "queue mail is resumed\n" {
+		t.Errorf("resumed: exit code %d, %s", code, stdout)
+	}
+	if code, _, stderr := n.run(t, "queue", "pause", "mial"); code != exitNotFound || !strings.Contains(stderr, "did you mean") {
+		t.Errorf("a queue that is not there: exit code %d, %s", code, stderr)
+	}
+}

@@ -121,7 +121,7 @@ func watchedQueue(q *fenfa.QueueInfo) top.Queue {
 	return top.Queue{
 		Name: q.Name, Policy: q.Balance.Policy, Backlog: s.BacklogTasks, Oldest: s.Oldest,
 		Scheduled: s.Scheduled, Parked: s.Parked, Running: s.Running, Blocked: s.BlockedLanes, Halted: s.HaltedLanes, Dead: s.Dead,
-		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal,
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, CancelledTotal: s.CancelledTotal, Paused: q.Paused,
 		StartP50: s.StartP50, StartP99: s.StartP99, Workers: s.Workers,
 	}
 }

@@ -57,6 +57,7 @@ type topQueueView struct {
 	StartP50MS   float64 `json:"start_p50_ms,omitempty"`
 	StartP99MS   float64 `json:"start_p99_ms,omitempty"`
 	Workers      int64   `json:"workers"`
+	Paused       bool    `json:"paused,omitempty"`
 }
 
 type topWorkerView struct {
@@ -111,7 +112,7 @@ func viewTopQueue(q *top.QueueFigures) topQueueView {
 		Name: q.Name, Policy: q.Policy, InRate: tenths(q.In), OutRate: tenths(q.Out), FailRate: tenths(q.Failed),
 		BacklogTasks: q.Backlog, OldestAgeMS: q.Age.Milliseconds(), Running: q.Running, Scheduled: q.Scheduled, Parked: q.Parked,
 		BlockedLanes: q.Blocked, HaltedLanes: q.Halted, Dead: q.Dead,
-		StartP50MS: milliseconds(q.StartP50), StartP99MS: milliseconds(q.StartP99), Workers: q.Workers,
+		StartP50MS: milliseconds(q.StartP50), StartP99MS: milliseconds(q.StartP99), Workers: q.Workers, Paused: q.Paused,
 	}
 }
 

@@ -122,20 +122,21 @@ type balanceView struct {
 }
 
 type statsView struct {
-	BacklogTasks int64  `json:"backlog_tasks"`
-	BacklogBytes int64  `json:"backlog_bytes"`
-	Oldest       string `json:"oldest,omitempty"`
-	Scheduled    int64  `json:"scheduled"`
-	Parked       int64  `json:"parked"`
-	Ready        int64  `json:"ready"`
-	Running      int64  `json:"running"`
-	BlockedLanes int64  `json:"blocked_lanes"`
-	HaltedLanes  int64  `json:"halted_lanes"`
-	Dead         int64  `json:"dead"`
-	DoneTotal    int64  `json:"done_total"`
-	FailedTotal  int64  `json:"failed_total"`
-	DeadTotal    int64  `json:"dead_total"`
-	Workers      int64  `json:"workers"`
+	BacklogTasks   int64  `json:"backlog_tasks"`
+	BacklogBytes   int64  `json:"backlog_bytes"`
+	Oldest         string `json:"oldest,omitempty"`
+	Scheduled      int64  `json:"scheduled"`
+	Parked         int64  `json:"parked"`
+	Ready          int64  `json:"ready"`
+	Running        int64  `json:"running"`
+	BlockedLanes   int64  `json:"blocked_lanes"`
+	HaltedLanes    int64  `json:"halted_lanes"`
+	Dead           int64  `json:"dead"`
+	DoneTotal      int64  `json:"done_total"`
+	FailedTotal    int64  `json:"failed_total"`
+	DeadTotal      int64  `json:"dead_total"`
+	CancelledTotal int64  `json:"cancelled_total"`
+	Workers        int64  `json:"workers"`
 	// How long tasks of the last 10 to 20 s could have started and were not handed out.
 	StartP50MS float64 `json:"start_p50_ms"`
 	StartP99MS float64 `json:"start_p99_ms"`
@@ -189,6 +190,7 @@ type queueView struct {
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
 	Concurrency     int          `json:"concurrency"` // 0: no limit
 	Rate            rateView     `json:"rate"`
+	Paused          bool         `json:"paused"`
 	Stats           *statsView   `json:"stats,omitempty"`
 	Created         *bool        `json:"created,omitempty"` // queue set only
 }
@@ -200,7 +202,7 @@ func viewQueue(q *fenfa.Queue) queueView {
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
-		Concurrency: q.Concurrency, Rate: rateView(q.Rate),
+		Concurrency: q.Concurrency, Rate: rateView(q.Rate), Paused: q.Paused,
 	}
 }
 
@@ -209,7 +211,7 @@ func viewQueueInfo(q *fenfa.QueueInfo) queueView {
 	v.Stats = &statsView{
 		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeView(s.Oldest), Scheduled: s.Scheduled, Parked: s.Parked,
 		Ready: s.Ready, Running: s.Running, BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
-		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: s.Workers,
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, CancelledTotal: s.CancelledTotal, Workers: s.Workers,
 		StartP50MS: float64(s.StartP50) / float64(time.Millisecond), StartP99MS: float64(s.StartP99) / float64(time.Millisecond),
 		Waiting: viewWaiting(s.Waiting), LimitedBy: s.LimitedBy,
 	}

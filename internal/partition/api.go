@@ -111,19 +111,20 @@ type DeadLetter struct {
 
 // QueueStats is what a queue holds and did, over the partitions of this node.
 type QueueStats struct {
-	BacklogTasks int64
-	BacklogBytes int64
-	Oldest       time.Time
-	Scheduled    int64
-	Parked       int64
-	Ready        int64
-	Running      int64
-	BlockedLanes int64
-	HaltedLanes  int64
-	Dead         int64
-	DoneTotal    int64
-	FailedTotal  int64
-	DeadTotal    int64
+	BacklogTasks   int64
+	BacklogBytes   int64
+	Oldest         time.Time
+	Scheduled      int64
+	Parked         int64
+	Ready          int64
+	Running        int64
+	BlockedLanes   int64
+	HaltedLanes    int64
+	Dead           int64
+	DoneTotal      int64
+	FailedTotal    int64
+	DeadTotal      int64
+	CancelledTotal int64
 	// StartP50 and StartP99 are what half of the tasks, and 99% of them, took at most
 	// over the last 10 to 20 s from when they could start to their hand-out; zero
 	// where nothing was handed out.

@@ -41,7 +41,12 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 // to read their rows.
 func (c *core) crowded() bool { return slices.ContainsFunc(c.order, c.tight) }
 
+// tight reports whether one queue needs room; a paused one does not, nobody would
+// get what came.
 func (c *core) tight(q *queue) bool {
+	if q.Paused {
+		return false
+	}
 	return q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 || q.wanting() && q.stored.Tasks > 0
 }
 
@@ -50,6 +55,9 @@ func (c *core) tight(q *queue) bool {
 // their share.
 func (c *core) makeRoom(now time.Time) {
 	for _, q := range c.order {
+		if q.Paused {
+			continue
+		}
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.items.len() > 0 && (l.stuck(now) || c.hogs(l)) }) {
 			stay := 0
 			if !l.stuck(now) {

@@ -300,7 +300,7 @@ func (c *core) cancelUnread(now time.Time, why string, at broker.Located, r *Can
 	}
 	mark := &store.Dedup{ID: r.ID, State: task.StateCancelled, Queue: q.Name, FinishedAt: c.led.Stamp(now), Error: why}
 	c.putMark(mark)
-	q.metrics.finished(task.StateCancelled)
+	q.count(task.StateCancelled)
 	u := &unreadTask{mark: mark, until: noRow}
 	c.unread[r.ID] = u
 	if at.Position > q.marked {

@@ -29,6 +29,7 @@ type counters struct {
 	txns        *prometheus.CounterVec // by result
 	txnRetries  prometheus.Counter
 	recovered   *prometheus.CounterVec // by action
+	pauses      *prometheus.GaugeVec   // by queue: 1 while it is paused
 	doubts      doubts
 
 	sagas *sagaCounters
@@ -72,11 +73,23 @@ func newCounters(reg prometheus.Registerer) *counters {
 		swept:       prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_dedup_expired_rows_total", Help: "Marks removed after their window."}),
 		claims:      prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_partition_claims_total", Help: "Claims of partitions, one at start and one after each failure."}),
 		outboxRetry: prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_outbox_retries_total", Help: "Publishes of follow-up tasks that were tried again."}),
-		corrupt:     prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
+		pauses: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "fenfa_queue_paused", Help: "1 while the queue is paused, else 0.",
+		}, []string{"queue"}),
+		corrupt: prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
 	}
 	c.registerTransactions(reg)
-	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.scheduled, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt)
+	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.scheduled, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt, c.pauses)
 	return c
+}
+
+// paused tells whether a queue is paused.
+func (c *counters) paused(queue string, is bool) {
+	value := 0.
+	if is {
+		value = 1
+	}
+	c.pauses.WithLabelValues(queue).Set(value)
 }
 
 // queueMetrics are the metrics of one queue, looked up once.

@@ -379,7 +379,7 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	at := end.at
 	if at == 0 {
 		at = c.led.Stamp(now)
-		q.metrics.finished(end.state)
+		q.count(end.state)
 	}
 	c.putMark(&store.Dedup{
 		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
@@ -392,9 +392,17 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	c.leave(it)
 	c.recent.add(it.ID)
 	c.forget(it)
-	if end.state == task.StateDone {
+}
+
+// count counts a task that ended, but for one that is dead.
+func (q *queue) count(s task.State) {
+	switch s { //nolint:exhaustive // A task ends in no other state that is counted here.
+	case task.StateDone:
 		q.stats.DoneTotal++
+	case task.StateCancelled:
+		q.stats.CancelledTotal++
 	}
+	q.metrics.finished(s)
 }
 
 // leave removes a task from where it is kept durably, with the gathering batch.

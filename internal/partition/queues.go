@@ -31,6 +31,7 @@ type registered struct {
 }
 
 func (e *Engine) register(q task.Queue, version uint64) *registered {
+	e.counts.paused(q.Name, q.Paused)
 	return &registered{
 		settings: q,
 		version:  version,
@@ -96,27 +97,34 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 	if err := task.ValidateQueueName(change.Name); err != nil {
 		return task.Queue{}, false, err
 	}
+	return e.changeQueue(ctx, change.Name, func(q *task.Queue, created bool) error {
+		if !created && change.Order != "" && change.Order != q.Order {
+			return task.Errorf(task.CodeFailedPrecondition,
+				"the order of queue %q is %s and cannot be changed while it exists: create another queue", q.Name, q.Order).WithField("order")
+		}
+		q.Merge(change)
+		return q.Validate()
+	})
+}
+
+// changeQueue changes the settings of a queue, or of a new one the defaults.
+func (e *Engine) changeQueue(ctx context.Context, name string, change func(q *task.Queue, created bool) error) (now task.Queue, created bool, err error) {
 	e.configuring.Lock()
 	defer e.configuring.Unlock()
 	// What is stored counts: an earlier change may have been stored and have failed
 	// afterwards, or have been made by another node.
-	q := task.DefaultQueue(change.Name)
-	stored, version, err := e.cfg.Store.Meta().Get(ctx, metaQueue+change.Name)
+	q := task.DefaultQueue(name)
+	stored, version, err := e.cfg.Store.Meta().Get(ctx, metaQueue+name)
 	if err != nil {
-		return task.Queue{}, false, fmt.Errorf("read queue %s: %w", change.Name, err)
+		return task.Queue{}, false, fmt.Errorf("read queue %s: %w", name, err)
 	}
 	created = version == 0
 	if !created {
 		if err := json.Unmarshal(stored, &q); err != nil {
-			return task.Queue{}, false, fmt.Errorf("read queue %s: %w", change.Name, err)
+			return task.Queue{}, false, fmt.Errorf("read queue %s: %w", name, err)
 		}
 	}
-	if !created && change.Order != "" && change.Order != q.Order {
-		return task.Queue{}, false, task.Errorf(task.CodeFailedPrecondition,
-			"the order of queue %q is %s and cannot be changed while it exists: create another queue", q.Name, q.Order).WithField("order")
-	}
-	q.Merge(change)
-	if err := q.Validate(); err != nil {
+	if err := change(&q, created); err != nil {
 		return task.Queue{}, false, err
 	}
 	value, err := json.Marshal(q)
@@ -133,9 +141,7 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 		}
 		return task.Queue{}, false, fmt.Errorf("store queue %s: %w", q.Name, err)
 	}
-	next := maps.Clone(*e.queues.Load())
-	next[q.Name] = e.register(q, version)
-	e.queues.Store(&next)
+	e.replace(q, version)
 	e.limits.Configure(&q)
 	for _, o := range e.owners {
 		_, err := ask(ctx, o, func(_ *core, at time.Time, answer func(struct{})) {
@@ -148,6 +154,27 @@ func (e *Engine) ConfigureQueue(ctx context.Context, change task.Queue) (now tas
 		}
 	}
 	return q, created, nil
+}
+
+// replace makes settings those that the engine knows.
+func (e *Engine) replace(q task.Queue, version uint64) {
+	next := maps.Clone(*e.queues.Load())
+	next[q.Name] = e.register(q, version)
+	e.queues.Store(&next)
+}
+
+// PauseQueue keeps the tasks of a queue from being handed out, or with false hands
+// them out again. It returns the settings as they are now, in force on all
+// partitions.
+func (e *Engine) PauseQueue(ctx context.Context, name string, paused bool) (task.Queue, error) {
+	if _, ok := e.Queue(name); !ok {
+		return task.Queue{}, e.unknownQueue(name)
+	}
+	now, _, err := e.changeQueue(ctx, name, func(q *task.Queue, _ bool) error {
+		q.Paused = paused
+		return nil
+	})
+	return now, err
 }
 
 // applySettings runs in the goroutine of the partition's core.
@@ -210,4 +237,5 @@ func (s *QueueStats) add(o QueueStats) {
 	s.DoneTotal += o.DoneTotal
 	s.FailedTotal += o.FailedTotal
 	s.DeadTotal += o.DeadTotal
+	s.CancelledTotal += o.CancelledTotal
 }

@@ -12,7 +12,7 @@ func (c *core) serve(now time.Time) {
 	for served := true; served; {
 		served = false
 		for _, q := range c.order {
-			if q.turns.len() > 0 && !q.throttled && c.led.Bytes() <= maxBatchBytes {
+			if q.turns.len() > 0 && !q.throttled && !q.Paused && c.led.Bytes() <= maxBatchBytes {
 				c.serveNext(now, q)
 				served = true
 			}

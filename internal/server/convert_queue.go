@@ -55,6 +55,7 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 		DedupeWindow: durationpb.New(q.DedupeWindow), ResultTtl: durationpb.New(q.ResultTTL),
 		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes, Share: q.Share, Placement: placementToWire(q.Placement),
 	}
+	w.Paused = q.Paused
 	limitsToWire(q, w)
 	return w
 }
@@ -64,7 +65,7 @@ func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
 		BacklogTasks: s.BacklogTasks, BacklogBytes: s.BacklogBytes, Oldest: timeToWire(s.Oldest),
 		Scheduled: s.Scheduled, Parked: s.Parked, Ready: s.Ready, Running: s.Running,
 		BlockedLanes: s.BlockedLanes, HaltedLanes: s.HaltedLanes, Dead: s.Dead,
-		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, Workers: int64(workers), LimitedBy: s.LimitedBy,
+		DoneTotal: s.DoneTotal, FailedTotal: s.FailedTotal, DeadTotal: s.DeadTotal, CancelledTotal: s.CancelledTotal, Workers: int64(workers), LimitedBy: s.LimitedBy,
 	}
 	if s.StartP50 > 0 {
 		w.StartP50, w.StartP99 = durationpb.New(s.StartP50), durationpb.New(s.StartP99)

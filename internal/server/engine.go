@@ -17,11 +17,16 @@ type TaskEngine interface {
 	// may write to the tasks, and does not keep them after it returned.
 	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
-	// Cancel returns one result for each task when all that it did is durable.
-	Cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult
 	// AwaitTasks calls tell for each of the tasks as soon as it has ended, or at once
 	// with an error where it is not known.
 	AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error
+}
+
+// ControlEngine changes what becomes of tasks that are there.
+type ControlEngine interface {
+	// Cancel returns one result for each task when all that it did is durable.
+	Cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult
+	PauseQueue(ctx context.Context, name string, paused bool) (task.Queue, error)
 }
 
 // QueueEngine keeps queues and their dead letters.
@@ -93,6 +98,7 @@ type ShardEngine interface {
 // WorkEngine distributes work: tasks by themselves, and as steps of sagas.
 type WorkEngine interface {
 	TaskEngine
+	ControlEngine
 	QueueEngine
 	LeaseEngine
 	SagaEngine

@@ -122,6 +122,13 @@ func (e *fakeEngine) ConfigureQueue(_ context.Context, q task.Queue) (task.Queue
 	return now, true, now.Validate()
 }
 
+func (e *fakeEngine) PauseQueue(_ context.Context, name string, paused bool) (task.Queue, error) {
+	e.called(fmt.Sprintf("pause %s: %v", name, paused))
+	q := task.DefaultQueue(name)
+	q.Paused = paused
+	return q, e.err
+}
+
 func (e *fakeEngine) Queue(name string) (task.Queue, bool) {
 	for _, q := range e.queues {
 		if q.Name == name {

@@ -78,6 +78,29 @@ func (s *queueService) List(ctx context.Context, _ *fenfav1.ListQueuesRequest) (
 	return resp, nil
 }
 
+// Pause keeps the queue's tasks from being handed out.
+func (s *queueService) Pause(ctx context.Context, req *fenfav1.PauseQueueRequest) (*fenfav1.PauseQueueResponse, error) {
+	now, err := s.pause(ctx, req.GetName(), true)
+	return &fenfav1.PauseQueueResponse{Queue: now}, err
+}
+
+// Resume ends a pause.
+func (s *queueService) Resume(ctx context.Context, req *fenfav1.ResumeQueueRequest) (*fenfav1.ResumeQueueResponse, error) {
+	now, err := s.pause(ctx, req.GetName(), false)
+	return &fenfav1.ResumeQueueResponse{Queue: now}, err
+}
+
+func (s *queueService) pause(ctx context.Context, name string, paused bool) (*fenfav1.Queue, error) {
+	if task.Reserved(name) {
+		return nil, task.RefuseReserved("queue", name)
+	}
+	now, err := s.cfg.Engine.PauseQueue(ctx, name, paused)
+	if err != nil {
+		return nil, err
+	}
+	return queueToWire(&now), nil
+}
+
 // ListDead lists dead letters of a queue, without payloads.
 func (s *queueService) ListDead(ctx context.Context, req *fenfav1.ListDeadRequest) (*fenfav1.ListDeadResponse, error) {
 	limit, err := pageSize(req.GetPageSize())

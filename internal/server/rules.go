@@ -64,6 +64,8 @@ func rules() map[string]rule {
 		fenfav1.QueueService_Configure_FullMethodName: {{access.Manage, named("queue.name")}},
 		fenfav1.QueueService_Describe_FullMethodName:  {{access.Read, named("name")}},
 		fenfav1.QueueService_List_FullMethodName:      {{access.Read, filtered("queue")}},
+		fenfav1.QueueService_Pause_FullMethodName:     {{access.Manage, named("name")}},
+		fenfav1.QueueService_Resume_FullMethodName:    {{access.Manage, named("name")}},
 		fenfav1.QueueService_ListDead_FullMethodName:  {{access.Read, named("queue")}},
 		fenfav1.QueueService_GetDead_FullMethodName:   {{access.Read, queueOfTask("id")}},
 

@@ -34,7 +34,8 @@ func (s *Server) waiting(ctx context.Context, queue string) ([]*fenfav1.WaitingC
 	return all[:min(len(all), maxWaiting)], nil
 }
 
-// waitsFor says which worker is missing for a task that nobody may get now.
+// waitsFor says what a task waits for that nobody may get now: the end of its queue's
+// pause, or which worker is missing.
 func (s *Server) waitsFor(st *partition.TaskStatus) string {
 	if st.Task == nil || st.State != task.StateReady && st.State != task.StateQueued {
 		return ""
@@ -45,6 +46,8 @@ func (s *Server) waitsFor(st *partition.TaskStatus) string {
 	}
 	require := st.Task.Placement.With(q.Placement).Require
 	switch {
+	case q.Paused:
+		return fmt.Sprintf("the end of the pause of queue %q: `fenfa queue resume %s`", q.Name, q.Name)
 	case s.cfg.Workers.Eligible(q.Name, require) > 0:
 		return ""
 	case require == "":

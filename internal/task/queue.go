@@ -103,6 +103,7 @@ type Queue struct {
 	Concurrency     int           // most of its tasks that run at a time; 0: no limit
 	KeyConcurrency  int           // order none: most tasks of one key that run at a time; 0: no limit
 	Rate            Rate          // of tasks that start
+	Paused          bool          // nothing is handed out; no part of a change
 }
 
 // DefaultQueue returns the settings of a queue that nobody configured.

@@ -146,10 +146,10 @@ func (p *past) ofQueue(q *Queue, now *Snapshot) Rates {
 		was = *old
 	}
 	if !p.started.Equal(now.Node.StartedAt) {
-		was.DoneTotal, was.FailedTotal, was.DeadTotal = 0, 0, 0
+		was.DoneTotal, was.FailedTotal, was.DeadTotal, was.CancelledTotal = 0, 0, 0, 0
 	}
 	seconds := now.At.Sub(p.at).Seconds()
-	ended := increase(was.DoneTotal, q.DoneTotal) + increase(was.DeadTotal, q.DeadTotal)
+	ended := increase(was.DoneTotal, q.DoneTotal) + increase(was.DeadTotal, q.DeadTotal) + increase(was.CancelledTotal, q.CancelledTotal)
 	return Rates{
 		Known: true,
 		// What came is what ended and what is here more than before.

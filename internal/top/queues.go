@@ -12,7 +12,7 @@ func newQueueTable() table[QueueFigures] {
 		columns: queueColumns(),
 		name:    func(q *QueueFigures) string { return q.Name },
 		matches: func(q *QueueFigures, filter string) bool {
-			return contains(filter, q.Name, q.Policy)
+			return contains(filter, q.Name, policyShown(q))
 		},
 	}
 }
@@ -26,7 +26,7 @@ func queueColumns() []column[QueueFigures] {
 		},
 		counter("BACKLOG", 7, 1, StyleText, "tasks in the log that have not ended", func(q *QueueFigures) int64 { return q.Backlog }),
 		rate("IN/S", 2, StyleText, "tasks that come in a second: submitted, emitted, requeued", func(q *QueueFigures) (bool, float64) { return q.Known, q.In }),
-		rate("OUT/S", 3, StyleText, "tasks that end in a second: done or dead", func(q *QueueFigures) (bool, float64) { return q.Known, q.Out }),
+		rate("OUT/S", 3, StyleText, "tasks that end in a second: done, dead or cancelled", func(q *QueueFigures) (bool, float64) { return q.Known, q.Out }),
 		rate("FAIL/S", 13, StyleWarn, "attempts that fail in a second", func(q *QueueFigures) (bool, float64) { return q.Known, q.Failed }),
 		counter("RUN", 5, 4, StyleText, "tasks at workers", func(q *QueueFigures) int64 { return q.Running }),
 		counter("SCHED", 5, 9, StyleText, "tasks that wait for their time", func(q *QueueFigures) int64 { return q.Scheduled }),
@@ -38,11 +38,24 @@ func queueColumns() []column[QueueFigures] {
 		lasting("P99", 6, "99% of these tasks waited no longer for a worker", func(q *QueueFigures) time.Duration { return q.StartP99 }),
 		counter("WRK", 4, 10, StyleText, "workers that serve the queue", func(q *QueueFigures) int64 { return q.Workers }),
 		{
-			title: "POLICY", min: 15, rank: 12, left: true, about: "how tasks are spread over workers",
-			cell:  func(q *QueueFigures, _ int) []Span { return plain(StyleDim, clean(q.Policy)) },
+			title: "POLICY", min: 15, rank: 12, left: true, about: "how tasks are spread over workers; paused: they are not",
+			cell: func(q *QueueFigures, _ int) []Span {
+				if q.Paused {
+					return plain(StyleWarn, policyShown(q))
+				}
+				return plain(StyleDim, clean(q.Policy))
+			},
 			order: func(a, b *QueueFigures) int { return strings.Compare(a.Policy, b.Policy) },
 		},
 	}
+}
+
+// policyShown is how tasks are spread over workers, or that they are not.
+func policyShown(q *QueueFigures) string {
+	if q.Paused {
+		return "paused"
+	}
+	return q.Policy
 }
 
 // counter is a column of counts; zero is dim, and any other has the style.

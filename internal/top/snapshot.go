@@ -22,22 +22,24 @@ type Node struct {
 
 // Queue is what a queue holds and did.
 type Queue struct {
-	Name        string
-	Policy      string // of balancing
-	Backlog     int64  // in the log, not finished
-	Oldest      time.Time
-	Scheduled   int64 // wait for their time
-	Parked      int64 // set aside behind a blocked key
-	Running     int64
-	Blocked     int64 // keys that wait for a retry
-	Halted      int64 // keys that wait for a person
-	Dead        int64 // dead letters
-	DoneTotal   int64 // this and the next two since the node started
-	FailedTotal int64
-	DeadTotal   int64
-	StartP50    time.Duration // zero: nothing was handed out lately
-	StartP99    time.Duration
-	Workers     int64
+	Name           string
+	Policy         string // of balancing
+	Backlog        int64  // in the log, not finished
+	Oldest         time.Time
+	Scheduled      int64 // wait for their time
+	Parked         int64 // set aside behind a blocked key
+	Running        int64
+	Blocked        int64 // keys that wait for a retry
+	Halted         int64 // keys that wait for a person
+	Dead           int64 // dead letters
+	DoneTotal      int64 // this and the next three since the node started
+	FailedTotal    int64
+	DeadTotal      int64
+	CancelledTotal int64
+	Paused         bool          // nothing is handed out
+	StartP50       time.Duration // zero: nothing was handed out lately
+	StartP99       time.Duration
+	Workers        int64
 }
 
 // held is how many tasks are somewhere between their submit and their end.

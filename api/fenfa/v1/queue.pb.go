@@ -54,6 +54,8 @@ type Queue struct {
 	// What its tasks ask of workers. In Configure a list that is empty stays as it
 	// is, and the term "*" takes an earlier demand back.
 	Placement *Placement `protobuf:"bytes,14,opt,name=placement,proto3" json:"placement,omitempty"`
+	// Output only: nothing is handed out; see Pause.
+	Paused bool `protobuf:"varint,20,opt,name=paused,proto3" json:"paused,omitempty"`
 	// Most of its tasks that run at a time; a lease of one key counts as one. 0: no
 	// limit. Default: no limit.
 	Concurrency *uint32 `protobuf:"varint,22,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
@@ -189,6 +191,13 @@ func (x *Queue) GetPlacement() *Placement {
 		return x.Placement
 	}
 	return nil
+}
+
+func (x *Queue) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
 }
 
 func (x *Queue) GetConcurrency() uint32 {
@@ -422,6 +431,184 @@ func (x *ConfigureQueueResponse) GetCreated() bool {
 	return false
 }
 
+type PauseQueueRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseQueueRequest) Reset() {
+	*x = PauseQueueRequest{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseQueueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseQueueRequest) ProtoMessage() {}
+
+func (x *PauseQueueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseQueueRequest.ProtoReflect.Descriptor instead.
+func (*PauseQueueRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PauseQueueRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type PauseQueueResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Queue         *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseQueueResponse) Reset() {
+	*x = PauseQueueResponse{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseQueueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseQueueResponse) ProtoMessage() {}
+
+func (x *PauseQueueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseQueueResponse.ProtoReflect.Descriptor instead.
+func (*PauseQueueResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PauseQueueResponse) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+type ResumeQueueRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeQueueRequest) Reset() {
+	*x = ResumeQueueRequest{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeQueueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeQueueRequest) ProtoMessage() {}
+
+func (x *ResumeQueueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeQueueRequest.ProtoReflect.Descriptor instead.
+func (*ResumeQueueRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResumeQueueRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ResumeQueueResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Queue         *Queue `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeQueueResponse) Reset() {
+	*x = ResumeQueueResponse{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeQueueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeQueueResponse) ProtoMessage() {}
+
+func (x *ResumeQueueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeQueueResponse.ProtoReflect.Descriptor instead.
+func (*ResumeQueueResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResumeQueueResponse) GetQueue() *Queue {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
 type DescribeQueueRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -431,7 +618,7 @@ type DescribeQueueRequest struct {
 
 func (x *DescribeQueueRequest) Reset() {
 	*x = DescribeQueueRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +630,7 @@ func (x *DescribeQueueRequest) String() string {
 func (*DescribeQueueRequest) ProtoMessage() {}
 
 func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[5]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +643,7 @@ func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueRequest.ProtoReflect.Descriptor instead.
 func (*DescribeQueueRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DescribeQueueRequest) GetName() string {
@@ -476,7 +663,7 @@ type DescribeQueueResponse struct {
 
 func (x *DescribeQueueResponse) Reset() {
 	*x = DescribeQueueResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +675,7 @@ func (x *DescribeQueueResponse) String() string {
 func (*DescribeQueueResponse) ProtoMessage() {}
 
 func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[6]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +688,7 @@ func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueResponse.ProtoReflect.Descriptor instead.
 func (*DescribeQueueResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DescribeQueueResponse) GetQueue() *Queue {
@@ -526,7 +713,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +725,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[7]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +738,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
 }
 
 type ListQueuesResponse struct {
@@ -563,7 +750,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +762,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[8]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +775,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*DescribeQueueResponse {
@@ -614,9 +801,10 @@ type QueueStats struct {
 	HaltedLanes int64 `protobuf:"varint,9,opt,name=halted_lanes,json=haltedLanes,proto3" json:"halted_lanes,omitempty"`
 	Dead        int64 `protobuf:"varint,10,opt,name=dead,proto3" json:"dead,omitempty"`
 	// Since the node started.
-	DoneTotal   int64 `protobuf:"varint,11,opt,name=done_total,json=doneTotal,proto3" json:"done_total,omitempty"`
-	FailedTotal int64 `protobuf:"varint,12,opt,name=failed_total,json=failedTotal,proto3" json:"failed_total,omitempty"`
-	DeadTotal   int64 `protobuf:"varint,13,opt,name=dead_total,json=deadTotal,proto3" json:"dead_total,omitempty"`
+	DoneTotal      int64 `protobuf:"varint,11,opt,name=done_total,json=doneTotal,proto3" json:"done_total,omitempty"`
+	FailedTotal    int64 `protobuf:"varint,12,opt,name=failed_total,json=failedTotal,proto3" json:"failed_total,omitempty"`
+	DeadTotal      int64 `protobuf:"varint,13,opt,name=dead_total,json=deadTotal,proto3" json:"dead_total,omitempty"`
+	CancelledTotal int64 `protobuf:"varint,20,opt,name=cancelled_total,json=cancelledTotal,proto3" json:"cancelled_total,omitempty"`
 	// Workers that may get tasks now which ask no more than the queue does.
 	Workers int64 `protobuf:"varint,14,opt,name=workers,proto3" json:"workers,omitempty"`
 	// From when a task could start, for all that stood before it, to its hand-out,
@@ -636,7 +824,7 @@ type QueueStats struct {
 
 func (x *QueueStats) Reset() {
 	*x = QueueStats{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +836,7 @@ func (x *QueueStats) String() string {
 func (*QueueStats) ProtoMessage() {}
 
 func (x *QueueStats) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +849,7 @@ func (x *QueueStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueStats.ProtoReflect.Descriptor instead.
 func (*QueueStats) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *QueueStats) GetBacklogTasks() int64 {
@@ -755,6 +943,13 @@ func (x *QueueStats) GetDeadTotal() int64 {
 	return 0
 }
 
+func (x *QueueStats) GetCancelledTotal() int64 {
+	if x != nil {
+		return x.CancelledTotal
+	}
+	return 0
+}
+
 func (x *QueueStats) GetWorkers() int64 {
 	if x != nil {
 		return x.Workers
@@ -807,7 +1002,7 @@ type WaitingClass struct {
 
 func (x *WaitingClass) Reset() {
 	*x = WaitingClass{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1014,7 @@ func (x *WaitingClass) String() string {
 func (*WaitingClass) ProtoMessage() {}
 
 func (x *WaitingClass) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1027,7 @@ func (x *WaitingClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingClass.ProtoReflect.Descriptor instead.
 func (*WaitingClass) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WaitingClass) GetPlacement() *Placement {
@@ -878,7 +1073,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1085,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1098,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeadLetter) GetTask() *Task {
@@ -960,7 +1155,7 @@ type ListDeadRequest struct {
 
 func (x *ListDeadRequest) Reset() {
 	*x = ListDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1167,7 @@ func (x *ListDeadRequest) String() string {
 func (*ListDeadRequest) ProtoMessage() {}
 
 func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1180,7 @@ func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDeadRequest) GetQueue() string {
@@ -1020,7 +1215,7 @@ type ListDeadResponse struct {
 
 func (x *ListDeadResponse) Reset() {
 	*x = ListDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1227,7 @@ func (x *ListDeadResponse) String() string {
 func (*ListDeadResponse) ProtoMessage() {}
 
 func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1240,7 @@ func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListDeadResponse) GetDead() []*DeadLetter {
@@ -1071,7 +1266,7 @@ type GetDeadRequest struct {
 
 func (x *GetDeadRequest) Reset() {
 	*x = GetDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1278,7 @@ func (x *GetDeadRequest) String() string {
 func (*GetDeadRequest) ProtoMessage() {}
 
 func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1291,7 @@ func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadRequest.ProtoReflect.Descriptor instead.
 func (*GetDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetDeadRequest) GetId() string {
@@ -1115,7 +1310,7 @@ type GetDeadResponse struct {
 
 func (x *GetDeadResponse) Reset() {
 	*x = GetDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1322,7 @@ func (x *GetDeadResponse) String() string {
 func (*GetDeadResponse) ProtoMessage() {}
 
 func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1335,7 @@ func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeadResponse.ProtoReflect.Descriptor instead.
 func (*GetDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{15}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetDeadResponse) GetDead() *DeadLetter {
@@ -1154,7 +1349,7 @@ var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8c\x05\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1171,7 +1366,8 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x11max_backlog_tasks\x18\v \x01(\x03R\x0fmaxBacklogTasks\x12*\n" +
 	"\x11max_backlog_bytes\x18\f \x01(\x03R\x0fmaxBacklogBytes\x12\x14\n" +
 	"\x05share\x18\r \x01(\x01R\x05share\x121\n" +
-	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12%\n" +
+	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x16\n" +
+	"\x06paused\x18\x14 \x01(\bR\x06paused\x12%\n" +
 	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\"\n" +
 	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rateB\x0e\n" +
 	"\f_concurrency\"^\n" +
@@ -1190,7 +1386,15 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"Y\n" +
 	"\x16ConfigureQueueResponse\x12%\n" +
 	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\x12\x18\n" +
-	"\acreated\x18\x02 \x01(\bR\acreated\"*\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"'\n" +
+	"\x11PauseQueueRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\";\n" +
+	"\x12PauseQueueResponse\x12%\n" +
+	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"(\n" +
+	"\x12ResumeQueueRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"<\n" +
+	"\x13ResumeQueueResponse\x12%\n" +
+	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"*\n" +
 	"\x14DescribeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"j\n" +
 	"\x15DescribeQueueResponse\x12%\n" +
@@ -1198,7 +1402,7 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x05stats\x18\x02 \x01(\v2\x14.fenfa.v1.QueueStatsR\x05stats\"\x13\n" +
 	"\x11ListQueuesRequest\"M\n" +
 	"\x12ListQueuesResponse\x127\n" +
-	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\x88\x05\n" +
+	"\x06queues\x18\x01 \x03(\v2\x1f.fenfa.v1.DescribeQueueResponseR\x06queues\"\xb1\x05\n" +
 	"\n" +
 	"QueueStats\x12#\n" +
 	"\rbacklog_tasks\x18\x01 \x01(\x03R\fbacklogTasks\x12#\n" +
@@ -1216,7 +1420,8 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"done_total\x18\v \x01(\x03R\tdoneTotal\x12!\n" +
 	"\ffailed_total\x18\f \x01(\x03R\vfailedTotal\x12\x1d\n" +
 	"\n" +
-	"dead_total\x18\r \x01(\x03R\tdeadTotal\x12\x18\n" +
+	"dead_total\x18\r \x01(\x03R\tdeadTotal\x12'\n" +
+	"\x0fcancelled_total\x18\x14 \x01(\x03R\x0ecancelledTotal\x12\x18\n" +
 	"\aworkers\x18\x0e \x01(\x03R\aworkers\x126\n" +
 	"\tstart_p50\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\bstartP50\x126\n" +
 	"\tstart_p99\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\bstartP99\x120\n" +
@@ -1249,11 +1454,13 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x0eGetDeadRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\";\n" +
 	"\x0fGetDeadResponse\x12(\n" +
-	"\x04dead\x18\x01 \x01(\v2\x14.fenfa.v1.DeadLetterR\x04dead2\xf1\x02\n" +
+	"\x04dead\x18\x01 \x01(\v2\x14.fenfa.v1.DeadLetterR\x04dead2\xfc\x03\n" +
 	"\fQueueService\x12N\n" +
 	"\tConfigure\x12\x1f.fenfa.v1.ConfigureQueueRequest\x1a .fenfa.v1.ConfigureQueueResponse\x12K\n" +
 	"\bDescribe\x12\x1e.fenfa.v1.DescribeQueueRequest\x1a\x1f.fenfa.v1.DescribeQueueResponse\x12A\n" +
-	"\x04List\x12\x1b.fenfa.v1.ListQueuesRequest\x1a\x1c.fenfa.v1.ListQueuesResponse\x12A\n" +
+	"\x04List\x12\x1b.fenfa.v1.ListQueuesRequest\x1a\x1c.fenfa.v1.ListQueuesResponse\x12B\n" +
+	"\x05Pause\x12\x1b.fenfa.v1.PauseQueueRequest\x1a\x1c.fenfa.v1.PauseQueueResponse\x12E\n" +
+	"\x06Resume\x12\x1c.fenfa.v1.ResumeQueueRequest\x1a\x1d.fenfa.v1.ResumeQueueResponse\x12A\n" +
 	"\bListDead\x12\x19.fenfa.v1.ListDeadRequest\x1a\x1a.fenfa.v1.ListDeadResponse\x12>\n" +
 	"\aGetDead\x12\x18.fenfa.v1.GetDeadRequest\x1a\x19.fenfa.v1.GetDeadResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
@@ -1269,69 +1476,79 @@ func file_fenfa_v1_queue_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_queue_proto_rawDescData
 }
 
-var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                  // 0: fenfa.v1.Queue
 	(*Rate)(nil),                   // 1: fenfa.v1.Rate
 	(*Balance)(nil),                // 2: fenfa.v1.Balance
 	(*ConfigureQueueRequest)(nil),  // 3: fenfa.v1.ConfigureQueueRequest
 	(*ConfigureQueueResponse)(nil), // 4: fenfa.v1.ConfigureQueueResponse
-	(*DescribeQueueRequest)(nil),   // 5: fenfa.v1.DescribeQueueRequest
-	(*DescribeQueueResponse)(nil),  // 6: fenfa.v1.DescribeQueueResponse
-	(*ListQueuesRequest)(nil),      // 7: fenfa.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),     // 8: fenfa.v1.ListQueuesResponse
-	(*QueueStats)(nil),             // 9: fenfa.v1.QueueStats
-	(*WaitingClass)(nil),           // 10: fenfa.v1.WaitingClass
-	(*DeadLetter)(nil),             // 11: fenfa.v1.DeadLetter
-	(*ListDeadRequest)(nil),        // 12: fenfa.v1.ListDeadRequest
-	(*ListDeadResponse)(nil),       // 13: fenfa.v1.ListDeadResponse
-	(*GetDeadRequest)(nil),         // 14: fenfa.v1.GetDeadRequest
-	(*GetDeadResponse)(nil),        // 15: fenfa.v1.GetDeadResponse
-	(*RetryPolicy)(nil),            // 16: fenfa.v1.RetryPolicy
-	(*durationpb.Duration)(nil),    // 17: google.protobuf.Duration
-	(*Placement)(nil),              // 18: fenfa.v1.Placement
-	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
-	(*Task)(nil),                   // 20: fenfa.v1.Task
-	(*Attempt)(nil),                // 21: fenfa.v1.Attempt
+	(*PauseQueueRequest)(nil),      // 5: fenfa.v1.PauseQueueRequest
+	(*PauseQueueResponse)(nil),     // 6: fenfa.v1.PauseQueueResponse
+	(*ResumeQueueRequest)(nil),     // 7: fenfa.v1.ResumeQueueRequest
+	(*ResumeQueueResponse)(nil),    // 8: fenfa.v1.ResumeQueueResponse
+	(*DescribeQueueRequest)(nil),   // 9: fenfa.v1.DescribeQueueRequest
+	(*DescribeQueueResponse)(nil),  // 10: fenfa.v1.DescribeQueueResponse
+	(*ListQueuesRequest)(nil),      // 11: fenfa.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),     // 12: fenfa.v1.ListQueuesResponse
+	(*QueueStats)(nil),             // 13: fenfa.v1.QueueStats
+	(*WaitingClass)(nil),           // 14: fenfa.v1.WaitingClass
+	(*DeadLetter)(nil),             // 15: fenfa.v1.DeadLetter
+	(*ListDeadRequest)(nil),        // 16: fenfa.v1.ListDeadRequest
+	(*ListDeadResponse)(nil),       // 17: fenfa.v1.ListDeadResponse
+	(*GetDeadRequest)(nil),         // 18: fenfa.v1.GetDeadRequest
+	(*GetDeadResponse)(nil),        // 19: fenfa.v1.GetDeadResponse
+	(*RetryPolicy)(nil),            // 20: fenfa.v1.RetryPolicy
+	(*durationpb.Duration)(nil),    // 21: google.protobuf.Duration
+	(*Placement)(nil),              // 22: fenfa.v1.Placement
+	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*Task)(nil),                   // 24: fenfa.v1.Task
+	(*Attempt)(nil),                // 25: fenfa.v1.Attempt
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	2,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
-	16, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
-	17, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
-	17, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
-	17, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
-	18, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
+	20, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
+	21, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
+	21, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
+	21, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
+	22, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
 	1,  // 6: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
 	0,  // 7: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
 	0,  // 8: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 9: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	9,  // 10: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	6,  // 11: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	19, // 12: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	17, // 13: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	17, // 14: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	10, // 15: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	18, // 16: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	20, // 17: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
-	19, // 18: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
-	21, // 19: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
-	11, // 20: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	11, // 21: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	3,  // 22: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	5,  // 23: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	7,  // 24: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	12, // 25: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
-	14, // 26: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
-	4,  // 27: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	6,  // 28: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	8,  // 29: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	13, // 30: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
-	15, // 31: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	0,  // 9: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 10: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 11: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	13, // 12: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	10, // 13: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	23, // 14: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	21, // 15: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	21, // 16: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	14, // 17: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	22, // 18: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	24, // 19: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
+	23, // 20: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
+	25, // 21: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
+	15, // 22: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	15, // 23: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
+	3,  // 24: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	9,  // 25: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	11, // 26: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	5,  // 27: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
+	7,  // 28: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
+	16, // 29: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
+	18, // 30: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
+	4,  // 31: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	10, // 32: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	12, // 33: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	6,  // 34: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
+	8,  // 35: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
+	17, // 36: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
+	19, // 37: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
+	31, // [31:38] is the sub-list for method output_type
+	24, // [24:31] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1348,7 +1565,7 @@ func file_fenfa_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_queue_proto_rawDesc), len(file_fenfa_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

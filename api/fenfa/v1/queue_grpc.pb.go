@@ -22,6 +22,8 @@ const (
 	QueueService_Configure_FullMethodName = "/fenfa.v1.QueueService/Configure"
 	QueueService_Describe_FullMethodName  = "/fenfa.v1.QueueService/Describe"
 	QueueService_List_FullMethodName      = "/fenfa.v1.QueueService/List"
+	QueueService_Pause_FullMethodName     = "/fenfa.v1.QueueService/Pause"
+	QueueService_Resume_FullMethodName    = "/fenfa.v1.QueueService/Resume"
 	QueueService_ListDead_FullMethodName  = "/fenfa.v1.QueueService/ListDead"
 	QueueService_GetDead_FullMethodName   = "/fenfa.v1.QueueService/GetDead"
 )
@@ -37,6 +39,11 @@ type QueueServiceClient interface {
 	Configure(ctx context.Context, in *ConfigureQueueRequest, opts ...grpc.CallOption) (*ConfigureQueueResponse, error)
 	Describe(ctx context.Context, in *DescribeQueueRequest, opts ...grpc.CallOption) (*DescribeQueueResponse, error)
 	List(ctx context.Context, in *ListQueuesRequest, opts ...grpc.CallOption) (*ListQueuesResponse, error)
+	// Pause keeps the queue's tasks from being handed out, until Resume, also over
+	// restarts. Submits go on, and what workers have they finish.
+	Pause(ctx context.Context, in *PauseQueueRequest, opts ...grpc.CallOption) (*PauseQueueResponse, error)
+	// Resume ends a pause.
+	Resume(ctx context.Context, in *ResumeQueueRequest, opts ...grpc.CallOption) (*ResumeQueueResponse, error)
 	// ListDead lists dead letters of a queue, oldest first within a partition.
 	ListDead(ctx context.Context, in *ListDeadRequest, opts ...grpc.CallOption) (*ListDeadResponse, error)
 	// GetDead shows one dead letter with its payload and history.
@@ -81,6 +88,26 @@ func (c *queueServiceClient) List(ctx context.Context, in *ListQueuesRequest, op
 	return out, nil
 }
 
+func (c *queueServiceClient) Pause(ctx context.Context, in *PauseQueueRequest, opts ...grpc.CallOption) (*PauseQueueResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PauseQueueResponse)
+	err := c.cc.Invoke(ctx, QueueService_Pause_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) Resume(ctx context.Context, in *ResumeQueueRequest, opts ...grpc.CallOption) (*ResumeQueueResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeQueueResponse)
+	err := c.cc.Invoke(ctx, QueueService_Resume_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queueServiceClient) ListDead(ctx context.Context, in *ListDeadRequest, opts ...grpc.CallOption) (*ListDeadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDeadResponse)
@@ -112,6 +139,11 @@ type QueueServiceServer interface {
 	Configure(context.Context, *ConfigureQueueRequest) (*ConfigureQueueResponse, error)
 	Describe(context.Context, *DescribeQueueRequest) (*DescribeQueueResponse, error)
 	List(context.Context, *ListQueuesRequest) (*ListQueuesResponse, error)
+	// Pause keeps the queue's tasks from being handed out, until Resume, also over
+	// restarts. Submits go on, and what workers have they finish.
+	Pause(context.Context, *PauseQueueRequest) (*PauseQueueResponse, error)
+	// Resume ends a pause.
+	Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error)
 	// ListDead lists dead letters of a queue, oldest first within a partition.
 	ListDead(context.Context, *ListDeadRequest) (*ListDeadResponse, error)
 	// GetDead shows one dead letter with its payload and history.
@@ -134,6 +166,12 @@ func (UnimplementedQueueServiceServer) Describe(context.Context, *DescribeQueueR
 }
 func (UnimplementedQueueServiceServer) List(context.Context, *ListQueuesRequest) (*ListQueuesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedQueueServiceServer) Pause(context.Context, *PauseQueueRequest) (*PauseQueueResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Pause not implemented")
+}
+func (UnimplementedQueueServiceServer) Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
 }
 func (UnimplementedQueueServiceServer) ListDead(context.Context, *ListDeadRequest) (*ListDeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDead not implemented")
@@ -216,6 +254,42 @@ func _QueueService_List_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueueService_Pause_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseQueueRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Pause(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Pause_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Pause(ctx, req.(*PauseQueueRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_Resume_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeQueueRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Resume(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Resume_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Resume(ctx, req.(*ResumeQueueRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _QueueService_ListDead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDeadRequest)
 	if err := dec(in); err != nil {
@@ -270,6 +344,14 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "List",
 			Handler:    _QueueService_List_Handler,
+		},
+		{
+			MethodName: "Pause",
+			Handler:    _QueueService_Pause_Handler,
+		},
+		{
+			MethodName: "Resume",
+			Handler:    _QueueService_Resume_Handler,
 		},
 		{
 			MethodName: "ListDead",
