@@ -37,6 +37,7 @@ MARIADB_KILLS ?= 50
 BANK ?= 5m
 DURATION ?= 0
 ROBUSTNESS ?= ./tests/robustness ./tests/sagas ./tests/workers ./tests/locks ./tests/transactions
+RUN ?= .
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
 DEMO ?=
@@ -86,7 +87,7 @@ simulate: ## run SEEDS=1000 seeds of the partition simulation
 
 .PHONY: robustness
 robustness: ## kill the real node and workers KILLS=200 times under load (the node for DURATION=1h), deploy workers in PROCESSES=100 processes, run SAGAS=10000 sagas, kill node and RabbitMQ RABBITMQ_KILLS=50 times, node and MariaDB MARIADB_KILLS=50 times, move money for BANK=5m on each store, and check the history
-	FENFA_KILLS=$(KILLS) FENFA_PROCESSES=$(PROCESSES) FENFA_SAGAS=$(SAGAS) FENFA_RABBITMQ_KILLS=$(RABBITMQ_KILLS) FENFA_MARIADB_KILLS=$(MARIADB_KILLS) FENFA_BANK=$(BANK) FENFA_DURATION=$(DURATION) $(GO) test -count 1 -timeout 0 -v $(ROBUSTNESS)
+	FENFA_KILLS=$(KILLS) FENFA_PROCESSES=$(PROCESSES) FENFA_SAGAS=$(SAGAS) FENFA_RABBITMQ_KILLS=$(RABBITMQ_KILLS) FENFA_MARIADB_KILLS=$(MARIADB_KILLS) FENFA_BANK=$(BANK) FENFA_DURATION=$(DURATION) $(GO) test -count 1 -timeout 0 -v -run '$(RUN)' $(ROBUSTNESS)
 
 .PHONY: rabbitmq-kills
 rabbitmq-kills: ## kill a RabbitMQ server, and the leader of a cluster, KILLS=200 times under load
