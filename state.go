@@ -136,17 +136,8 @@ func (s *State) Scan(ctx context.Context, prefix string, opts ScanOptions) (reco
 // are returned, 0 meaning 100, and never more than 1000. The next page begins
 // after the sequence number next; 0 says that there are no more.
 func (s *State) History(ctx context.Context, key, name string, after uint64, limit int) (changes []Change, next uint64, err error) {
-	resp, err := call(ctx, s.client, "read history", s.client.records.History, &fenfav1.RecordHistoryRequest{
-		Key: key, Name: name, AfterSeq: after, PageSize: clampUint32(limit),
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	changes = make([]Change, len(resp.GetChanges()))
-	for i, w := range resp.GetChanges() {
-		changes[i] = changeOf(w)
-	}
-	return changes, resp.GetNextAfterSeq(), nil
+	page, err := s.HistoryPage(ctx, key, name, HistoryOptions{After: after, Size: limit})
+	return page.Changes, page.After, err
 }
 
 func recordOf(w *fenfav1.Record) Record {

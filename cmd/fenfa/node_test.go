@@ -142,6 +142,18 @@ func TestRecordsHaveVersions(t *testing.T) {
 	if len(history.Changes) != 3 || history.Changes[2].Op != "delete" || history.Changes[1].VersionBefore != first.Version {
 		t.Errorf("history is %+v", history)
 	}
+	var back struct {
+		Changes  []changeView
+		NextPage string `json:"next_page"`
+	}
+	n.ok(t, &back, "state", "history", "SKU-1", "stock", "--newest", "--limit", "1", "--since", "1h")
+	if len(back.Changes) != 1 || back.Changes[0].Op != "delete" || back.NextPage == "" {
+		t.Errorf("the newest change is %+v", back)
+	}
+	n.ok(t, &back, "state", "history", "SKU-1", "stock", "--newest", "--page", back.NextPage, "--until", "2999-01-05T10:00:00Z")
+	if len(back.Changes) != 2 || back.Changes[0].VersionBefore != first.Version {
+		t.Errorf("before it came %+v", back)
+	}
 	if code, _, _ := n.run(t, "state", "get", "SKU-1", "stock"); code != exitNotFound {
 		t.Errorf("deleted record: exit code %d", code)
 	}

@@ -63,6 +63,10 @@ type auditor struct {
 	// judged is the row up to which the first walk has compared the versions of all
 	// records.
 	judged uint64
+	// since is the row of the op log after which each delete is in the index, if it has
+	// one.
+	since   uint64
+	indexed bool
 }
 
 // Run audits one partition. Its error says why the audit could not be finished;
@@ -95,6 +99,9 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 // run makes as many passes as the records need: how many these are is known when
 // the first pass is through the log.
 func (a *auditor) run(ctx context.Context) error {
+	if err := a.sinceWhen(ctx); err != nil {
+		return err
+	}
 	first := newReplay(a, 0, 1)
 	if err := a.log(ctx, first, true); err != nil {
 		return err

@@ -262,6 +262,9 @@ func recordDamages() map[string]damage {
 			row := w.row(4)
 			w.damage([]store.Row{&store.Record{Key: "d", Name: "n", Version: 4, Value: row.Value, UpdatedAt: row.HLC, TaskID: row.TaskID}}, nil)
 		}, [][]string{{`key "d": extra: expected no record, for it was deleted, found version 4`}}},
+		"the index misses a delete": {func(w *world) {
+			w.damage(nil, []store.Row{store.Gone("d", "n", 9)})
+		}, [][]string{{`row 9, record "n" of key "d": index: expected a row of the index for the delete, found none`}}},
 		"the mark of a task says dead": {func(w *world) {
 			rec := w.b()
 			w.damage([]store.Row{&store.Dedup{ID: rec.TaskID, State: task.StateDead, CreatedAt: 1, FinishedAt: rec.UpdatedAt + 1}}, nil)

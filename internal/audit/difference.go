@@ -16,6 +16,7 @@ const (
 	KindMissing   Kind = "missing"   // a record is not there that the log says is
 	KindExtra     Kind = "extra"     // a record is there that the log knows nothing of
 	KindDiffers   Kind = "differs"   // a record is not what the log says
+	KindIndex     Kind = "index"     // the index by which history is found misses a delete
 	KindMark      Kind = "mark"      // the mark of the task that wrote a record does not agree
 	KindForeign   Kind = "foreign"   // a key that belongs to another partition
 	KindCorrupt   Kind = "corrupt"   // what is stored cannot be read

@@ -51,6 +51,11 @@ func (a *auditor) log(ctx context.Context, r *replay, first bool) error {
 				return err
 			}
 		}
+		if first {
+			if err := a.deleted(ctx, rows); err != nil {
+				return err
+			}
+		}
 		a.sum.Rows += uint64(len(rows))
 		a.sum.Done += uint64(len(rows))
 	}

@@ -33,7 +33,7 @@ func (a *auditor) records(ctx context.Context, r *replay) error {
 				continue
 			}
 			from = &store.Record{Key: rec.Key, Name: rec.Name + "\x00"}
-			if _, mine := r.address(rec.Key, rec.Name); mine {
+			if _, mine := r.address(rec.Key, rec.Name); mine && !store.IsIndex(rec.Key) {
 				page = append(page, rec)
 			}
 		}

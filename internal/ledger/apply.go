@@ -270,6 +270,11 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 	r.version, r.value = l.head.Seq, value
 	if w.Delete {
 		row.After, r.version = 0, 0
+		l.Put(store.Gone(key, w.Name, row.Seq))
+	}
+	if row.Seq == 1 {
+		l.Indexed(store.IndexGone, 0)
+		l.Indexed(store.IndexHeld, 0)
 	}
 	r.updatedAt, r.taskID, r.token = ts, by.TaskID, by.Token
 	if w.Escrow != task.EscrowNone {
@@ -281,6 +286,9 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 	l.touch(r)
 	return r.version
 }
+
+// Indexed writes down from where on a part of the index is complete.
+func (l *Ledger) Indexed(index store.Index, since uint64) { l.Put(store.Since(index, since)) }
 
 // touch makes the record's row part of the gathering batch.
 func (l *Ledger) touch(r *record) {

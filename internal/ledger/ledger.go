@@ -143,6 +143,9 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 		return store.Batch{}, false
 	}
 	for _, r := range l.touched {
+		if r.name == task.LockRecord {
+			l.index(r)
+		}
 		if r.version == 0 {
 			l.batch.Deletes = append(l.batch.Deletes, &store.Record{Key: r.of.key, Name: r.name})
 			continue
@@ -166,6 +169,16 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 	l.bytes = 0
 	l.sealed = b.Next
 	return b, true
+}
+
+// index makes the index of locks say what becomes of the record of one.
+func (l *Ledger) index(r *record) {
+	held := store.Held(r.of.key, r.version)
+	if r.version == 0 {
+		l.batch.Deletes = append(l.batch.Deletes, held)
+		return
+	}
+	l.batch.Puts = append(l.batch.Puts, held)
 }
 
 // Committed says that the batch in flight is durable. After a failed commit the

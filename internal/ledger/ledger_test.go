@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,7 +210,10 @@ func TestSeveralWritesOfOneRecordBecomeOneRow(t *testing.T) {
 	apply(t, l, 1, put("a", 1, "2"), task.Write{Name: "gone", Expected: 2, Delete: true})
 	apply(t, l, 1, put("a", 3, "3"))
 	b := commit(t, l)
-	records := rows[*store.Record](b.Puts)
+	records, index := recordsOf(b.Puts)
+	if len(index) != 3 || index[2].Version != 4 || string(index[2].Value) != "gone" {
+		t.Errorf("index %+v", index)
+	}
 	if len(records) != 1 || records[0].Version != 5 || string(records[0].Value) != "3" || records[0].Key != here {
 		t.Errorf("records %+v", records)
 	}
@@ -323,7 +328,7 @@ func TestPipelineHasOneBatchInFlight(t *testing.T) {
 	if !l.Clean(here) || !l.Durable(l.Pending()) {
 		t.Error("all is durable")
 	}
-	if len(first.Puts) != 2 || string(rows[*store.Record](first.Puts)[0].Value) != "1" {
+	if records, _ := recordsOf(first.Puts); len(records) != 1 || string(records[0].Value) != "1" {
 		t.Errorf("the first batch was changed afterwards: %+v", first.Puts)
 	}
 }
@@ -375,4 +380,67 @@ func TestDirectWrite(t *testing.T) {
 	if r := rows[*store.OpLog](commit(t, l).Puts); len(r) != 3 || !r[0].TaskID.IsZero() || r[0].Node != "node" {
 		t.Errorf("op log %+v", r)
 	}
+}
+
+// recordsOf tells records from rows of the index.
+func recordsOf(puts []store.Row) (records, index []*store.Record) {
+	for _, r := range rows[*store.Record](puts) {
+		if store.IsIndex(r.Key) {
+			index = append(index, r)
+			continue
+		}
+		records = append(records, r)
+	}
+	return records, index
+}
+
+func TestDeletesAndHeldLocksAreIndexed(t *testing.T) {
+	l := newLedger()
+	keep := func(key, name string, remove bool) {
+		l.Keep(noon, &task.Write{Key: key, Name: name, Value: []byte("x"), Delete: remove})
+	}
+	keep("k", "n", false)
+	b := commit(t, l)
+	if _, index := recordsOf(b.Puts); len(index) != 2 {
+		t.Errorf("with the first change the index begins with %+v", index)
+	}
+	for _, step := range []struct {
+		key, name string
+		remove    bool
+		put       []*store.Record
+		removed   *store.Record
+	}{
+		{"k", "n", true, []*store.Record{store.Gone("k", "n", 2)}, nil},
+		{"k", "n", true, nil, nil},
+		{"l", task.LockRecord, false, []*store.Record{store.Held("l", 3)}, nil},
+		{"l", task.LockRecord, true, []*store.Record{store.Gone("l", task.LockRecord, 4)}, store.Held("l", 0)},
+	} {
+		keep(step.key, step.name, step.remove)
+		b, ok := l.Seal(noon)
+		if ok {
+			l.Committed()
+		}
+		_, put := recordsOf(b.Puts)
+		removed := slices.ContainsFunc(rows[*store.Record](b.Deletes), func(r *store.Record) bool {
+			return step.removed != nil && r.Key == step.removed.Key && r.Name == step.removed.Name
+		})
+		if fmt.Sprintf("%+v", deref(put)) != fmt.Sprintf("%+v", deref(step.put)) || removed != (step.removed != nil) {
+			t.Errorf("%+v: put %+v, removed %v", step, deref(put), removed)
+		}
+	}
+	// A lock that goes from one to the next in a batch stays in the index.
+	keep("l", task.LockRecord, false)
+	keep("l", task.LockRecord, true)
+	keep("l", task.LockRecord, false)
+	b = commit(t, l)
+	if _, index := recordsOf(b.Puts); len(index) != 2 || index[1].Version != 7 || len(b.Deletes) != 0 {
+		t.Errorf("put %+v, removed %+v", deref(index), b.Deletes)
+	}
+}
+
+func deref(rows []*store.Record) (list []store.Record) {
+	for _, r := range rows {
+		list = append(list, *r)
+	}
+	return list
 }

@@ -74,6 +74,9 @@ func (d *disk) commit(t *testing.T, b *store.Batch) {
 	for _, r := range b.Puts {
 		switch r := r.(type) {
 		case *store.Record:
+			if store.IsIndex(r.Key) {
+				continue
+			}
 			d.records[ledger.RecordKey{Key: r.Key, Name: r.Name}] = r
 		case *store.OpLog:
 			d.log = append(d.log, r)

@@ -2,20 +2,11 @@ package partition
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/lock"
-	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
-)
-
-// Pace of the search for locks that were held before a claim.
-const (
-	lockScanPage  = 256
-	lockScanBytes = 256 << 10
-	lockScanPause = 100 * time.Millisecond
 )
 
 // LockRef names a lock and a token of it.
@@ -203,45 +194,5 @@ func (o *owner) foundLocks(ctx context.Context) error {
 		return o.notServed()
 	case <-ctx.Done():
 		return task.Errorf(task.CodeUnavailable, "partition %d still looks for locks that were held before its claim: %w", o.part, ctx.Err())
-	}
-}
-
-// findLocks looks for the locks that were held before the claim, so that those
-// expire too that nobody asks for. It goes over all records, in small steps.
-func (own *ownership) findLocks(ctx context.Context) {
-	defer close(own.searched)
-	var from *store.Record
-	for {
-		scan := store.Scan{Part: own.part, Table: store.TableRecord, Limit: lockScanPage, Bytes: lockScanBytes}
-		if from != nil {
-			scan.From = from
-		}
-		rows, err := own.e.cfg.Store.Load(ctx, scan)
-		if err != nil {
-			own.fail(fmt.Errorf("look for locks: %w", err))
-			return
-		}
-		if len(rows) == 0 {
-			return
-		}
-		for _, row := range rows {
-			r, ok := row.(*store.Record)
-			if !ok {
-				continue
-			}
-			from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
-			if r.Name != task.LockRecord {
-				continue
-			}
-			if own.await(ctx, func(c *core, answer func()) { c.withLock(own.claimed, r.Key, func(time.Time) { answer() }) }) != nil {
-				return
-			}
-		}
-		if len(rows) < lockScanPage/2 {
-			continue // The next read finds the end.
-		}
-		if !own.e.wait(ctx, lockScanPause) {
-			return
-		}
 	}
 }

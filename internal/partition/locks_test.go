@@ -100,12 +100,12 @@ func TestLocksAreHandedOnInOrderAndInTheOpLog(t *testing.T) {
 		if err := r.e.ReleaseLock(r.t.Context(), LockRef{"l", c.held.Token}); err != nil {
 			t.Fatal(err)
 		}
-		changes, _, err := r.e.History(r.t.Context(), "l", "", 0, 100)
+		page, err := r.e.History(r.t.Context(), HistoryQuery{Key: "l", Limit: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var ops []string
-		for _, ch := range changes {
+		for _, ch := range page.Changes {
 			ops = append(ops, fmt.Sprintf("%s %s %d", ch.Op, ch.Name, ch.After))
 		}
 		want := fmt.Sprintf("[put fenfa.lock %d put fenfa.lock %d put fenfa.lock %d delete fenfa.lock 0]", token, b.held.Token, c.held.Token)
@@ -193,6 +193,45 @@ func TestAHeldLockSurvivesARestartWithItsWholeTTL(t *testing.T) {
 }
 
 func TestLocksThatNobodyAsksForExpireAfterARestart(t *testing.T) {
+	t.Run("found by the index", func(t *testing.T) { locksExpireAfterARestart(t, func(*engineRig) {}) })
+	t.Run("granted by an earlier version", func(t *testing.T) { locksExpireAfterARestart(t, (*engineRig).forgetIndex) })
+}
+
+// forgetIndex makes the store what an earlier version left, and starts the engine on it
+// once, for less time than a lock lives.
+func (r *engineRig) forgetIndex() {
+	r.t.Helper()
+	r.stop()
+	for part := range 2 {
+		scan := store.Scan{Part: part, Table: store.TableRecord, From: &store.Record{Key: store.IndexPrefix}, To: &store.Record{Key: store.AfterIndex}, Limit: 10_000}
+		index, err := r.s.Load(r.t.Context(), scan)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		fence, err := r.s.Claim(r.t.Context(), part, 0)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		b := store.Batch{Part: part, Prev: fence, Next: fence, Deletes: index}
+		b.Next.HLC++
+		if err := r.s.Commit(r.t.Context(), []store.Batch{b}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.start(2)
+	r.wait(time.Second)
+	for part := range 2 {
+		from, to := store.AllHeld()
+		held, err := r.s.Load(r.t.Context(), store.Scan{Part: part, Table: store.TableRecord, From: from, To: to, Limit: 100})
+		since, getErr := r.s.Get(r.t.Context(), part, []store.Row{store.Since(store.IndexHeld, 0), store.Since(store.IndexGone, 0)})
+		if err != nil || getErr != nil || len(held) == 0 || since[0] == nil || since[1] == nil {
+			r.t.Errorf("partition %d: the index has %d locks and begins at %v, %v %v", part, len(held), since, err, getErr)
+		}
+	}
+}
+
+func locksExpireAfterARestart(t *testing.T, before func(*engineRig)) {
+	t.Helper()
 	inBubble(t, 2, func(r *engineRig) {
 		for i := range 10 {
 			r.hold(fmt.Sprint("l", i), "a")
@@ -200,6 +239,7 @@ func TestLocksThatNobodyAsksForExpireAfterARestart(t *testing.T) {
 		for i := range 2 * lockScanPage {
 			r.put(fmt.Sprint("k", i), "n", "v")
 		}
+		before(r)
 		r.restart(2)
 		views, next, err := r.e.Locks(r.t.Context(), "", 100, "")
 		if err != nil || len(views) != 10 || next != "" {

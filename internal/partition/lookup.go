@@ -291,6 +291,10 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 					within = false
 					break
 				}
+				if store.IsIndex(r.Key) {
+					from = &store.Record{Key: store.AfterIndex}
+					break
+				}
 				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
 				looked++
 				if (name == "" || r.Name == name) && !task.Reserved(r.Name) {
@@ -304,48 +308,6 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 		}
 	}
 	return found, "", nil
-}
-
-// History lists changes of a key's records, or of one of them, oldest first, from
-// the op log after the given number. It returns the number after which the next
-// page begins, 0 after the last; a page may be empty and not be the last.
-func (e *Engine) History(ctx context.Context, key, name string, after uint64, limit int) ([]Change, uint64, error) {
-	if key == "" || len(key) > task.MaxKey {
-		return nil, 0, task.Errorf(task.CodeInvalidArgument, "a key has 1 to %d bytes, this one has %d", task.MaxKey, len(key)).WithField("key")
-	}
-	if limit < 1 {
-		return nil, 0, badLimit(limit)
-	}
-	part := task.PartitionOf(key, e.cfg.Partitions)
-	var found []Change
-	size := 0
-	for looked := 0; looked < historyScan; {
-		rows, err := e.cfg.Store.Load(ctx, store.Scan{
-			Part: part, Table: store.TableOpLog, From: &store.OpLog{Seq: after + 1}, Limit: scanPage, Bytes: pageBytes,
-		})
-		if err != nil {
-			return nil, 0, fmt.Errorf("read op log: %w", err)
-		}
-		if len(rows) == 0 {
-			return found, 0, nil
-		}
-		looked += len(rows)
-		for _, row := range rows {
-			r, ok := row.(*store.OpLog)
-			if !ok {
-				continue
-			}
-			after = r.Seq
-			if r.Key != key || name != "" && r.Name != name {
-				continue
-			}
-			found = append(found, exportChange(r))
-			if size += len(r.Value); len(found) == limit || size >= pageBytes {
-				return found, after, nil
-			}
-		}
-	}
-	return found, after, nil
 }
 
 func exportChange(r *store.OpLog) Change {

@@ -106,60 +106,20 @@ func TestScanAndHistoryBoundTheirPagesInBytes(t *testing.T) {
 		}
 		changes := 0
 		for after := uint64(0); ; {
-			page, next, err := r.e.History(t.Context(), "k", "", after, 1000)
+			page, err := r.e.History(t.Context(), HistoryQuery{Key: "k", After: after, Limit: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if changes += len(page); len(page) > 17 {
-				t.Errorf("a page of %d large changes", len(page))
+			if changes += len(page.Changes); len(page.Changes) > 17 {
+				t.Errorf("a page of %d large changes", len(page.Changes))
 			}
-			if after = next; next == 0 {
+			if after = page.After; after == 0 {
 				break
 			}
 		}
 		if seen != n || changes != n || pages < 2 {
 			t.Errorf("%d records, %d changes, %d pages", seen, changes, pages)
 		}
-	})
-}
-
-func TestHistoryListsTheChangesOfARecord(t *testing.T) {
-	inBubble(t, 1, func(r *engineRig) {
-		t := r.t
-		for i := range 5 {
-			r.put("k", "a", fmt.Sprint(i))
-			r.put("k", "b", "x")
-			r.put("other", "a", "x")
-		}
-		if _, err := r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: "a", Delete: true}, true); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for after, page := uint64(0), 0; page < 10; page++ {
-			changes, next, err := r.e.History(t.Context(), "k", "a", after, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range changes {
-				got = append(got, fmt.Sprint(c.Op, c.Before, "-", c.After, string(c.Value)))
-				if c.Key != "k" || c.Name != "a" || c.Node != "node" || c.At.IsZero() || bytes.Equal(c.Hash[:], make([]byte, 32)) {
-					t.Errorf("change %+v", c)
-				}
-			}
-			if after = next; next == 0 {
-				break
-			}
-		}
-		if want := "[put0-10 put1-41 put4-72 put7-103 put10-134 delete13-0]"; fmt.Sprint(got) != want {
-			t.Errorf("got %v, want %s", got, want)
-		}
-		if all, _, _ := r.e.History(t.Context(), "k", "", 0, 100); len(all) != 11 {
-			t.Errorf("%d changes of the key, want 11", len(all))
-		}
-		_, _, err := r.e.History(t.Context(), "", "", 0, 1)
-		wantCode(t, err, task.CodeInvalidArgument, "key")
-		_, _, err = r.e.History(t.Context(), "k", "", 0, 0)
-		wantCode(t, err, task.CodeInvalidArgument, "limit")
 	})
 }
 

@@ -66,9 +66,11 @@ type ownership struct {
 	rows    *jobs // reads of schedule and parked rows, and of expired marks
 	outbox  *jobs // publishes
 	feeders map[string]*feeder
-	failed  error
-	timer   clock.Timer
-	armed   time.Time
+	// locksIndexed says that all locks that were held before the claim are in the index.
+	locksIndexed bool
+	failed       error
+	timer        clock.Timer
+	armed        time.Time
 }
 
 // run owns the partition until ctx ends or it is drained.

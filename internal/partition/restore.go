@@ -51,6 +51,9 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 			own.fail(err)
 		}
 	})
+	if err := own.beginIndex(ctx); err != nil {
+		return err
+	}
 	own.start(own.sweep)
 	own.start(own.findLocks)
 	own.mail.poke()

@@ -365,11 +365,17 @@ func (r *rig) mark(name string) *store.Dedup {
 // table returns the durable rows of a table.
 func (r *rig) table(t store.Table) (rows []store.Row) {
 	for _, row := range r.rows {
-		if row.Table() == t {
+		if row.Table() == t && !isIndex(row) {
 			rows = append(rows, row)
 		}
 	}
 	return rows
+}
+
+// isIndex reports whether a row is of the index, and no record.
+func isIndex(row store.Row) bool {
+	r, ok := row.(*store.Record)
+	return ok && store.IsIndex(r.Key)
 }
 
 // state returns the durable state of a task.

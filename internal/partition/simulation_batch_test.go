@@ -36,6 +36,9 @@ func (c *checking) put(row store.Row) {
 	case *store.OpLog:
 		c.change(r)
 	case *store.Record:
+		if isIndex(r) {
+			return // It is compared with the log by audits.
+		}
 		if c.records == nil {
 			c.records = map[cellName]store.Row{}
 		}
@@ -82,7 +85,7 @@ func (c *checking) parked(r *store.Parked) {
 }
 
 func (c *checking) remove(row store.Row) {
-	if r, ok := row.(*store.Record); ok {
+	if r, ok := row.(*store.Record); ok && !isIndex(row) {
 		if c.records == nil {
 			c.records = map[cellName]store.Row{}
 		}

@@ -558,6 +558,7 @@ func (m *model) finish() {
 func (m *model) compare(part int, table store.Table, want map[string]store.Row) {
 	rows, err := m.w.store.Load(context.Background(), store.Scan{Part: part, Table: table, Limit: 1 << 20})
 	m.w.must(err)
+	rows = slices.DeleteFunc(rows, isIndex)
 	for _, row := range rows {
 		name := rowName(row)
 		if want[name] == nil {

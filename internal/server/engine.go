@@ -46,7 +46,7 @@ type RecordEngine interface {
 	ScanRecords(ctx context.Context, prefix, name string, limit int, pageToken string) ([]task.Record, string, error)
 	PutRecord(ctx context.Context, w task.Write, anyVersion bool) (version uint64, err error)
 	Commit(ctx context.Context, req partition.Commit) (partition.CommitResult, error)
-	History(ctx context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error)
+	History(ctx context.Context, q partition.HistoryQuery) (partition.HistoryPage, error)
 }
 
 // LockEngine hands out locks.

@@ -195,9 +195,15 @@ func (e *fakeEngine) Commit(_ context.Context, req partition.Commit) (partition.
 	return partition.CommitResult{Tx: task.DeriveID("tx"), Duplicate: true}, e.err
 }
 
-func (e *fakeEngine) History(_ context.Context, key, name string, afterSeq uint64, limit int) ([]partition.Change, uint64, error) {
-	e.called("history " + key + " " + name + " " + strconv.FormatUint(afterSeq, 10) + " " + strconv.Itoa(limit))
-	return []partition.Change{{Seq: 5, Op: "put", Key: key, Name: name, Before: 4, After: 5, Value: []byte("v")}}, 5, e.err
+func (e *fakeEngine) History(_ context.Context, q partition.HistoryQuery) (partition.HistoryPage, error) {
+	call := "history " + q.Key + " " + q.Name + " " + strconv.FormatUint(q.After, 10) + " " + strconv.Itoa(q.Limit)
+	page := partition.HistoryPage{Changes: []partition.Change{{Seq: 5, Op: "put", Key: q.Key, Name: q.Name, Before: 4, After: 5, Value: []byte("v")}}, After: 5}
+	if q.Newest {
+		call += fmt.Sprintf(" newest %s from %d to %d", q.Page, q.Since.Unix(), q.Until.Unix())
+		page.After, page.Page = 0, "further"
+	}
+	e.called(call)
+	return page, e.err
 }
 
 func (e *fakeEngine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, by time.Duration) error {

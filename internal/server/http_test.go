@@ -68,6 +68,7 @@ func TestHTTPAnswersGoodRequests(t *testing.T) {
 		{"GET", "/v1/records", "", []string{`"records":`}},
 		{"PUT", "/v1/records/k/n", `{"value":"dg==","expected_version":"4"}`, []string{`"version":"5"`}},
 		{"PUT", "/v1/records/k/n", `{"delete":true,"any_version":true}`, []string{`"version":"1"`}},
+		{"GET", "/v1/records/k/n/history?newest_first=true&page_size=2&page_token=w7&since=1970-01-01T00:00:01Z&until=1970-01-01T00:01:00Z", "", []string{`"next_page_token":"further"`}},
 		{"GET", "/v1/records/k/n/history?after_seq=4&page_size=2", "", []string{`"seq":"5"`, `"next_after_seq":"5"`, `"version_before":"4"`}},
 		{"PUT", "/v1/queues/new", `{"order":"none","timeout":"5s"}`, []string{`"name":"new"`, `"order":"none"`, `"timeout":"5s"`, `"created":true`}},
 		{"PUT", "/v1/queues/plain", ``, []string{`"name":"plain"`, `"order":"key"`}},
@@ -93,7 +94,7 @@ func TestHTTPAnswersGoodRequests(t *testing.T) {
 			t.Errorf("%s %s: headers %v", c.method, c.path, r.header)
 		}
 	}
-	for _, want := range []string{"scan sku  5 abc", "scan   100 ", "history k n 4 2", "dead orders 1 ", "get order/1/a .."} {
+	for _, want := range []string{"scan sku  5 abc", "scan   100 ", "history k n 4 2", "history k n 0 2 newest w7 from 1 to 60", "dead orders 1 ", "get order/1/a .."} {
 		if !slices.Contains(h.engine.calls, want) {
 			t.Errorf("the engine did not get %q: %q", want, h.engine.calls)
 		}
@@ -135,6 +136,7 @@ func TestHTTPRefusesBadRequests(t *testing.T) {
 		{"GET", "/v1/records?page_size=many", "", 400, "invalid_argument", ""},
 		{"GET", "/v1/records/%ff/n", "", 400, "invalid_argument", ""},
 		{"GET", "/v1/records/k/n/history?key=x", "", 400, "invalid_argument", "key"},
+		{"GET", "/v1/records/k/n/history?since=yesterday", "", 400, "invalid_argument", ""},
 		{"GET", "/v1/records/k/n/history?page_size=5000", "", 400, "invalid_argument", "page_size"},
 		{"PUT", "/v1/records/k/n", `{"value":"dg==","expected_version":1,"any_version":true}`, 400, "invalid_argument", "any_version"},
 		{"PUT", "/v1/records/k/n", `{"value":"dg==","delete":true}`, 400, "invalid_argument", "value"},

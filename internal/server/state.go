@@ -4,6 +4,7 @@ import (
 	"context"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -77,13 +78,26 @@ func (s *stateService) History(ctx context.Context, req *fenfav1.RecordHistoryRe
 	if err != nil {
 		return nil, err
 	}
-	changes, next, err := s.cfg.Engine.History(ctx, req.GetKey(), req.GetName(), req.GetAfterSeq(), limit)
+	q := partition.HistoryQuery{
+		Key: req.GetKey(), Name: req.GetName(), Limit: limit, Newest: req.GetNewestFirst(), After: req.GetAfterSeq(), Page: req.GetPageToken(),
+	}
+	if req.GetSince() != nil {
+		if q.Since, err = timeFromWire(req.GetSince(), "since"); err != nil {
+			return nil, err
+		}
+	}
+	if req.GetUntil() != nil {
+		if q.Until, err = timeFromWire(req.GetUntil(), "until"); err != nil {
+			return nil, err
+		}
+	}
+	page, err := s.cfg.Engine.History(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	resp := &fenfav1.RecordHistoryResponse{Changes: make([]*fenfav1.Change, len(changes)), NextAfterSeq: next}
-	for i := range changes {
-		resp.Changes[i] = changeToWire(&changes[i])
+	resp := &fenfav1.RecordHistoryResponse{Changes: make([]*fenfav1.Change, len(page.Changes)), NextAfterSeq: page.After, NextPageToken: page.Page}
+	for i := range page.Changes {
+		resp.Changes[i] = changeToWire(&page.Changes[i])
 	}
 	return resp, nil
 }

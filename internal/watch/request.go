@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -53,7 +54,7 @@ type filter struct {
 }
 
 func (f *filter) match(key, name string) bool {
-	if f.name != "" && name != f.name {
+	if f.name != "" && name != f.name || store.IsIndex(key) {
 		return false
 	}
 	if f.keys != nil {

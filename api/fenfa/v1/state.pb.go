@@ -503,7 +503,16 @@ type RecordHistoryRequest struct {
 	// Only changes with a greater sequence number.
 	AfterSeq uint64 `protobuf:"varint,3,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
 	// 0: 100. At most 1000.
-	PageSize      uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageSize uint32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The newest changes first. The next page is asked for by page_token, not by
+	// after_seq.
+	NewestFirst bool `protobuf:"varint,5,opt,name=newest_first,json=newestFirst,proto3" json:"newest_first,omitempty"`
+	// Only changes at that time or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Only changes before that time.
+	Until *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
+	// Newest first: next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -566,11 +575,42 @@ func (x *RecordHistoryRequest) GetPageSize() uint32 {
 	return 0
 }
 
+func (x *RecordHistoryRequest) GetNewestFirst() bool {
+	if x != nil {
+		return x.NewestFirst
+	}
+	return false
+}
+
+func (x *RecordHistoryRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *RecordHistoryRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *RecordHistoryRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// RecordHistoryResponse is a page, which may be short, or empty, and not be the last.
 type RecordHistoryResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Changes []*Change              `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
-	// 0: that was all; else the after_seq of the next page.
-	NextAfterSeq  uint64 `protobuf:"varint,2,opt,name=next_after_seq,json=nextAfterSeq,proto3" json:"next_after_seq,omitempty"`
+	// Oldest first: the after_seq of the next page; 0: that was all.
+	NextAfterSeq uint64 `protobuf:"varint,2,opt,name=next_after_seq,json=nextAfterSeq,proto3" json:"next_after_seq,omitempty"`
+	// Newest first: the page_token of the next page; empty: that was all.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -617,6 +657,13 @@ func (x *RecordHistoryResponse) GetNextAfterSeq() uint64 {
 		return x.NextAfterSeq
 	}
 	return 0
+}
+
+func (x *RecordHistoryResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 // Change is one row of the op log.
@@ -812,15 +859,21 @@ const file_fenfa_v1_state_proto_rawDesc = "" +
 	"\x06delete\x18\x06 \x01(\bR\x06delete\x12%\n" +
 	"\x05fence\x18\a \x01(\v2\x0f.fenfa.v1.FenceR\x05fence\"-\n" +
 	"\x11PutRecordResponse\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\x04R\aversion\"v\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x9c\x02\n" +
 	"\x14RecordHistoryRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
 	"\tafter_seq\x18\x03 \x01(\x04R\bafterSeq\x12\x1b\n" +
-	"\tpage_size\x18\x04 \x01(\rR\bpageSize\"i\n" +
+	"\tpage_size\x18\x04 \x01(\rR\bpageSize\x12!\n" +
+	"\fnewest_first\x18\x05 \x01(\bR\vnewestFirst\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\b \x01(\tR\tpageToken\"\x91\x01\n" +
 	"\x15RecordHistoryResponse\x12*\n" +
 	"\achanges\x18\x01 \x03(\v2\x10.fenfa.v1.ChangeR\achanges\x12$\n" +
-	"\x0enext_after_seq\x18\x02 \x01(\x04R\fnextAfterSeq\"\xf8\x02\n" +
+	"\x0enext_after_seq\x18\x02 \x01(\x04R\fnextAfterSeq\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xf8\x02\n" +
 	"\x06Change\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x0e\n" +
@@ -878,23 +931,25 @@ var file_fenfa_v1_state_proto_depIdxs = []int32{
 	0,  // 1: fenfa.v1.GetRecordResponse.record:type_name -> fenfa.v1.Record
 	0,  // 2: fenfa.v1.ScanRecordsResponse.records:type_name -> fenfa.v1.Record
 	11, // 3: fenfa.v1.PutRecordRequest.fence:type_name -> fenfa.v1.Fence
-	9,  // 4: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
-	10, // 5: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
-	1,  // 6: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
-	3,  // 7: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
-	5,  // 8: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
-	12, // 9: fenfa.v1.StateService.Commit:input_type -> fenfa.v1.CommitRecordsRequest
-	7,  // 10: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
-	2,  // 11: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
-	4,  // 12: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
-	6,  // 13: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
-	13, // 14: fenfa.v1.StateService.Commit:output_type -> fenfa.v1.CommitRecordsResponse
-	8,  // 15: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	10, // 4: fenfa.v1.RecordHistoryRequest.since:type_name -> google.protobuf.Timestamp
+	10, // 5: fenfa.v1.RecordHistoryRequest.until:type_name -> google.protobuf.Timestamp
+	9,  // 6: fenfa.v1.RecordHistoryResponse.changes:type_name -> fenfa.v1.Change
+	10, // 7: fenfa.v1.Change.at:type_name -> google.protobuf.Timestamp
+	1,  // 8: fenfa.v1.StateService.Get:input_type -> fenfa.v1.GetRecordRequest
+	3,  // 9: fenfa.v1.StateService.Scan:input_type -> fenfa.v1.ScanRecordsRequest
+	5,  // 10: fenfa.v1.StateService.Put:input_type -> fenfa.v1.PutRecordRequest
+	12, // 11: fenfa.v1.StateService.Commit:input_type -> fenfa.v1.CommitRecordsRequest
+	7,  // 12: fenfa.v1.StateService.History:input_type -> fenfa.v1.RecordHistoryRequest
+	2,  // 13: fenfa.v1.StateService.Get:output_type -> fenfa.v1.GetRecordResponse
+	4,  // 14: fenfa.v1.StateService.Scan:output_type -> fenfa.v1.ScanRecordsResponse
+	6,  // 15: fenfa.v1.StateService.Put:output_type -> fenfa.v1.PutRecordResponse
+	13, // 16: fenfa.v1.StateService.Commit:output_type -> fenfa.v1.CommitRecordsResponse
+	8,  // 17: fenfa.v1.StateService.History:output_type -> fenfa.v1.RecordHistoryResponse
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_state_proto_init() }

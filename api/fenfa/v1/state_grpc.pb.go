@@ -43,7 +43,8 @@ type StateServiceClient interface {
 	// Commit writes and deletes records of any keys, wholly or not at all, and only if
 	// all that it names is at the expected version, else answers CONFLICT.
 	Commit(ctx context.Context, in *CommitRecordsRequest, opts ...grpc.CallOption) (*CommitRecordsResponse, error)
-	// History lists the changes of a record, oldest first, from the op log.
+	// History lists the changes of a record from the op log, the oldest first or the
+	// newest.
 	History(ctx context.Context, in *RecordHistoryRequest, opts ...grpc.CallOption) (*RecordHistoryResponse, error)
 }
 
@@ -122,7 +123,8 @@ type StateServiceServer interface {
 	// Commit writes and deletes records of any keys, wholly or not at all, and only if
 	// all that it names is at the expected version, else answers CONFLICT.
 	Commit(context.Context, *CommitRecordsRequest) (*CommitRecordsResponse, error)
-	// History lists the changes of a record, oldest first, from the op log.
+	// History lists the changes of a record from the op log, the oldest first or the
+	// newest.
 	History(context.Context, *RecordHistoryRequest) (*RecordHistoryResponse, error)
 	mustEmbedUnimplementedStateServiceServer()
 }

@@ -41,6 +41,8 @@ func TestTheQueriesOfThePageFindWhatTheySay(t *testing.T) {
 	b := after(3, fence,
 		&store.Record{Key: "sku-7", Name: "stock", Version: 1, Value: value, UpdatedAt: at, TaskID: id},
 		&store.OpLog{Seq: 1, HLC: at, Op: store.OpPut, Key: "sku-7", Name: "stock", After: 1, Value: value, TaskID: id, Worker: "w"},
+		&store.OpLog{Seq: 2, HLC: at + 1, Op: store.OpDelete, Key: "sku-7", Name: "old", Before: 1},
+		store.Gone("sku-7", "old", 2),
 		&store.Dedup{ID: id, State: task.StateDone, Queue: "orders", Key: "sku-7", CreatedAt: at, FinishedAt: at, Result: []byte(`"ok"`)},
 		&store.Dead{Queue: "orders", Seq: 1, Reason: "attempts", DiedAt: at, Tries: []store.Try{{At: at, Worker: "w", Error: "no such order"}}},
 		&store.Schedule{Due: at.Time(), Seq: 1},
