@@ -29,8 +29,9 @@ type Client struct {
 	shards  fenfav1.ShardServiceClient
 	tokens  fenfav1.TokenServiceClient
 
-	batcher *batcher
-	closing sync.Once
+	batcher   *batcher
+	submitted SubmitFunc // with all middleware; nil: there is none
+	closing   sync.Once
 }
 
 // Dial makes a client of the node at addr, "host:port". It does not wait for the
@@ -68,6 +69,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		tokens:  fenfav1.NewTokenServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
+	c.submitted = cfg.wrapSubmits(c.submitBatch)
 	return c, nil
 }
 

@@ -26,6 +26,7 @@ type dialConfig struct {
 	tls           *tls.Config
 	tlsFiles      *TLSFiles // instead of tls
 	logger        *slog.Logger
+	submits       []SubmitMiddleware
 	transport     []grpc.DialOption
 }
 

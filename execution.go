@@ -38,7 +38,8 @@ type execution struct {
 	emits   []*fenfav1.Task
 	result  []byte
 	bytes   int
-	failure error // the first thing that cannot be in the outcome
+	onEmit  func(*Task) *Task // nil: tasks are emitted as they are
+	failure error             // the first thing that cannot be in the outcome
 }
 
 // begin prepares the execution of a lease's i-th task, over the given view, or
@@ -127,6 +128,9 @@ func (e *execution) count(bytes int) {
 // with writes and result. Only a handler's task can emit.
 func (t *Task) Emit(next *Task) {
 	e := t.execution("Emit")
+	if e.onEmit != nil && next != nil {
+		next = e.onEmit(next)
+	}
 	if err := next.check(); err != nil {
 		e.fail(err)
 		return

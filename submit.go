@@ -52,6 +52,9 @@ func (c *Client) Submit(ctx context.Context, t *Task) (ID, error) {
 // SubmitResult is Submit that also tells whether the task was there already. The
 // error is the result's.
 func (c *Client) SubmitResult(ctx context.Context, t *Task) (SubmitResult, error) {
+	if c.submitted != nil {
+		return c.submitOne(ctx, t)
+	}
 	r := c.begin(ctx, t).wait(ctx)
 	if notNow(r.Err) {
 		results := []SubmitResult{r}
@@ -68,6 +71,14 @@ func (c *Client) SubmitResult(ctx context.Context, t *Task) (SubmitResult, error
 // nil when there are tasks that were not sent or whose outcome is unknown, and is
 // the first one's.
 func (c *Client) SubmitBatch(ctx context.Context, tasks []*Task) ([]SubmitResult, error) {
+	if c.submitted != nil {
+		return c.submitAll(ctx, tasks)
+	}
+	return c.submitBatch(ctx, tasks)
+}
+
+// submitBatch is SubmitBatch behind all middleware.
+func (c *Client) submitBatch(ctx context.Context, tasks []*Task) ([]SubmitResult, error) {
 	tickets := make([]ticket, len(tasks))
 	for i, t := range tasks {
 		tickets[i] = c.begin(ctx, t)

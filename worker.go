@@ -30,6 +30,8 @@ type Worker struct {
 	client   *Client
 	cfg      workerConfig
 	handlers map[string]HandlerFunc
+	around   []Middleware           // the outermost first
+	wrapped  map[string]HandlerFunc // handlers with what is around them; made by Run
 	quiet    atomic.Bool
 	current  atomic.Pointer[session]
 }
@@ -133,6 +135,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.check(); err != nil {
 		return err
 	}
+	w.wrapped = wrapHandlers(w.handlers, w.around)
 	conn, err := w.client.cfg.connect(w.client.addr)
 	if err != nil {
 		return err
@@ -189,7 +192,7 @@ func (w *Worker) check() error {
 
 // handler returns the handler of a queue.
 func (w *Worker) handler(queue string) HandlerFunc {
-	if h := w.handlers[queue]; h != nil {
+	if h := w.wrapped[queue]; h != nil {
 		return h
 	}
 	return func(context.Context, *Task) error {

@@ -7,8 +7,6 @@ import (
 	"math"
 	"time"
 	"unsafe"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // The stored form of a task, version 1, is described in docs/formats/task.md.
@@ -37,10 +35,6 @@ func (t *Task) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(t.CreatedAt))
 	return t.appendContent(b)
 }
-
-// Fingerprint is a 64-bit hash of what the submitter said, taken from the stored
-// form: two submits under one ID with different fingerprints are different tasks.
-func Fingerprint(stored []byte) uint64 { return xxhash.Sum64(stored[contentAt:]) }
 
 // contentAt is where the submitter's content begins in the stored form: after
 // version, ID and timestamp.

@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/pull"},
 	{"internal/server"},
 	{"internal/node"},
-	{"fenfatest", "internal/bench", "internal/demo"},
+	{"fenfatest", "fenfaotel", "internal/bench", "internal/demo"},
 	{"examples/inventory", "examples/order", "examples/wallet", "internal/bridge/rabbitmq"},
 	{"cmd/fenfa"},
 	{"tests/architecture", "tests/engine", "tests/harness"},
@@ -43,6 +43,10 @@ var bans = []ban{
 	{
 		imported: "github.com/spf13/cobra", only: []string{"cmd/fenfa"}, tests: true,
 		why: "a flag is a matter of the command, a setting one of internal/config",
+	},
+	{
+		imported: "go.opentelemetry.io/otel", only: []string{"fenfaotel"}, tests: true,
+		why: "whoever does not trace does not build it",
 	},
 	{
 		imported: "internal/broker/all", only: []string{"internal/node"}, tests: true,
@@ -130,6 +134,7 @@ var allowances = []allowance{
 		"who may do what is decided without a transport",
 	},
 	{"internal/certs", []string{"internal/clock", "github.com/prometheus/client_golang"}, "a keeper of files knows nothing of what is served with them"},
+	{"fenfaotel", []string{"", "go.opentelemetry.io/otel"}, "tracing is a layer on the SDK, for those who want it"},
 	{"internal/lock", []string{"internal/task"}, "who holds a lock is decided without I/O and without a clock"},
 	{"internal/txn", []string{"internal/task", "internal/store"}, "the rules of a transaction are apart from all I/O"},
 	{"internal/ledger", []string{"internal/task", "internal/store", "internal/txn", "internal/clock", "github.com/cespare/xxhash/v2"}, "the ledger builds rows and knows no driver"},
