@@ -28,6 +28,7 @@ type Client struct {
 	auditor fenfav1.AuditServiceClient
 	shards  fenfav1.ShardServiceClient
 	tokens  fenfav1.TokenServiceClient
+	letters fenfav1.DeadServiceClient
 
 	batcher   *batcher
 	submitted SubmitFunc // with all middleware; nil: there is none
@@ -67,6 +68,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		auditor: fenfav1.NewAuditServiceClient(conn),
 		shards:  fenfav1.NewShardServiceClient(conn),
 		tokens:  fenfav1.NewTokenServiceClient(conn),
+		letters: fenfav1.NewDeadServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	c.submitted = cfg.wrapSubmits(c.submitBatch)

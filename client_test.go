@@ -167,7 +167,7 @@ func TestTasksAndDeadLettersAreShown(t *testing.T) {
 	if _, err := c.Task(t.Context(), NewID()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an unknown task: %v", err)
 	}
-	list, next, err := c.DeadLetters(t.Context(), "q", Page{Token: "a"})
+	list, next, err := c.DeadLetters(t.Context(), DeadFilter{Queue: "q"}, Page{Token: "a"})
 	if err != nil || next != "a+" || len(list) != 1 || list[0].Task.ID() != task.ID() {
 		t.Errorf("dead letters %+v, %q, %v", list, next, err)
 	}

@@ -130,6 +130,7 @@ func (n *fakeNode) start() {
 	fenfav1.RegisterWorkerServiceServer(server, n)
 	fenfav1.RegisterStateServiceServer(server, fakeState{n: n})
 	fenfav1.RegisterQueueServiceServer(server, fakeQueues{n: n})
+	fenfav1.RegisterDeadServiceServer(server, fakeDead{n: n})
 	fenfav1.RegisterClusterServiceServer(server, n)
 	serving := make(chan struct{})
 	go func() {

@@ -94,8 +94,14 @@ func (f fakeQueues) List(context.Context, *fenfav1.ListQueuesRequest) (*fenfav1.
 	return resp, nil
 }
 
-// ListDead implements QueueService.
-func (f fakeQueues) ListDead(_ context.Context, req *fenfav1.ListDeadRequest) (*fenfav1.ListDeadResponse, error) {
+// fakeDead implements DeadService.
+type fakeDead struct {
+	fenfav1.UnimplementedDeadServiceServer
+	n *fakeNode
+}
+
+// List implements DeadService.
+func (f fakeDead) List(_ context.Context, req *fenfav1.ListDeadRequest) (*fenfav1.ListDeadResponse, error) {
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	resp := &fenfav1.ListDeadResponse{NextPageToken: req.GetPageToken() + "+"}
@@ -107,8 +113,8 @@ func (f fakeQueues) ListDead(_ context.Context, req *fenfav1.ListDeadRequest) (*
 	return resp, nil
 }
 
-// GetDead implements QueueService.
-func (f fakeQueues) GetDead(_ context.Context, req *fenfav1.GetDeadRequest) (*fenfav1.GetDeadResponse, error) {
+// Get implements DeadService.
+func (f fakeDead) Get(_ context.Context, req *fenfav1.GetDeadRequest) (*fenfav1.GetDeadResponse, error) {
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	t := f.n.tasks[req.GetId()]

@@ -2,7 +2,8 @@ package fenfa
 
 import fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 
-// NoLimit in a change of a queue's settings takes a limit away.
+// NoLimit in a change of a queue's settings takes a limit away, or the time after
+// which dead letters go.
 const NoLimit = -1
 
 // Rate bounds how many tasks of a queue start in a second, over all of its keys. It

@@ -75,6 +75,7 @@ type Queue struct {
 	ResultTTL       time.Duration // how long a result is kept at least, default 24 h
 	MaxBacklogTasks int64         // default 100 million
 	MaxBacklogBytes int64         // default 64 GiB
+	DeadTTL         time.Duration // how long a dead letter is kept; default: until somebody deletes it, which NoLimit sets again
 	Concurrency     int           // most of its tasks that run at a time; NoLimit takes it away
 	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
 	Paused          bool          // nothing is handed out; PauseQueue and ResumeQueue change it, ConfigureQueue does not
@@ -190,6 +191,9 @@ func (q Queue) toWire() *fenfav1.Queue {
 		w.Balance = &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow}
 	}
 	q.limitsToWire(w)
+	if w.DeadTtl = durationToWire(q.DeadTTL); q.DeadTTL == NoLimit {
+		w.DeadTtl = &durationpb.Duration{}
+	}
 	return w
 }
 
@@ -218,6 +222,7 @@ func queueOf(w *fenfav1.Queue) Queue {
 		ResultTTL:       w.GetResultTtl().AsDuration(),
 		MaxBacklogTasks: w.GetMaxBacklogTasks(),
 		MaxBacklogBytes: w.GetMaxBacklogBytes(),
+		DeadTTL:         w.GetDeadTtl().AsDuration(),
 		Paused:          w.GetPaused(),
 		Concurrency:     int(w.GetConcurrency()),
 		Rate:            Rate{PerSecond: w.GetRate().GetPerSecond(), Burst: int(w.GetRate().GetBurst())},

@@ -213,7 +213,7 @@ func TestAStepLeavesNoDeadLetter(t *testing.T) {
 	n := startTrips(t, trip(), func(context.Context, *fenfa.Task) error { return fenfa.Reject(errors.New("full")) })
 	startTrip(t, n, "t1")
 	saga := n.AwaitSaga(t.Context(), "t1")
-	dead, _, err := n.Client().DeadLetters(t.Context(), "book", fenfa.Page{})
+	dead, _, err := n.Client().DeadLetters(t.Context(), fenfa.DeadFilter{Queue: "book"}, fenfa.Page{})
 	if err != nil || len(dead) != 0 {
 		t.Errorf("%d dead letters, %v", len(dead), err)
 	}

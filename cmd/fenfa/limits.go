@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fenfa/fenfa"
 )
@@ -76,6 +77,45 @@ func (r *rateFlag) Set(text string) error {
 
 // Type implements pflag.Value.
 func (r *rateFlag) Type() string { return "rate" }
+
+// ttlFlag is a flag with how long something is kept: a duration, or none for no end.
+type ttlFlag time.Duration
+
+// String implements pflag.Value.
+func (d *ttlFlag) String() string {
+	switch *d {
+	case 0:
+		return ""
+	case fenfa.NoLimit:
+		return noLimit
+	}
+	return time.Duration(*d).String()
+}
+
+// Set implements pflag.Value.
+func (d *ttlFlag) Set(text string) error {
+	if text == noLimit {
+		*d = fenfa.NoLimit
+		return nil
+	}
+	ttl, err := time.ParseDuration(text)
+	if err != nil || ttl <= 0 {
+		return errors.New("want a duration like 720h, or none")
+	}
+	*d = ttlFlag(ttl)
+	return nil
+}
+
+// Type implements pflag.Value.
+func (d *ttlFlag) Type() string { return "duration" }
+
+// ttlText says how long something is kept.
+func ttlText(d time.Duration) string {
+	if d == 0 {
+		return noLimit + ": until somebody deletes them"
+	}
+	return span(d)
+}
 
 func limitText(n int) string {
 	if n == 0 {

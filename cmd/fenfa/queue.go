@@ -79,6 +79,7 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"max_deliveries", fmt.Sprint(q.MaxDeliveries)},
 		{"dedupe_window", span(q.DedupeWindow)},
 		{"result_ttl", span(q.ResultTTL)},
+		{"dead_ttl", ttlText(q.DeadTTL)},
 		{"paused", yes(q.Paused)},
 		{"concurrency", limitText(q.Concurrency)},
 		{"rate", rateText(q.Rate)},
@@ -204,6 +205,7 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f.IntVar(&q.MaxDeliveries, "max-deliveries", 0, "hand-outs until a task that kills its workers is a dead letter (default: 20)")
 	f.DurationVar(&q.DedupeWindow, "dedupe-window", 0, "how long a repeated submit is recognized (default: 24h)")
 	f.DurationVar(&q.ResultTTL, "result-ttl", 0, "how long results are kept at least (default: 24h)")
+	f.Var((*ttlFlag)(&q.DeadTTL), "dead-ttl", "how long dead letters are kept, or none: until somebody deletes them (default: none)")
 	f.Var((*limitFlag)(&q.Concurrency), "concurrency", "most of its tasks that run at a time; none takes the limit away")
 	f.Var((*rateFlag)(&q.Rate.PerSecond), "rate", "most tasks that start, as 50 or 50/s, 300/m, 1000/h; none takes the limit away")
 	f.Var((*limitFlag)(&q.Rate.Burst), "burst", "of the rate: tasks that may start at once after a pause (default, and with none: what the rate allows in 100 ms)")

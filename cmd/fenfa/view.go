@@ -93,6 +93,8 @@ type deadView struct {
 	DiedAt        string            `json:"died_at"`
 	Attempts      int               `json:"attempts"`
 	Deliveries    int               `json:"deliveries"`
+	Requeues      int               `json:"requeues,omitempty"`
+	HaltsKey      bool              `json:"halts_key,omitempty"`
 	History       []attemptView     `json:"history,omitempty"`
 	Headers       map[string]string `json:"headers,omitempty"`
 	Payload       json.RawMessage   `json:"payload,omitempty"`
@@ -102,7 +104,7 @@ type deadView struct {
 func viewDead(d *fenfa.DeadLetter) deadView {
 	v := deadView{
 		ID: d.Task.ID().String(), Queue: d.Task.Queue(), Key: d.Task.Key(), Type: d.Task.Type(), Reason: d.Reason, DiedAt: timeView(d.DiedAt),
-		Attempts: d.Attempts, Deliveries: d.Deliveries, History: attemptViews(d.History), Headers: d.Task.Headers(),
+		Attempts: d.Attempts, Deliveries: d.Deliveries, Requeues: d.Requeues, HaltsKey: d.HaltsKey, History: attemptViews(d.History), Headers: d.Task.Headers(),
 	}
 	v.Payload, v.PayloadBase64 = viewBytes(d.Task.Payload())
 	return v
@@ -186,6 +188,7 @@ type queueView struct {
 	MaxDeliveries   int          `json:"max_deliveries"`
 	DedupeWindow    string       `json:"dedupe_window"`
 	ResultTTL       string       `json:"result_ttl"`
+	DeadTTL         string       `json:"dead_ttl,omitempty"` // empty: kept until somebody deletes them
 	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
 	Concurrency     int          `json:"concurrency"` // 0: no limit
@@ -195,13 +198,21 @@ type queueView struct {
 	Created         *bool        `json:"created,omitempty"` // queue set only
 }
 
+// ttlView is how long something is kept; empty: without end.
+func ttlView(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return span(d)
+}
+
 func viewQueue(q *fenfa.Queue) queueView {
 	return queueView{
 		Name: q.Name, Order: q.Order, OnDead: q.OnDead,
 		Balance: balanceView(q.Balance), Share: q.Share, Require: append([]string{}, q.Placement.Require...), Prefer: append([]string{}, q.Placement.Prefer...),
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
-		ResultTTL: span(q.ResultTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
+		ResultTTL: span(q.ResultTTL), DeadTTL: ttlView(q.DeadTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
 		Concurrency: q.Concurrency, Rate: rateView(q.Rate), Paused: q.Paused,
 	}
 }

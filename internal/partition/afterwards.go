@@ -88,13 +88,7 @@ func (c *core) settled(now time.Time, l *lane) {
 	}
 	l.status = laneIdle
 	l.freed = now
-	if l.halt {
-		l.halt = false
-		if l.q.OnDead == task.OnDeadHalt {
-			l.status = laneHalted
-			c.evict(now, l, 0)
-			return
-		}
+	if !c.halts(now, l) {
+		c.wake(now, l)
 	}
-	c.wake(now, l)
 }

@@ -20,7 +20,7 @@ func (c *core) settles(l *lane) {
 // what its own worker just wrote. What it does over that follows in the same batch
 // or a later one, so that it never becomes durable alone.
 func (c *core) mayGoAhead(l *lane) bool {
-	return l.last.Session != 0 && l.settling == 1 && l.run < maxRun && !l.halt && !l.q.own &&
+	return l.last.Session != 0 && l.settling == 1 && l.run < maxRun && l.halt == nil && !l.q.own &&
 		l.items.len() > 0 && c.led.OnlyBy(l.key, l.lastOf)
 }
 

@@ -99,16 +99,6 @@ type Try struct {
 	Error  string
 }
 
-// DeadLetter is a task that will not be tried again by itself.
-type DeadLetter struct {
-	Task       task.Task
-	Reason     string
-	DiedAt     time.Time
-	Attempts   int
-	Deliveries int
-	History    []Try
-}
-
 // QueueStats is what a queue holds and did, over the partitions of this node.
 type QueueStats struct {
 	BacklogTasks   int64

@@ -97,8 +97,9 @@ func (c *core) relieve(now time.Time) {
 
 // closed reports whether tasks that arrive are parked, so that they stay behind
 // those that are: always where there is order, else while all wait for a worker.
+// Behind a dead letter that their key waits for they are parked from the first on.
 func (c *core) closed(l *lane) bool {
-	return l.tail && (l.ordered || l.class.starved && l.items.len() == 0 && c.roomAside(l.q))
+	return l.status == laneHalted || l.tail && (l.ordered || l.class.starved && l.items.len() == 0 && c.roomAside(l.q))
 }
 
 // roomAside reports whether more tasks may be set aside: of a queue as many as its

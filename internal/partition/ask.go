@@ -20,6 +20,22 @@ func ask[T any](ctx context.Context, o *owner, f func(c *core, now time.Time, an
 	if own == nil {
 		return none, o.notServed()
 	}
+	return replied(ctx, own, reply)
+}
+
+// askIn is ask for one claim of a partition.
+func askIn[T any](ctx context.Context, own *ownership, f func(c *core, now time.Time, answer func(T))) (T, error) {
+	reply := make(chan T, 1)
+	if !own.mail.post(func(c *core, now time.Time) { f(c, now, func(v T) { reply <- v }) }) {
+		var none T
+		return none, notServed(own.part)
+	}
+	return replied(ctx, own, reply)
+}
+
+// replied waits for the answer of a core that was asked.
+func replied[T any](ctx context.Context, own *ownership, reply <-chan T) (T, error) {
+	var none T
 	select {
 	case v := <-reply:
 		return v, nil
@@ -29,9 +45,9 @@ func ask[T any](ctx context.Context, o *owner, f func(c *core, now time.Time, an
 			return v, nil
 		default:
 		}
-		return none, task.Errorf(task.CodeUnavailable, "partition %d stopped before it answered: whether the change happened is unknown", o.part)
+		return none, task.Errorf(task.CodeUnavailable, "partition %d stopped before it answered: whether the change happened is unknown", own.part)
 	case <-ctx.Done():
-		return none, task.Errorf(task.CodeUnavailable, "partition %d did not answer in time: %w", o.part, ctx.Err())
+		return none, task.Errorf(task.CodeUnavailable, "partition %d did not answer in time: %w", own.part, ctx.Err())
 	}
 }
 
@@ -80,7 +96,15 @@ func await(ctx context.Context, d time.Duration, closed <-chan struct{}) bool {
 	}
 }
 
+// serving returns the ownership that serves the partition, as ask waits for it; nil:
+// there is none.
+func (o *owner) serving(ctx context.Context) *ownership {
+	return o.tell(ctx, func(*core, time.Time) {})
+}
+
 // notServed is the answer of a partition that nobody owns.
-func (o *owner) notServed() error {
-	return task.Errorf(task.CodeUnavailable, "partition %d is not served at the moment: try again", o.part).WithRetryAfter(reclaimMax)
+func (o *owner) notServed() error { return notServed(o.part) }
+
+func notServed(part int) error {
+	return task.Errorf(task.CodeUnavailable, "partition %d is not served at the moment: try again", part).WithRetryAfter(reclaimMax)
 }

@@ -255,7 +255,10 @@ func TestHaltMeansKeysOnly(t *testing.T) {
 	r.deliver(newTask("loose", "k", "1"))
 	r.answer(r.one(), 0, reject())
 	r.commit()
-	r.c.restoreHalted("loose", "k") // as after a restart
+	r.c.restoreParked(r.now, &store.Parked{Queue: "loose", Key: "k", Body: (&halted{seq: 1}).body()}) // as after a restart
+	r.step()
+	r.commit()
+	r.page(10)
 	r.deliver(newTask("loose", "k", "2"))
 	r.finish(r.one())
 	r.wantEmpty()

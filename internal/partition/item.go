@@ -16,6 +16,7 @@ const (
 	inBroker   origin = iota // in the broker's log, at item.pos
 	inSchedule               // in a schedule row
 	inParked                 // in a parked row
+	inDead                   // in a dead letter, on its way back
 )
 
 // item is a task in memory.
@@ -30,6 +31,7 @@ type item struct {
 	deliveries int
 	returns    int // in a row, without an attempt between
 	tries      []store.Try
+	requeues   int  // how often it was a dead letter before
 	attempted  bool // an attempt row exists, or is in a batch
 	notBefore  time.Time
 	size       int
@@ -62,6 +64,7 @@ func (it *item) attach(row *store.Attempt) {
 	it.attempts = row.Attempts
 	it.deliveries = row.Deliveries
 	it.tries = row.Tries
+	it.requeues = row.Requeues
 	it.notBefore = row.NextAt
 	it.attempted = true
 }
@@ -87,7 +90,7 @@ func (it *item) moment() moment { return moment{it.due, it.seq} }
 
 func (it *item) attemptRow() *store.Attempt {
 	return &store.Attempt{
-		ID: it.ID, Attempts: it.attempts, Deliveries: it.deliveries, NextAt: it.notBefore, Tries: it.tries,
+		ID: it.ID, Attempts: it.attempts, Deliveries: it.deliveries, NextAt: it.notBefore, Tries: it.tries, Requeues: it.requeues,
 	}
 }
 

@@ -37,7 +37,7 @@ type lane struct {
 	probes   *refusals // while it is ready again: the line out of which it comes
 	refusal  uint64    // when it was refused, among those of its class
 	waitsFor uint64    // session that it waited for when it left a line with all others
-	halt     bool      // becomes halted when its outcomes are durable
+	halt     *halted   // it is halted, or is as soon as its outcomes are durable
 	settling int       // batches under way, or gathering, that it stands in to be told
 	last     WorkerRef // who did all of its latest lease; zero: it did not end that way
 	lastOf   uint64    // the token of that lease

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -98,102 +97,13 @@ func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus
 	}
 	if mark.State == task.StateDead {
 		if dead, err := e.deadOf(ctx, o.part, mark); err == nil {
-			st.History, st.Task = dead.History, &dead.Task
+			st.History = exportTries(dead.Tries)
+			if t, err := task.Decode(dead.Body); err == nil {
+				st.Task = &t
+			}
 		}
 	}
 	return st, true, nil
-}
-
-func (e *Engine) deadOf(ctx context.Context, part int, mark *store.Dedup) (DeadLetter, error) {
-	rows, err := e.cfg.Store.Get(ctx, part, []store.Row{&store.Dead{Queue: mark.Queue, Seq: mark.Ref}})
-	if err != nil {
-		return DeadLetter{}, fmt.Errorf("read dead letter: %w", err)
-	}
-	row, ok := rows[0].(*store.Dead)
-	if !ok || row == nil {
-		return DeadLetter{}, task.Errorf(task.CodeNotFound, "the dead letter of task %s is not kept any more", mark.ID)
-	}
-	return exportDead(row)
-}
-
-func exportDead(row *store.Dead) (DeadLetter, error) {
-	t, err := task.Decode(row.Body)
-	if err != nil {
-		return DeadLetter{}, fmt.Errorf("read dead letter %d of queue %s: %w", row.Seq, row.Queue, err)
-	}
-	return DeadLetter{
-		Task: t, Reason: row.Reason, DiedAt: row.DiedAt.Time(), Attempts: row.Attempts, Deliveries: row.Deliveries,
-		History: exportTries(row.Tries),
-	}, nil
-}
-
-// DeadLetter returns one dead letter by its task's ID.
-func (e *Engine) DeadLetter(ctx context.Context, id task.ID) (DeadLetter, error) {
-	for _, o := range e.owners {
-		rows, err := e.cfg.Store.Get(ctx, o.part, []store.Row{&store.Dedup{ID: id}})
-		if err != nil {
-			return DeadLetter{}, fmt.Errorf("read mark of task %s: %w", id, err)
-		}
-		// An ID that was used again after its window may have a mark in two partitions.
-		if mark, ok := rows[0].(*store.Dedup); ok && mark != nil && mark.State == task.StateDead {
-			return e.deadOf(ctx, o.part, mark)
-		}
-	}
-	return DeadLetter{}, task.Errorf(task.CodeNotFound, "task %s is not a dead letter: see `fenfa task get %s`", id, id).WithField("id")
-}
-
-// DeadLetters lists dead letters of a queue, oldest first within each partition,
-// and returns the token of the next page, empty after the last.
-func (e *Engine) DeadLetters(ctx context.Context, queue string, limit int, pageToken string) ([]DeadLetter, string, error) {
-	if _, ok := e.Queue(queue); !ok {
-		return nil, "", e.unknownQueue(queue)
-	}
-	part, rest, err := e.parsePage(pageToken)
-	if err != nil {
-		return nil, "", err
-	}
-	after, err := strconv.ParseUint(rest, 10, 64)
-	if err != nil && rest != "" {
-		return nil, "", badPage(pageToken)
-	}
-	if limit < 1 {
-		return nil, "", badLimit(limit)
-	}
-	var found []DeadLetter
-	size := 0
-	for ; part < len(e.owners); part, after = part+1, 0 {
-		for {
-			rows, err := e.cfg.Store.Load(ctx, store.Scan{
-				Part: part, Table: store.TableDead, From: &store.Dead{Queue: queue, Seq: after + 1},
-				To: &store.Dead{Queue: queue, Seq: math.MaxUint64}, Limit: limit - len(found), Bytes: pageBytes,
-			})
-			if err != nil {
-				return nil, "", fmt.Errorf("list dead letters: %w", err)
-			}
-			if len(rows) == 0 {
-				break
-			}
-			for _, row := range rows {
-				r, ok := row.(*store.Dead)
-				if !ok {
-					continue
-				}
-				after = r.Seq
-				size += len(r.Body)
-				dead, err := exportDead(r)
-				if err != nil {
-					e.cfg.Logger.Error("dead letter cannot be read", "partition", part, "seq", r.Seq, "error", err)
-					e.counts.corrupt.Inc()
-					continue
-				}
-				found = append(found, dead)
-			}
-			if len(found) >= limit || size >= pageBytes {
-				return found, pageOf(part, strconv.FormatUint(after, 10)), nil
-			}
-		}
-	}
-	return found, "", nil
 }
 
 func badLimit(limit int) error {

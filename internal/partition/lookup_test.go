@@ -138,7 +138,7 @@ func TestDeadLettersPageThroughLargeTasks(t *testing.T) {
 		for _, limit := range []int{1, 4, 1000} {
 			seen := map[task.ID]bool{}
 			for token, pages := "", 0; ; pages++ {
-				letters, next, err := r.e.DeadLetters(t.Context(), "loose", limit, token)
+				letters, next, err := r.e.DeadLetters(t.Context(), DeadFilter{Queue: "loose"}, limit, token)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -165,11 +165,11 @@ func TestDeadLettersPageThroughLargeTasks(t *testing.T) {
 		}
 		_, err = r.e.DeadLetter(t.Context(), task.DeriveID("nobody"))
 		wantCode(t, err, task.CodeNotFound, "not a dead letter")
-		_, _, err = r.e.DeadLetters(t.Context(), "nowhere", 1, "")
+		_, _, err = r.e.DeadLetters(t.Context(), DeadFilter{Queue: "nowhere"}, 1, "")
 		wantCode(t, err, task.CodeNotFound, "no queue")
-		_, _, err = r.e.DeadLetters(t.Context(), "loose", 0, "")
+		_, _, err = r.e.DeadLetters(t.Context(), DeadFilter{Queue: "loose"}, 0, "")
 		wantCode(t, err, task.CodeInvalidArgument, "limit")
-		_, _, err = r.e.DeadLetters(t.Context(), "loose", 1, "0:6162")
+		_, _, err = r.e.DeadLetters(t.Context(), DeadFilter{Queue: "loose"}, 1, "0:6162")
 		wantCode(t, err, task.CodeInvalidArgument, "page token")
 	})
 }

@@ -25,6 +25,9 @@ type counters struct {
 	claims      prometheus.Counter
 	outboxRetry prometheus.Counter
 	corrupt     prometheus.Counter
+	resumed     *prometheus.CounterVec // by queue
+	requeued    *prometheus.CounterVec // by queue
+	removed     *prometheus.CounterVec // by queue and why
 	locks       *lockMetrics
 	txns        *prometheus.CounterVec // by result
 	txnRetries  prometheus.Counter
@@ -79,6 +82,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		corrupt: prometheus.NewCounter(prometheus.CounterOpts{Name: "fenfa_task_corrupt_total", Help: "Stored tasks that could not be read; they stay where they are."}),
 	}
 	c.registerTransactions(reg)
+	c.registerDead(reg)
 	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.scheduled, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt, c.pauses)
 	return c
 }
@@ -92,6 +96,16 @@ func (c *counters) paused(queue string, is bool) {
 	c.pauses.WithLabelValues(queue).Set(value)
 }
 
+func (c *counters) registerDead(reg prometheus.Registerer) {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	c.requeued = vec("fenfa_dead_requeued_total", "Dead letters that went back into their queue.", "queue")
+	c.removed = vec("fenfa_dead_removed_total", "Dead letters that were removed, by why: deleted by somebody, or kept for the queue's dead_ttl.", "queue", "why")
+	c.resumed = vec("fenfa_halted_keys_resumed_total", "Keys that waited for a person and go on.", "queue")
+	reg.MustRegister(c.requeued, c.removed, c.resumed)
+}
+
 // queueMetrics are the metrics of one queue, looked up once.
 type queueMetrics struct {
 	ended  [task.StateExpired + 1]prometheus.Counter
@@ -101,10 +115,17 @@ type queueMetrics struct {
 	// scheduled is of all partitions together.
 	scheduled prometheus.Gauge
 	recent    *startLatency
+	// Dead letters that went back, were deleted, or were kept for long enough.
+	requeued, deleted, retired prometheus.Counter
+	resumed                    prometheus.Counter
 }
 
 func (c *counters) queue(name string) *queueMetrics {
-	m := &queueMetrics{failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), late: c.late.WithLabelValues(name), scheduled: c.scheduled.WithLabelValues(name), recent: c.startLatency(name)}
+	m := &queueMetrics{
+		failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), late: c.late.WithLabelValues(name), scheduled: c.scheduled.WithLabelValues(name), recent: c.startLatency(name),
+		requeued: c.requeued.WithLabelValues(name), deleted: c.removed.WithLabelValues(name, "deleted"), retired: c.removed.WithLabelValues(name, "retention"),
+		resumed: c.resumed.WithLabelValues(name),
+	}
 	for _, s := range []task.State{task.StateDone, task.StateDead, task.StateCancelled, task.StateExpired} {
 		m.ended[s] = c.ended.WithLabelValues(name, s.String())
 	}

@@ -428,13 +428,17 @@ func (c *core) bury(now time.Time, it *item, w WorkerRef, reason string) {
 		return
 	}
 	q := it.lane.q
-	seq := uint64(c.led.Stamp(now))
+	at := c.led.Stamp(now)
+	seq := uint64(at)
+	if it.origin == inParked && front(at, it.seq) {
+		seq = it.seq + frontShift // it keeps its place among the dead letters of its key
+	}
 	q.stats.DeadTotal++
-	if row := deadRow(it, reason, seq); row != nil {
+	if row := deadRow(it, reason, seq, at); row != nil {
 		c.led.Put(row)
 		q.stats.Dead++
 		if it.lane.ordered && q.OnDead == task.OnDeadHalt {
-			it.lane.halt = true
+			c.halt(it.lane, seq, at, it.ID)
 		}
 	} else {
 		seq = 0

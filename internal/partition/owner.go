@@ -58,7 +58,11 @@ type ownership struct {
 	// are found that were held before.
 	claimed  time.Time
 	searched chan struct{}
-	group    sync.WaitGroup
+	// counted is closed when what the store held is counted: until then dead letters
+	// stay where they are.
+	counted chan struct{}
+	marking chan struct{} // holds a token while somebody works with marks that were read
+	group   sync.WaitGroup
 	// start runs f in a goroutine that ends with the ownership.
 	start func(f func(context.Context))
 
@@ -201,6 +205,8 @@ func (o *owner) newOwnership() *ownership {
 		mail:       newMailbox(),
 		gone:       make(chan struct{}),
 		searched:   make(chan struct{}),
+		counted:    make(chan struct{}),
+		marking:    make(chan struct{}, 1),
 		jobs:       newJobs(),
 		rows:       newJobs(),
 		outbox:     newJobs(),

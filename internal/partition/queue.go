@@ -66,9 +66,7 @@ func (c *core) configure(now time.Time, settings task.Queue) {
 	}
 	if settings.OnDead == task.OnDeadSkip {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
-			l.status = laneIdle
-			l.freed = now
-			c.wake(now, l)
+			c.unhalt(l)
 		}
 	}
 }
@@ -91,6 +89,10 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 	if q == nil {
 		return // the queue was removed
 	}
+	if head.Key != "" && head.Seq == haltSeq {
+		c.restoreHalted(head)
+		return
+	}
 	t, err := task.Decode(head.Body)
 	if head.Key == "" {
 		t.Placement = placementOf(head.Class)
@@ -105,13 +107,6 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 	}
 	l.tail = true
 	c.wake(now, l)
-}
-
-// restoreHalted takes a key that waits for a person.
-func (c *core) restoreHalted(queue, key string) {
-	if q := c.queues[queue]; q != nil && key != "" && q.Order == task.OrderKey {
-		q.laneOfKey(key).status = laneHalted
-	}
 }
 
 // find returns the lane that parked rows belong to. It is there while they are

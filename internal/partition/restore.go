@@ -20,7 +20,11 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 		own.core.configure(now, q)
 	}
 	// Counted before the first of these rows is read back, so the numbers are exact.
-	own.rows.add(func(ctx context.Context) error { return own.count(ctx, store.TableSchedule, store.TableParked) })
+	waiting := make(chan struct{})
+	own.rows.add(func(ctx context.Context) error {
+		defer close(waiting)
+		return own.count(ctx, store.TableSchedule, store.TableParked)
+	})
 	if err := own.restoreMarked(ctx); err != nil {
 		return err
 	}
@@ -33,9 +37,6 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	if err := own.restoreParked(ctx, now); err != nil {
 		return err
 	}
-	if err := own.restoreHalted(ctx); err != nil {
-		return err
-	}
 	for _, q := range own.e.Queues() {
 		if err := own.serveQueue(ctx, now, q); err != nil {
 			return err
@@ -44,6 +45,12 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	own.start(func(ctx context.Context) {
 		if err := own.count(ctx, store.TableDead); err != nil {
 			own.fail(err)
+			return
+		}
+		select {
+		case <-waiting:
+			close(own.counted)
+		case <-ctx.Done():
 		}
 	})
 	own.start(func(ctx context.Context) {
@@ -55,6 +62,7 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 		return err
 	}
 	own.start(own.sweep)
+	own.start(own.retireDead)
 	own.start(own.findLocks)
 	own.mail.poke()
 	return nil
@@ -95,7 +103,8 @@ func (own *ownership) restoreOutbox(ctx context.Context) error {
 	})
 }
 
-// restoreParked finds the lanes with parked rows, one read a lane.
+// restoreParked finds the lanes with parked rows, and the keys that wait for a
+// person, one read a lane.
 func (own *ownership) restoreParked(ctx context.Context, now time.Time) error {
 	return own.each(ctx, store.Scan{Table: store.TableParked, Limit: 1}, func(rows []store.Row) (store.Row, error) {
 		r, ok := rows[0].(*store.Parked)
@@ -105,35 +114,6 @@ func (own *ownership) restoreParked(ctx context.Context, now time.Time) error {
 		own.core.restoreParked(now, r)
 		return laneName{r.Queue, r.Key, r.Class}.row(math.MaxUint64), nil
 	})
-}
-
-// restoreHalted finds the keys that wait for a person: those with a dead letter
-// in a queue that halts.
-func (own *ownership) restoreHalted(ctx context.Context) error {
-	for _, q := range own.e.Queues() {
-		if q.OnDead != task.OnDeadHalt {
-			continue
-		}
-		scan := store.Scan{Table: store.TableDead, From: &store.Dead{Queue: q.Name}, To: &store.Dead{Queue: q.Name, Seq: math.MaxUint64}}
-		err := own.each(ctx, scan, func(rows []store.Row) (store.Row, error) {
-			var last uint64
-			for _, row := range rows {
-				r, ok := row.(*store.Dead)
-				if !ok {
-					continue
-				}
-				last = r.Seq
-				if t, err := task.Decode(r.Body); err == nil {
-					own.core.restoreHalted(q.Name, t.Key)
-				}
-			}
-			return &store.Dead{Queue: q.Name, Seq: last + 1}, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // each reads a table page by page; take returns where the next page begins.
@@ -179,12 +159,12 @@ func (own *ownership) count(ctx context.Context, tables ...store.Table) error {
 					}
 					next = &store.Schedule{Due: r.Due, Seq: r.Seq + 1}
 				case *store.Parked:
-					if r.Seq < before {
+					if r.Seq < before && (r.Seq != haltSeq || r.Key == "") {
 						of(r.Queue).parked++
 					}
 					next = laneName{r.Queue, r.Key, r.Class}.row(r.Seq + 1)
 				case *store.Dead:
-					if r.Seq < before {
+					if uint64(r.DiedAt) < before {
 						of(r.Queue).dead++
 					}
 					next = &store.Dead{Queue: r.Queue, Seq: r.Seq + 1}

@@ -234,12 +234,12 @@ func (c *core) stepRefused(now time.Time, t *task.Task, cause error) bool {
 
 // deadRow is the dead letter of a task, or nil for one that belongs to a saga: what
 // becomes of that the saga decides, and nobody may bring it back behind its back.
-func deadRow(it *item, reason string, seq uint64) *store.Dead {
+func deadRow(it *item, reason string, seq uint64, at task.Timestamp) *store.Dead {
 	if len(it.Headers) > 0 && saga.IsStep(&it.Task) {
 		return nil
 	}
 	return &store.Dead{
-		Queue: it.lane.q.Name, Seq: seq, Body: it.body, Reason: reason, DiedAt: task.Timestamp(seq),
-		Attempts: it.attempts, Deliveries: it.deliveries, Tries: it.tries,
+		Queue: it.lane.q.Name, Seq: seq, Body: it.body, Reason: reason, DiedAt: at,
+		Attempts: it.attempts, Deliveries: it.deliveries, Tries: it.tries, Requeues: it.requeues,
 	}
 }

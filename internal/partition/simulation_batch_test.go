@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
@@ -19,6 +20,8 @@ type checking struct {
 	ops     map[task.ID][]op // of tasks whose mark did not come yet
 	order   []task.ID
 	emits   map[task.ID]bool
+	batch   *store.Batch
+	notes   []string // names of rows that are put of keys that wait for a person
 }
 
 // op is one change of a record with the state before it.
@@ -67,10 +70,20 @@ func (c *checking) put(row store.Row) {
 		l.attempts = r.Attempts
 	}
 	c.p.rows[row.Table()][rowName(row)] = row
+	if noteOf(row) {
+		c.notes = append(c.notes, rowName(row))
+	}
 }
 
 // parked holds that a task waits in the lane of its key, or of what it asks.
 func (c *checking) parked(r *store.Parked) {
+	if noteOf(r) {
+		h := parseHalted(r.Body)
+		if dead, ok := c.p.rows[store.TableDead][rowName(&store.Dead{Queue: r.Queue, Seq: h.seq})].(*store.Dead); !ok || dead.DiedAt != h.at {
+			c.failf("key %s of queue %s waits for dead letter %d, which is not there", r.Key, r.Queue, h.seq)
+		}
+		return
+	}
 	t, err := task.Decode(r.Body)
 	c.m.w.must(err)
 	if t.Queue == "loose" {
@@ -85,6 +98,9 @@ func (c *checking) parked(r *store.Parked) {
 }
 
 func (c *checking) remove(row store.Row) {
+	if noteOf(row) && slices.Contains(c.notes, rowName(row)) {
+		c.failf("one batch notes that a key waits, and that it does not: %s", rowName(row))
+	}
 	if r, ok := row.(*store.Record); ok && !isIndex(row) {
 		if c.records == nil {
 			c.records = map[cellName]store.Row{}
@@ -178,6 +194,9 @@ func (c *checking) mark(r *store.Dedup) {
 	if l == nil {
 		c.failf("a mark of task %v from nowhere", r.ID)
 	}
+	if c.again(r, l) {
+		return
+	}
 	if l.state.Final() {
 		c.failf("task %v ended as %v and again as %v", r.ID, l.state, r.State)
 	}
@@ -215,7 +234,7 @@ func (c *checking) inOrder(l *life) {
 		if id == l.task.ID {
 			return
 		}
-		if !c.m.tasks[id].state.Final() {
+		if o := c.m.tasks[id]; !o.state.Final() && !o.moved && !l.moved {
 			c.failf("task %v of %v ended before task %v, which came first", l.task.ID, line, id)
 		}
 	}

@@ -43,6 +43,7 @@ type life struct {
 	sends     int        // hand-outs by owners that were not replaced
 	returns   int        // of them, those that were given back unbegun
 	ran       *execution // the latest that ended well
+	moved     bool       // it was a dead letter, and came back behind others of its key
 }
 
 // model watches everything that becomes durable and everything that is said, and
@@ -54,12 +55,19 @@ type model struct {
 	lines   map[[2]string][]task.ID // by queue and key, in the order of the log
 	parts   [simPartitions]*modelPart
 	runs    map[string]*execution
-	deleted map[cellName]*execution // latest that said so
+	deleted map[deletion]*execution // latest that said so
 	wrote   map[string]bool         // direct writes, true once durable
 	held    map[task.LeaseRef]uint64
 	sends   map[task.LeaseRef]*task.Lease
 	given   map[givenBack]bool
 	valid   map[task.LeaseRef]bool // was sent by an owner that was not replaced
+}
+
+// deletion names a record that a session deleted: two queues may have tasks of its
+// key, at two workers.
+type deletion struct {
+	name    cellName
+	session uint64
 }
 
 // givenBack names a task of a lease.
@@ -110,7 +118,7 @@ func (h *history) now() state {
 
 func newModel(w *world) *model {
 	m := &model{
-		w: w, tasks: map[task.ID]*life{}, lines: map[[2]string][]task.ID{}, runs: map[string]*execution{}, deleted: map[cellName]*execution{}, wrote: map[string]bool{},
+		w: w, tasks: map[task.ID]*life{}, lines: map[[2]string][]task.ID{}, runs: map[string]*execution{}, deleted: map[deletion]*execution{}, wrote: map[string]bool{},
 		held: map[task.LeaseRef]uint64{}, sends: map[task.LeaseRef]*task.Lease{},
 		given: map[givenBack]bool{}, valid: map[task.LeaseRef]bool{},
 	}
@@ -226,7 +234,7 @@ func (m *model) durable(part, serial int) {
 	if b.Prev.Seq != p.fence.Seq || b.Prev.HLC != p.fence.HLC || b.Next.HLC <= b.Prev.HLC {
 		m.w.failf("part %d: a batch follows %+v, the head is %+v", part, b.Prev, p.fence)
 	}
-	c := checking{m: m, p: p, part: part, epoch: b.Next.Epoch, changed: map[cellName]*store.OpLog{}, ops: map[task.ID][]op{}, emits: map[task.ID]bool{}}
+	c := checking{m: m, p: p, batch: &b, part: part, epoch: b.Next.Epoch, changed: map[cellName]*store.OpLog{}, ops: map[task.ID][]op{}, emits: map[task.ID]bool{}}
 	for _, row := range b.Puts {
 		c.put(row)
 	}
@@ -244,7 +252,7 @@ func (m *model) ran(x *execution) {
 	m.tasks[x.task].ran = x
 	for _, c := range x.writes {
 		if !c.is {
-			m.deleted[c.name] = x
+			m.deleted[deletion{c.name, x.session}] = x
 		}
 	}
 }
@@ -347,6 +355,9 @@ func (m *model) startsInOrder(session uint64, lease *task.Lease, t *task.Leased,
 			return
 		}
 		l := m.tasks[id]
+		if l.moved || m.tasks[t.ID].moved {
+			continue
+		}
 		expired := !l.task.ExpiresAt.IsZero() && !l.task.ExpiresAt.After(m.w.latest)
 		if l.state.Final() || here[id] || expired {
 			continue
@@ -408,7 +419,7 @@ func (m *model) justWrote(r *task.Record, session uint64, lease *task.Lease) boo
 // justDeleted reports whether the worker that gets a lease has deleted a record in a
 // task that is not durable yet.
 func (m *model) justDeleted(n cellName, session uint64, lease *task.Lease) bool {
-	x := m.deleted[n]
+	x := m.deleted[deletion{n, session}]
 	return x != nil && x.session == session && x.ref.Epoch == lease.Epoch && !m.tasks[x.task].state.Final() && m.tasks[x.task].ran == x
 }
 

@@ -27,6 +27,8 @@ type simOwner struct {
 	staged map[string]*stage
 	late   [2][]event // what jobs found and did not post yet
 	gone   bool
+	// changing says that somebody changes dead letters.
+	changing bool
 }
 
 // stage is how far a read of the broker is.

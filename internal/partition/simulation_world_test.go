@@ -246,6 +246,10 @@ func (w *world) step() {
 		w.fault()
 		return
 	}
+	if w.has(faultLetters) && w.chance(60) {
+		w.letters()
+		return
+	}
 	switch n := w.rng.IntN(100); {
 	case n < 8:
 		w.submit()

@@ -199,6 +199,7 @@ func TestStartLatencyCountsFromWhenATaskCouldStart(t *testing.T) {
 			r.answer(lease, 0, reject())
 			r.pass(time.Second)
 			r.settings("keyed", func(q *task.Queue) { q.OnDead = task.OnDeadSkip })
+			r.commit()
 			r.page(10)
 		}},
 	} {

@@ -81,6 +81,10 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 	case inParked:
 		c.unpark(it)
 		q.stats.Parked--
+	case inDead:
+		c.led.Delete(&store.Dead{Queue: q.Name, Seq: it.seq})
+		q.stats.Dead--
+		q.store(it)
 	}
 	it.origin, it.seq = to, seq
 }

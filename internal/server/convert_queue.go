@@ -36,7 +36,15 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 	if q.DedupeWindow, err = durationFromWire(orZero(w.GetDedupeWindow()), "dedupe_window"); err != nil {
 		return task.Queue{}, err
 	}
-	q.ResultTTL, err = durationFromWire(orZero(w.GetResultTtl()), "result_ttl")
+	if q.ResultTTL, err = durationFromWire(orZero(w.GetResultTtl()), "result_ttl"); err != nil {
+		return task.Queue{}, err
+	}
+	if w.GetDeadTtl() == nil {
+		return q, nil
+	}
+	if q.DeadTTL, err = durationFromWire(w.GetDeadTtl(), "dead_ttl"); q.DeadTTL == 0 {
+		q.DeadTTL = task.NoLimit
+	}
 	return q, err
 }
 
@@ -57,6 +65,7 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 	}
 	w.Paused = q.Paused
 	limitsToWire(q, w)
+	w.DeadTtl = durationpb.New(q.DeadTTL)
 	return w
 }
 
@@ -69,20 +78,6 @@ func statsToWire(s *partition.QueueStats, workers int) *fenfav1.QueueStats {
 	}
 	if s.StartP50 > 0 {
 		w.StartP50, w.StartP99 = durationpb.New(s.StartP50), durationpb.New(s.StartP99)
-	}
-	return w
-}
-
-// deadToWire leaves the payload out where it was not asked for.
-func deadToWire(d *partition.DeadLetter, payload bool) *fenfav1.DeadLetter {
-	w := &fenfav1.DeadLetter{
-		Task: &fenfav1.Task{}, Reason: text(d.Reason), DiedAt: timeToWire(d.DiedAt),
-		Attempts: uint32(d.Attempts), Deliveries: uint32(d.Deliveries), History: triesToWire(d.History),
-	}
-	taskToWire(&d.Task, d.Task.ID.String(), w.GetTask())
-	w.Task.Attempt, w.Task.Delivery = uint32(d.Attempts), uint32(d.Deliveries)
-	if !payload {
-		w.Task.Payload = nil
 	}
 	return w
 }

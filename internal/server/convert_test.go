@@ -199,9 +199,13 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	in.Balance = task.Balance{Policy: task.BalanceConsistentHash, LoadBound: 1.5, Overflow: "wait"}
 	in.Share, in.Placement = 2.5, task.Placement{Require: "gpu,zone=eu", Prefer: "version!=1"}
 	in.Concurrency, in.Rate = 5, task.Rate{PerSecond: 2.5, Burst: 7}
+	in.DeadTTL = 720 * time.Hour
 	out, err := queueFromWire(queueToWire(&in))
 	if err != nil || out != in {
 		t.Errorf("got %+v, %v", out, err)
+	}
+	if out, err := queueFromWire(&fenfav1.Queue{Name: "q", DeadTtl: &durationpb.Duration{}}); err != nil || out.DeadTTL != task.NoLimit {
+		t.Errorf("a dead_ttl of 0 became %v, %v", out.DeadTTL, err)
 	}
 	if out, err := queueFromWire(&fenfav1.Queue{Name: "q"}); err != nil || out != (task.Queue{Name: "q"}) {
 		t.Errorf("what was not given became %+v, %v", out, err)

@@ -29,15 +29,25 @@ type ControlEngine interface {
 	PauseQueue(ctx context.Context, name string, paused bool) (task.Queue, error)
 }
 
-// QueueEngine keeps queues and their dead letters.
+// QueueEngine keeps queues.
 type QueueEngine interface {
 	ConfigureQueue(ctx context.Context, q task.Queue) (now task.Queue, created bool, err error)
 	Queue(name string) (task.Queue, bool)
 	Queues() []task.Queue
 	QueueStats(ctx context.Context, name string) (partition.QueueStats, error)
 	Waiting(ctx context.Context, name string) ([]partition.WaitingClass, error)
-	DeadLetters(ctx context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error)
+}
+
+// DeadEngine looks after dead letters.
+type DeadEngine interface {
+	DeadLetters(ctx context.Context, f partition.DeadFilter, limit int, pageToken string) ([]partition.DeadLetter, string, error)
 	DeadLetter(ctx context.Context, id task.ID) (partition.DeadLetter, error)
+	// RequeueDead sends the task back, with another payload unless that is nil.
+	RequeueDead(ctx context.Context, id task.ID, payload []byte) error
+	DeleteDead(ctx context.Context, id task.ID) error
+	ChangeDead(ctx context.Context, req partition.DeadChange) (partition.DeadProgress, error)
+	HaltedKeys(ctx context.Context, queue, key string, limit int, pageToken string) ([]partition.HaltedKey, string, error)
+	ResumeKey(ctx context.Context, queue, key string) error
 }
 
 // RecordEngine keeps records and their op log.
@@ -101,6 +111,7 @@ type WorkEngine interface {
 	ControlEngine
 	QueueEngine
 	LeaseEngine
+	DeadEngine
 	SagaEngine
 }
 

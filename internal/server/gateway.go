@@ -56,6 +56,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterQueueServiceHandlerClient(ctx, mux, fenfav1.NewQueueServiceClient(conn))
 		},
 		func() error {
+			return fenfav1.RegisterDeadServiceHandlerClient(ctx, mux, fenfav1.NewDeadServiceClient(conn))
+		},
+		func() error {
 			return fenfav1.RegisterSagaServiceHandlerClient(ctx, mux, fenfav1.NewSagaServiceClient(conn))
 		},
 		func() error {
@@ -104,6 +107,8 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 		"/v1/records":                          (&fenfav1.ScanRecordsRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/dead":                             (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/queues/{queue=*}/halted":          (&fenfav1.ListHaltedRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/sagas":                            (&fenfav1.ListSagasRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/saga-definitions/{name=*}":        (&fenfav1.GetSagaDefinitionRequest{}).ProtoReflect().Descriptor().Fields(),

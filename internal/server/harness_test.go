@@ -151,9 +151,35 @@ func (e *fakeEngine) Waiting(context.Context, string) ([]partition.WaitingClass,
 	return e.waiting, e.err
 }
 
-func (e *fakeEngine) DeadLetters(_ context.Context, queue string, limit int, pageToken string) ([]partition.DeadLetter, string, error) {
-	e.called("dead " + queue + " " + strconv.Itoa(limit) + " " + pageToken)
+func (e *fakeEngine) DeadLetters(_ context.Context, f partition.DeadFilter, limit int, pageToken string) ([]partition.DeadLetter, string, error) {
+	e.called(fmt.Sprint("dead ", f, " ", limit, " ", pageToken))
 	return []partition.DeadLetter{someDead()}, "next", e.err
+}
+
+func (e *fakeEngine) RequeueDead(_ context.Context, id task.ID, payload []byte) error {
+	e.called(fmt.Sprintf("requeue %v %q %v", id, payload, payload == nil))
+	return e.err
+}
+
+func (e *fakeEngine) DeleteDead(_ context.Context, id task.ID) error {
+	e.called(fmt.Sprint("delete ", id))
+	return e.err
+}
+
+func (e *fakeEngine) ChangeDead(_ context.Context, req partition.DeadChange) (partition.DeadProgress, error) {
+	e.called(fmt.Sprint("change ", req.Op, " ", req.Filter, " ", req.Limit, " ", req.Page))
+	refused := partition.DeadRefusal{ID: someDead().Task.ID, Err: task.Errorf(task.CodeConflict, "taken")}
+	return partition.DeadProgress{Examined: 9, Matched: 3, Changed: 2, Refusals: 1, Refused: []partition.DeadRefusal{refused}, Next: "next"}, e.err
+}
+
+func (e *fakeEngine) HaltedKeys(_ context.Context, queue, key string, limit int, pageToken string) ([]partition.HaltedKey, string, error) {
+	e.called(fmt.Sprint("halted ", queue, " ", key, " ", limit, " ", pageToken))
+	return []partition.HaltedKey{{Queue: queue, Key: "k", Dead: someDead().Task.ID, Since: time.Unix(1_700_000_000, 0), Waiting: 5, More: true}}, "next", e.err
+}
+
+func (e *fakeEngine) ResumeKey(_ context.Context, queue, key string) error {
+	e.called("resume " + queue + " " + key)
+	return e.err
 }
 
 func (e *fakeEngine) DeadLetter(_ context.Context, id task.ID) (partition.DeadLetter, error) {

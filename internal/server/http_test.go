@@ -94,7 +94,7 @@ func TestHTTPAnswersGoodRequests(t *testing.T) {
 			t.Errorf("%s %s: headers %v", c.method, c.path, r.header)
 		}
 	}
-	for _, want := range []string{"scan sku  5 abc", "scan   100 ", "history k n 4 2", "history k n 0 2 newest w7 from 1 to 60", "dead orders 1 ", "get order/1/a .."} {
+	for _, want := range []string{"scan sku  5 abc", "scan   100 ", "history k n 4 2", "history k n 0 2 newest w7 from 1 to 60", "dead {orders    0001-01-01 00:00:00 +0000 UTC 0001-01-01 00:00:00 +0000 UTC} 1 ", "get order/1/a .."} {
 		if !slices.Contains(h.engine.calls, want) {
 			t.Errorf("the engine did not get %q: %q", want, h.engine.calls)
 		}

@@ -100,33 +100,3 @@ func (s *queueService) pause(ctx context.Context, name string, paused bool) (*fe
 	}
 	return queueToWire(&now), nil
 }
-
-// ListDead lists dead letters of a queue, without payloads.
-func (s *queueService) ListDead(ctx context.Context, req *fenfav1.ListDeadRequest) (*fenfav1.ListDeadResponse, error) {
-	limit, err := pageSize(req.GetPageSize())
-	if err != nil {
-		return nil, err
-	}
-	dead, next, err := s.cfg.Engine.DeadLetters(ctx, req.GetQueue(), limit, req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	resp := &fenfav1.ListDeadResponse{Dead: make([]*fenfav1.DeadLetter, len(dead)), NextPageToken: next}
-	for i := range dead {
-		resp.Dead[i] = deadToWire(&dead[i], false)
-	}
-	return resp, nil
-}
-
-// GetDead shows one dead letter with its payload and history.
-func (s *queueService) GetDead(ctx context.Context, req *fenfav1.GetDeadRequest) (*fenfav1.GetDeadResponse, error) {
-	id, err := idFromWire(req.GetId())
-	if err != nil {
-		return nil, err
-	}
-	dead, err := s.cfg.Engine.DeadLetter(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &fenfav1.GetDeadResponse{Dead: deadToWire(&dead, true)}, nil
-}

@@ -54,9 +54,7 @@ func TestErrorsOfTheEngineReachEveryResource(t *testing.T) {
 			_, err := queue.Describe(ctx, &fenfav1.DescribeQueueRequest{Name: "orders"})
 			return err
 		},
-		"list":      func() error { _, err := queue.List(ctx, &fenfav1.ListQueuesRequest{}); return err },
-		"list dead": func() error { _, err := queue.ListDead(ctx, &fenfav1.ListDeadRequest{}); return err },
-		"get dead":  func() error { _, err := queue.GetDead(ctx, &fenfav1.GetDeadRequest{Id: someID}); return err },
+		"list": func() error { _, err := queue.List(ctx, &fenfav1.ListQueuesRequest{}); return err },
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, call(), codes.Unavailable, task.CodeUnavailable) })
 	}
@@ -84,18 +82,6 @@ func TestQueuesOverGRPC(t *testing.T) {
 	if err != nil || len(list.GetQueues()) != 2 || list.GetQueues()[0].GetQueue().GetName() != "mail" {
 		t.Fatalf("list: %v, %v", list, err)
 	}
-	dead, err := c.ListDead(t.Context(), &fenfav1.ListDeadRequest{Queue: "orders"})
-	if err != nil || len(dead.GetDead()) != 1 || dead.GetDead()[0].GetTask().GetPayload() != nil {
-		t.Fatalf("list dead: %v, %v", dead, err)
-	}
-	_, err = c.ListDead(t.Context(), &fenfav1.ListDeadRequest{Queue: "orders", PageSize: 2000})
-	refused(t, err, codes.InvalidArgument, task.CodeInvalidArgument)
-	one, err := c.GetDead(t.Context(), &fenfav1.GetDeadRequest{Id: someID})
-	if err != nil || string(one.GetDead().GetTask().GetPayload()) != "payload" || one.GetDead().GetTask().GetId() != someID {
-		t.Fatalf("get dead: %v, %v", one, err)
-	}
-	_, err = c.GetDead(t.Context(), &fenfav1.GetDeadRequest{Id: "x"})
-	refused(t, err, codes.InvalidArgument, task.CodeInvalidArgument)
 }
 
 func TestTheClusterOverGRPC(t *testing.T) {

@@ -66,8 +66,15 @@ func rules() map[string]rule {
 		fenfav1.QueueService_List_FullMethodName:      {{access.Read, filtered("queue")}},
 		fenfav1.QueueService_Pause_FullMethodName:     {{access.Manage, named("name")}},
 		fenfav1.QueueService_Resume_FullMethodName:    {{access.Manage, named("name")}},
-		fenfav1.QueueService_ListDead_FullMethodName:  {{access.Read, named("queue")}},
-		fenfav1.QueueService_GetDead_FullMethodName:   {{access.Read, queueOfTask("id")}},
+
+		fenfav1.DeadService_List_FullMethodName:       {{access.Read, named("queue")}},
+		fenfav1.DeadService_Get_FullMethodName:        {{access.Read, queueOfTask("id")}},
+		fenfav1.DeadService_Requeue_FullMethodName:    {{access.Manage, queueOfTask("id")}},
+		fenfav1.DeadService_RequeueAll_FullMethodName: {{access.Manage, named("filter.queue")}},
+		fenfav1.DeadService_Delete_FullMethodName:     {{access.Manage, queueOfTask("id")}},
+		fenfav1.DeadService_DeleteAll_FullMethodName:  {{access.Manage, named("filter.queue")}},
+		fenfav1.DeadService_ListHalted_FullMethodName: {{access.Read, named("queue")}},
+		fenfav1.DeadService_Resume_FullMethodName:     {{access.Manage, named("queue")}},
 
 		fenfav1.SagaService_Define_FullMethodName:          admin,
 		fenfav1.SagaService_GetDefinition_FullMethodName:   {{access.Saga, named("name")}},
@@ -105,6 +112,7 @@ func (s *Server) services(r grpc.ServiceRegistrar) {
 	fenfav1.RegisterWatchServiceServer(r, &watchService{Server: s})
 	fenfav1.RegisterAuditServiceServer(r, &auditService{Server: s})
 	fenfav1.RegisterQueueServiceServer(r, &queueService{Server: s})
+	fenfav1.RegisterDeadServiceServer(r, &deadService{Server: s})
 	fenfav1.RegisterSagaServiceServer(r, &sagaService{Server: s})
 	fenfav1.RegisterShardServiceServer(r, &shardService{Server: s})
 	fenfav1.RegisterClusterServiceServer(r, &clusterService{Server: s})

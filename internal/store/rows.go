@@ -130,7 +130,7 @@ type Schedule struct {
 }
 
 // Parked is a task set aside behind others of its lane. Key: Queue, Key, Class,
-// Seq.
+// Seq. The row with Seq 0 is no task: it notes that the key waits for a person.
 type Parked struct {
 	Queue string
 	Key   string // of its lane; empty: no order
@@ -154,18 +154,21 @@ type Attempt struct {
 	Deliveries int
 	NextAt     time.Time
 	Tries      []Try // the latest ones, oldest first
+	Requeues   int   // how often it was a dead letter before
 }
 
-// Dead is a dead letter with its history. Key: Queue, Seq.
+// Dead is a dead letter with its history. Key: Queue, Seq. Those of one key are
+// in the order of their tasks.
 type Dead struct {
 	Queue      string
 	Seq        uint64
 	Body       []byte
 	Reason     string
 	DiedAt     task.Timestamp
-	Attempts   int
-	Deliveries int
+	Attempts   int // since it was requeued the last time
+	Deliveries int // likewise
 	Tries      []Try
+	Requeues   int // how often it was a dead letter before
 }
 
 // Table implements Row.

@@ -103,6 +103,7 @@ type Queue struct {
 	Concurrency     int           // most of its tasks that run at a time; 0: no limit
 	KeyConcurrency  int           // order none: most tasks of one key that run at a time; 0: no limit
 	Rate            Rate          // of tasks that start
+	DeadTTL         time.Duration // how long a dead letter is kept; 0, the default: until somebody deletes it
 	Paused          bool          // nothing is handed out; no part of a change
 }
 
@@ -178,6 +179,7 @@ func (q *Queue) Validate() error {
 		{"max_deliveries", int64(q.MaxDeliveries), 1, 10_000},
 		{"dedupe_window (s)", int64(q.DedupeWindow.Seconds()), 60, 366 * 24 * 3600},
 		{"result_ttl (s)", int64(q.ResultTTL.Seconds()), 1, 366 * 24 * 3600},
+		{"dead_ttl (s)", int64(math.Ceil(q.DeadTTL.Seconds())), 0, 100 * 366 * 24 * 3600},
 		{"max_backlog_tasks", q.MaxBacklogTasks, 1, math.MaxInt64},
 		{"max_backlog_bytes", q.MaxBacklogBytes, 1 << 20, math.MaxInt64},
 	} {
@@ -230,6 +232,9 @@ func (q *Queue) Merge(change Queue) {
 	set(&q.MaxBacklogTasks, change.MaxBacklogTasks)
 	set(&q.MaxBacklogBytes, change.MaxBacklogBytes)
 	q.mergeLimits(&change)
+	if set(&q.DeadTTL, change.DeadTTL); q.DeadTTL == NoLimit {
+		q.DeadTTL = 0
+	}
 }
 
 func set[T comparable](field *T, value T) {

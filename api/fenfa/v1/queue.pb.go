@@ -51,6 +51,9 @@ type Queue struct {
 	// Weight against other queues on workers that serve both, 0.001 to 1000: while
 	// all of them have tasks waiting, each has slots in proportion. Default 1.
 	Share float64 `protobuf:"fixed64,13,opt,name=share,proto3" json:"share,omitempty"`
+	// How long a dead letter is kept; one that its key waits for is kept for as long as
+	// that. Default, and with 0: until somebody deletes it.
+	DeadTtl *durationpb.Duration `protobuf:"bytes,25,opt,name=dead_ttl,json=deadTtl,proto3" json:"dead_ttl,omitempty"`
 	// What its tasks ask of workers. In Configure a list that is empty stays as it
 	// is, and the term "*" takes an earlier demand back.
 	Placement *Placement `protobuf:"bytes,14,opt,name=placement,proto3" json:"placement,omitempty"`
@@ -184,6 +187,13 @@ func (x *Queue) GetShare() float64 {
 		return x.Share
 	}
 	return 0
+}
+
+func (x *Queue) GetDeadTtl() *durationpb.Duration {
+	if x != nil {
+		return x.DeadTtl
+	}
+	return nil
 }
 
 func (x *Queue) GetPlacement() *Placement {
@@ -1058,298 +1068,11 @@ func (x *WaitingClass) GetWorkers() int64 {
 	return 0
 }
 
-type DeadLetter struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The task, with payload where it was asked for.
-	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	DiedAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=died_at,json=diedAt,proto3" json:"died_at,omitempty"`
-	Attempts      uint32                 `protobuf:"varint,4,opt,name=attempts,proto3" json:"attempts,omitempty"`
-	Deliveries    uint32                 `protobuf:"varint,5,opt,name=deliveries,proto3" json:"deliveries,omitempty"`
-	History       []*Attempt             `protobuf:"bytes,6,rep,name=history,proto3" json:"history,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DeadLetter) Reset() {
-	*x = DeadLetter{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeadLetter) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeadLetter) ProtoMessage() {}
-
-func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
-func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *DeadLetter) GetTask() *Task {
-	if x != nil {
-		return x.Task
-	}
-	return nil
-}
-
-func (x *DeadLetter) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-func (x *DeadLetter) GetDiedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.DiedAt
-	}
-	return nil
-}
-
-func (x *DeadLetter) GetAttempts() uint32 {
-	if x != nil {
-		return x.Attempts
-	}
-	return 0
-}
-
-func (x *DeadLetter) GetDeliveries() uint32 {
-	if x != nil {
-		return x.Deliveries
-	}
-	return 0
-}
-
-func (x *DeadLetter) GetHistory() []*Attempt {
-	if x != nil {
-		return x.History
-	}
-	return nil
-}
-
-type ListDeadRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Queue string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	// 0: 100. At most 1000.
-	PageSize      uint32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListDeadRequest) Reset() {
-	*x = ListDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListDeadRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListDeadRequest) ProtoMessage() {}
-
-func (x *ListDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListDeadRequest.ProtoReflect.Descriptor instead.
-func (*ListDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{16}
-}
-
-func (x *ListDeadRequest) GetQueue() string {
-	if x != nil {
-		return x.Queue
-	}
-	return ""
-}
-
-func (x *ListDeadRequest) GetPageSize() uint32 {
-	if x != nil {
-		return x.PageSize
-	}
-	return 0
-}
-
-func (x *ListDeadRequest) GetPageToken() string {
-	if x != nil {
-		return x.PageToken
-	}
-	return ""
-}
-
-type ListDeadResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Without payloads.
-	Dead          []*DeadLetter `protobuf:"bytes,1,rep,name=dead,proto3" json:"dead,omitempty"`
-	NextPageToken string        `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ListDeadResponse) Reset() {
-	*x = ListDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[17]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ListDeadResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ListDeadResponse) ProtoMessage() {}
-
-func (x *ListDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[17]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ListDeadResponse.ProtoReflect.Descriptor instead.
-func (*ListDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{17}
-}
-
-func (x *ListDeadResponse) GetDead() []*DeadLetter {
-	if x != nil {
-		return x.Dead
-	}
-	return nil
-}
-
-func (x *ListDeadResponse) GetNextPageToken() string {
-	if x != nil {
-		return x.NextPageToken
-	}
-	return ""
-}
-
-type GetDeadRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetDeadRequest) Reset() {
-	*x = GetDeadRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[18]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetDeadRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetDeadRequest) ProtoMessage() {}
-
-func (x *GetDeadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[18]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetDeadRequest.ProtoReflect.Descriptor instead.
-func (*GetDeadRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{18}
-}
-
-func (x *GetDeadRequest) GetId() string {
-	if x != nil {
-		return x.Id
-	}
-	return ""
-}
-
-type GetDeadResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Dead          *DeadLetter            `protobuf:"bytes,1,opt,name=dead,proto3" json:"dead,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetDeadResponse) Reset() {
-	*x = GetDeadResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[19]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetDeadResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetDeadResponse) ProtoMessage() {}
-
-func (x *GetDeadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[19]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetDeadResponse.ProtoReflect.Descriptor instead.
-func (*GetDeadResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{19}
-}
-
-func (x *GetDeadResponse) GetDead() *DeadLetter {
-	if x != nil {
-		return x.Dead
-	}
-	return nil
-}
-
 var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x05\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1365,7 +1088,8 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	" \x01(\v2\x19.google.protobuf.DurationR\tresultTtl\x12*\n" +
 	"\x11max_backlog_tasks\x18\v \x01(\x03R\x0fmaxBacklogTasks\x12*\n" +
 	"\x11max_backlog_bytes\x18\f \x01(\x03R\x0fmaxBacklogBytes\x12\x14\n" +
-	"\x05share\x18\r \x01(\x01R\x05share\x121\n" +
+	"\x05share\x18\r \x01(\x01R\x05share\x124\n" +
+	"\bdead_ttl\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\adeadTtl\x121\n" +
 	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x16\n" +
 	"\x06paused\x18\x14 \x01(\bR\x06paused\x12%\n" +
 	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\"\n" +
@@ -1432,37 +1156,13 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\tplacement\x18\x01 \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x14\n" +
 	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\x12\x16\n" +
 	"\x06parked\x18\x03 \x01(\bR\x06parked\x12\x18\n" +
-	"\aworkers\x18\x04 \x01(\x03R\aworkers\"\xe6\x01\n" +
-	"\n" +
-	"DeadLetter\x12\"\n" +
-	"\x04task\x18\x01 \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x123\n" +
-	"\adied_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06diedAt\x12\x1a\n" +
-	"\battempts\x18\x04 \x01(\rR\battempts\x12\x1e\n" +
-	"\n" +
-	"deliveries\x18\x05 \x01(\rR\n" +
-	"deliveries\x12+\n" +
-	"\ahistory\x18\x06 \x03(\v2\x11.fenfa.v1.AttemptR\ahistory\"c\n" +
-	"\x0fListDeadRequest\x12\x14\n" +
-	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
-	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"d\n" +
-	"\x10ListDeadResponse\x12(\n" +
-	"\x04dead\x18\x01 \x03(\v2\x14.fenfa.v1.DeadLetterR\x04dead\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\" \n" +
-	"\x0eGetDeadRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\";\n" +
-	"\x0fGetDeadResponse\x12(\n" +
-	"\x04dead\x18\x01 \x01(\v2\x14.fenfa.v1.DeadLetterR\x04dead2\xfc\x03\n" +
+	"\aworkers\x18\x04 \x01(\x03R\aworkers2\xf9\x02\n" +
 	"\fQueueService\x12N\n" +
 	"\tConfigure\x12\x1f.fenfa.v1.ConfigureQueueRequest\x1a .fenfa.v1.ConfigureQueueResponse\x12K\n" +
 	"\bDescribe\x12\x1e.fenfa.v1.DescribeQueueRequest\x1a\x1f.fenfa.v1.DescribeQueueResponse\x12A\n" +
 	"\x04List\x12\x1b.fenfa.v1.ListQueuesRequest\x1a\x1c.fenfa.v1.ListQueuesResponse\x12B\n" +
 	"\x05Pause\x12\x1b.fenfa.v1.PauseQueueRequest\x1a\x1c.fenfa.v1.PauseQueueResponse\x12E\n" +
-	"\x06Resume\x12\x1c.fenfa.v1.ResumeQueueRequest\x1a\x1d.fenfa.v1.ResumeQueueResponse\x12A\n" +
-	"\bListDead\x12\x19.fenfa.v1.ListDeadRequest\x1a\x1a.fenfa.v1.ListDeadResponse\x12>\n" +
-	"\aGetDead\x12\x18.fenfa.v1.GetDeadRequest\x1a\x19.fenfa.v1.GetDeadResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\x06Resume\x12\x1c.fenfa.v1.ResumeQueueRequest\x1a\x1d.fenfa.v1.ResumeQueueResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_queue_proto_rawDescOnce sync.Once
@@ -1476,7 +1176,7 @@ func file_fenfa_v1_queue_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_queue_proto_rawDescData
 }
 
-var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                  // 0: fenfa.v1.Queue
 	(*Rate)(nil),                   // 1: fenfa.v1.Rate
@@ -1493,62 +1193,47 @@ var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*ListQueuesResponse)(nil),     // 12: fenfa.v1.ListQueuesResponse
 	(*QueueStats)(nil),             // 13: fenfa.v1.QueueStats
 	(*WaitingClass)(nil),           // 14: fenfa.v1.WaitingClass
-	(*DeadLetter)(nil),             // 15: fenfa.v1.DeadLetter
-	(*ListDeadRequest)(nil),        // 16: fenfa.v1.ListDeadRequest
-	(*ListDeadResponse)(nil),       // 17: fenfa.v1.ListDeadResponse
-	(*GetDeadRequest)(nil),         // 18: fenfa.v1.GetDeadRequest
-	(*GetDeadResponse)(nil),        // 19: fenfa.v1.GetDeadResponse
-	(*RetryPolicy)(nil),            // 20: fenfa.v1.RetryPolicy
-	(*durationpb.Duration)(nil),    // 21: google.protobuf.Duration
-	(*Placement)(nil),              // 22: fenfa.v1.Placement
-	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
-	(*Task)(nil),                   // 24: fenfa.v1.Task
-	(*Attempt)(nil),                // 25: fenfa.v1.Attempt
+	(*RetryPolicy)(nil),            // 15: fenfa.v1.RetryPolicy
+	(*durationpb.Duration)(nil),    // 16: google.protobuf.Duration
+	(*Placement)(nil),              // 17: fenfa.v1.Placement
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	2,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
-	20, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
-	21, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
-	21, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
-	21, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
-	22, // 5: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
-	1,  // 6: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
-	0,  // 7: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
-	0,  // 8: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 9: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 10: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 11: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	13, // 12: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	10, // 13: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	23, // 14: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	21, // 15: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	21, // 16: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	14, // 17: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	22, // 18: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	24, // 19: fenfa.v1.DeadLetter.task:type_name -> fenfa.v1.Task
-	23, // 20: fenfa.v1.DeadLetter.died_at:type_name -> google.protobuf.Timestamp
-	25, // 21: fenfa.v1.DeadLetter.history:type_name -> fenfa.v1.Attempt
-	15, // 22: fenfa.v1.ListDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	15, // 23: fenfa.v1.GetDeadResponse.dead:type_name -> fenfa.v1.DeadLetter
-	3,  // 24: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	9,  // 25: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	11, // 26: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	5,  // 27: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
-	7,  // 28: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
-	16, // 29: fenfa.v1.QueueService.ListDead:input_type -> fenfa.v1.ListDeadRequest
-	18, // 30: fenfa.v1.QueueService.GetDead:input_type -> fenfa.v1.GetDeadRequest
-	4,  // 31: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	10, // 32: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	12, // 33: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	6,  // 34: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
-	8,  // 35: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
-	17, // 36: fenfa.v1.QueueService.ListDead:output_type -> fenfa.v1.ListDeadResponse
-	19, // 37: fenfa.v1.QueueService.GetDead:output_type -> fenfa.v1.GetDeadResponse
-	31, // [31:38] is the sub-list for method output_type
-	24, // [24:31] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	15, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
+	16, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
+	16, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
+	16, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
+	16, // 5: fenfa.v1.Queue.dead_ttl:type_name -> google.protobuf.Duration
+	17, // 6: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
+	1,  // 7: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
+	0,  // 8: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
+	0,  // 9: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 10: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 11: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 12: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	13, // 13: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	10, // 14: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	18, // 15: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	16, // 16: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	16, // 17: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	14, // 18: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	17, // 19: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	3,  // 20: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	9,  // 21: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	11, // 22: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	5,  // 23: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
+	7,  // 24: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
+	4,  // 25: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	10, // 26: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	12, // 27: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	6,  // 28: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
+	8,  // 29: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
+	25, // [25:30] is the sub-list for method output_type
+	20, // [20:25] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1565,7 +1250,7 @@ func file_fenfa_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_queue_proto_rawDesc), len(file_fenfa_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,8 +24,6 @@ const (
 	QueueService_List_FullMethodName      = "/fenfa.v1.QueueService/List"
 	QueueService_Pause_FullMethodName     = "/fenfa.v1.QueueService/Pause"
 	QueueService_Resume_FullMethodName    = "/fenfa.v1.QueueService/Resume"
-	QueueService_ListDead_FullMethodName  = "/fenfa.v1.QueueService/ListDead"
-	QueueService_GetDead_FullMethodName   = "/fenfa.v1.QueueService/GetDead"
 )
 
 // QueueServiceClient is the client API for QueueService service.
@@ -44,10 +42,6 @@ type QueueServiceClient interface {
 	Pause(ctx context.Context, in *PauseQueueRequest, opts ...grpc.CallOption) (*PauseQueueResponse, error)
 	// Resume ends a pause.
 	Resume(ctx context.Context, in *ResumeQueueRequest, opts ...grpc.CallOption) (*ResumeQueueResponse, error)
-	// ListDead lists dead letters of a queue, oldest first within a partition.
-	ListDead(ctx context.Context, in *ListDeadRequest, opts ...grpc.CallOption) (*ListDeadResponse, error)
-	// GetDead shows one dead letter with its payload and history.
-	GetDead(ctx context.Context, in *GetDeadRequest, opts ...grpc.CallOption) (*GetDeadResponse, error)
 }
 
 type queueServiceClient struct {
@@ -108,26 +102,6 @@ func (c *queueServiceClient) Resume(ctx context.Context, in *ResumeQueueRequest,
 	return out, nil
 }
 
-func (c *queueServiceClient) ListDead(ctx context.Context, in *ListDeadRequest, opts ...grpc.CallOption) (*ListDeadResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ListDeadResponse)
-	err := c.cc.Invoke(ctx, QueueService_ListDead_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
-func (c *queueServiceClient) GetDead(ctx context.Context, in *GetDeadRequest, opts ...grpc.CallOption) (*GetDeadResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(GetDeadResponse)
-	err := c.cc.Invoke(ctx, QueueService_GetDead_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // QueueServiceServer is the server API for QueueService service.
 // All implementations must embed UnimplementedQueueServiceServer
 // for forward compatibility.
@@ -144,10 +118,6 @@ type QueueServiceServer interface {
 	Pause(context.Context, *PauseQueueRequest) (*PauseQueueResponse, error)
 	// Resume ends a pause.
 	Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error)
-	// ListDead lists dead letters of a queue, oldest first within a partition.
-	ListDead(context.Context, *ListDeadRequest) (*ListDeadResponse, error)
-	// GetDead shows one dead letter with its payload and history.
-	GetDead(context.Context, *GetDeadRequest) (*GetDeadResponse, error)
 	mustEmbedUnimplementedQueueServiceServer()
 }
 
@@ -172,12 +142,6 @@ func (UnimplementedQueueServiceServer) Pause(context.Context, *PauseQueueRequest
 }
 func (UnimplementedQueueServiceServer) Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
-}
-func (UnimplementedQueueServiceServer) ListDead(context.Context, *ListDeadRequest) (*ListDeadResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ListDead not implemented")
-}
-func (UnimplementedQueueServiceServer) GetDead(context.Context, *GetDeadRequest) (*GetDeadResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method GetDead not implemented")
 }
 func (UnimplementedQueueServiceServer) mustEmbedUnimplementedQueueServiceServer() {}
 func (UnimplementedQueueServiceServer) testEmbeddedByValue()                      {}
@@ -290,42 +254,6 @@ func _QueueService_Resume_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
-func _QueueService_ListDead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ListDeadRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(QueueServiceServer).ListDead(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: QueueService_ListDead_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(QueueServiceServer).ListDead(ctx, req.(*ListDeadRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
-func _QueueService_GetDead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(GetDeadRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(QueueServiceServer).GetDead(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: QueueService_GetDead_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(QueueServiceServer).GetDead(ctx, req.(*GetDeadRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // QueueService_ServiceDesc is the grpc.ServiceDesc for QueueService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -352,14 +280,6 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resume",
 			Handler:    _QueueService_Resume_Handler,
-		},
-		{
-			MethodName: "ListDead",
-			Handler:    _QueueService_ListDead_Handler,
-		},
-		{
-			MethodName: "GetDead",
-			Handler:    _QueueService_GetDead_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

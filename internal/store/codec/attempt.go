@@ -10,7 +10,8 @@ import (
 
 const (
 	attemptHasNextAt = 1 << iota
-	attemptFlags     = 1<<iota - 1
+	attemptHasRequeues
+	attemptFlags = 1<<iota - 1
 )
 
 func appendAttempt(b []byte, r *store.Attempt) []byte {
@@ -18,11 +19,17 @@ func appendAttempt(b []byte, r *store.Attempt) []byte {
 	if !r.NextAt.IsZero() {
 		flags |= attemptHasNextAt
 	}
+	if r.Requeues != 0 {
+		flags |= attemptHasRequeues
+	}
 	b = append(b, flags)
 	b = binary.AppendUvarint(b, uint64(r.Attempts))
 	b = binary.AppendUvarint(b, uint64(r.Deliveries))
 	if flags&attemptHasNextAt != 0 {
 		b = binary.AppendVarint(b, r.NextAt.UnixMicro())
+	}
+	if flags&attemptHasRequeues != 0 {
+		b = binary.AppendUvarint(b, uint64(r.Requeues))
 	}
 	return appendTries(b, r.Tries)
 }
@@ -34,6 +41,9 @@ func (d *decoder) attempt() *store.Attempt {
 	r.Deliveries = int(d.value.Uvarint())
 	if flags&attemptHasNextAt != 0 {
 		r.NextAt = time.UnixMicro(d.value.Varint()).UTC()
+	}
+	if flags&attemptHasRequeues != 0 {
+		r.Requeues = int(d.value.Uvarint())
 	}
 	r.Tries = d.tries()
 	return r

@@ -7,7 +7,7 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// version leads every value; Decode knows no other yet.
+// version leads every value, but for those of dead letters that were requeued.
 const version = 1
 
 // AppendKey appends the key of r within its table and partition to b. Only the
@@ -43,6 +43,9 @@ func AppendKey(b []byte, r store.Row) ([]byte, error) {
 
 // AppendValue appends the fields of r outside its key to b.
 func AppendValue(b []byte, r store.Row) ([]byte, error) {
+	if dead, ok := r.(*store.Dead); ok {
+		return appendDead(b, dead), nil
+	}
 	b = append(b, version)
 	switch r := r.(type) {
 	case *store.Record:
@@ -59,8 +62,6 @@ func AppendValue(b []byte, r store.Row) ([]byte, error) {
 		return task.AppendBytes(b, r.Body), nil
 	case *store.Attempt:
 		return appendAttempt(b, r), nil
-	case *store.Dead:
-		return appendDead(b, r), nil
 	case *store.Branch:
 		return appendBranch(b, r), nil
 	case *store.Intent:
@@ -80,7 +81,9 @@ func unknownRow(r store.Row) error {
 // change afterwards.
 func Decode(table store.Table, key, value []byte) (store.Row, error) {
 	d := decoder{key: keyParser{rest: key}, value: task.NewParser(value)}
-	if v := d.value.Byte(); !d.value.Failed() && v != version {
+	v := d.value.Byte()
+	d.requeued = table == store.TableDead && v == requeuedDead
+	if !d.value.Failed() && v != version && !d.requeued {
 		return nil, fmt.Errorf("decode %s row %x: %w: format version %d is not known (this fenfa reads %d)",
 			table, key, task.ErrCorrupt, v, version)
 	}
@@ -106,6 +109,8 @@ type decoder struct {
 	key     keyParser
 	value   task.Parser
 	invalid bool // the value has flags or counts that no encoder writes
+	// requeued says that the dead letter was one before.
+	requeued bool
 }
 
 func (d *decoder) row(table store.Table) store.Row {
@@ -128,7 +133,7 @@ func (d *decoder) row(table store.Table) store.Row {
 	case store.TableAttempt:
 		return d.attempt()
 	case store.TableDead:
-		return d.dead()
+		return d.dead(d.requeued)
 	case store.TableBranch:
 		return d.branch()
 	case store.TableIntent:

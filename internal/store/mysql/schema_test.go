@@ -2,6 +2,7 @@ package mysql_test
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,10 +46,14 @@ func TestNodesThatStartAtOnceMigrateOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	files, err := os.ReadDir("migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range where {
-		var rows, versions int
-		if err := plain(t, a).QueryRowContext(t.Context(), "SELECT COUNT(*), MAX(version) FROM schema_version").Scan(&rows, &versions); err != nil || rows != versions || rows == 0 {
-			t.Errorf("%d migrations are written down for version %d, %v", rows, versions, err)
+		var rows int
+		if err := plain(t, a).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM schema_version").Scan(&rows); err != nil || rows != len(files) || rows == 0 {
+			t.Errorf("%d of %d migrations are written down, %v", rows, len(files), err)
 		}
 	}
 }

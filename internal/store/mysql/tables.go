@@ -147,6 +147,7 @@ func attemptTable() *table {
 			count("deliveries", func(r *row) *int { return &r.Deliveries }),
 			moment("next_us", func(r *row) *time.Time { return &r.NextAt }),
 			tries("tries", func(r *row) *[]store.Try { return &r.Tries }),
+			count("requeues", func(r *row) *int { return &r.Requeues }),
 		},
 	}
 }
@@ -165,6 +166,7 @@ func deadTable() *table {
 			count("attempts", func(r *row) *int { return &r.Attempts }),
 			count("deliveries", func(r *row) *int { return &r.Deliveries }),
 			tries("tries", func(r *row) *[]store.Try { return &r.Tries }),
+			count("requeues", func(r *row) *int { return &r.Requeues }),
 			blob("body", func(r *row) *[]byte { return &r.Body }),
 		},
 	}

@@ -194,9 +194,9 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 	case *store.Parked:
 		r.Body = v.bytes()
 	case *store.Attempt:
-		r.Attempts, r.Deliveries, r.NextAt, r.Tries = v.count(), v.count(), v.time(), v.tries()
+		r.Attempts, r.Deliveries, r.NextAt, r.Tries, r.Requeues = v.count(), v.count(), v.time(), v.tries(), v.count()
 	case *store.Dead:
-		r.Body, r.Reason, r.DiedAt, r.Attempts, r.Deliveries, r.Tries = v.bytes(), v.string(), v.stamp(), v.count(), v.count(), v.tries()
+		r.Body, r.Reason, r.DiedAt, r.Attempts, r.Deliveries, r.Tries, r.Requeues = v.bytes(), v.string(), v.stamp(), v.count(), v.count(), v.tries(), v.count()
 	case *store.Branch:
 		r.State, r.Home, r.Began, r.At, r.Deadline = v.txState(), v.count(), v.stamp(), v.stamp(), v.time()
 		r.TaskID, r.Attempt, r.Worker = v.id(), v.count(), v.string()
