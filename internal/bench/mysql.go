@@ -110,9 +110,10 @@ func (r *rig) sent(ctx context.Context) (s sent, err error) {
 	}
 	defer func() { _ = response.Body.Close() }()
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		name, _, _ = strings.Cut(name, "{")
-		number, err := strconv.ParseFloat(value, 64)
+		line := lines.Text()
+		name, _, _ := strings.Cut(line, "{") // Values of labels have spaces.
+		name, _, _ = strings.Cut(name, " ")
+		number, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
 		if err != nil {
 			continue // A comment.
 		}

@@ -32,13 +32,15 @@ func newConnector(a Address, tlsConfig *tls.Config) (*connector, error) {
 		cfg := mysql.NewConfig()
 		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = a.User, string(a.Password), "tcp", host, a.Database
 		cfg.Timeout = dialTimeout
-		cfg.ClientFoundRows = true   // A condition that holds counts, also where nothing changes.
-		cfg.InterpolateParams = true // One round trip a statement, where preparing takes three.
-		cfg.Collation = "utf8mb4_bin"
+		cfg.ClientFoundRows = true    // A condition that holds counts, also where nothing changes.
+		cfg.InterpolateParams = true  // One round trip a statement, where preparing takes three.
+		cfg.Collation = "utf8mb4_bin" // For the names in the login; what follows is bytes, or ASCII.
 		cfg.Logger = &mysql.NopLogger{}
 		// Values outside their column's range are errors, and not cut.
 		cfg.Params = map[string]string{
 			"sql_mode": "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'", "time_zone": "'+00:00'", "innodb_lock_wait_timeout": lockWait,
+			// As the columns have it: the server converts nothing.
+			"character_set_client": "ascii", "character_set_results": "ascii", "collation_connection": "ascii_bin",
 		}
 		if a.TLS {
 			cfg.TLS = tlsFor(tlsConfig)

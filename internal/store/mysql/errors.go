@@ -53,7 +53,7 @@ func kindOf(err error) kind {
 	}
 	e, ok := errors.AsType[*mysql.MySQLError](err)
 	switch {
-	case errors.Is(err, errRace):
+	case errors.Is(err, errRace), errors.Is(err, errUnprepared):
 		return kindConflict
 	case ok && slices.Contains(conflictNumbers(), e.Number):
 		return kindConflict

@@ -96,39 +96,45 @@ const (
 
 // statement is one with its parameters.
 type statement struct {
-	text string
-	args []any
-	rows int
+	text  string
+	args  []any
+	rows  int
+	block *table // it inserts blockRows rows of this table; nil: it is no block
 }
 
 // statements returns the plan as few statements.
 func (p *plan) statements() []statement {
-	var list []statement
-	list = chunks(list, p.puts, p.table.columns, func(n int) string {
-		return p.table.texts.insert + tuples(p.table.texts.tuple, n) + p.table.texts.replace
-	})
+	list := make([]statement, 0, (len(p.puts)+len(p.deletes))/blockRows+2)
+	list = chunks(list, p.puts, p.table.columns, p.table.insert, p.table)
 	return chunks(list, p.deletes, p.table.key, func(n int) string {
 		return "DELETE FROM " + p.table.id.String() + " WHERE " + p.table.texts.keys + " IN (" + tuples(p.table.texts.key, n) + ")"
-	})
+	}, nil)
 }
 
-// chunks cuts changes into statements that are not too large.
-func chunks(list []statement, changes []change, columns []column, text func(rows int) string) []statement {
-	var s statement
-	size := 0
-	for i, c := range changes {
-		s.args = append(s.args, c.part)
-		for _, column := range columns {
-			v := column.bind(c.row)
-			s.args = append(s.args, v)
-			size += sizeOf(v)
+// chunks cuts changes into statements that are not too large: into blocks as long as
+// they fill them, where blocks is their table, and the rest into as few as possible.
+func chunks(list []statement, changes []change, columns []column, text func(rows int) string, blocks *table) []statement {
+	for len(changes) > 0 {
+		most := min(len(changes), maxStatementRows)
+		if blocks != nil && most >= blockRows {
+			most = blockRows
 		}
-		if s.rows++; s.rows < maxStatementRows && size < maxStatementBytes && i+1 < len(changes) {
-			continue
+		s := statement{args: make([]any, 0, most*(1+len(columns)))}
+		for size := 0; s.rows < most && size < maxStatementBytes; s.rows++ {
+			c := &changes[s.rows]
+			s.args = append(s.args, c.part)
+			for i := range columns {
+				v := columns[i].bind(c.row)
+				s.args = append(s.args, v)
+				size += sizeOf(v)
+			}
 		}
-		s.text = text(s.rows)
-		list = append(list, s)
-		s, size = statement{args: make([]any, 0, len(s.args))}, 0
+		if blocks != nil && s.rows == blockRows {
+			s.text, s.block = blocks.texts.block, blocks
+		} else {
+			s.text = text(s.rows)
+		}
+		list, changes = append(list, s), changes[s.rows:]
 	}
 	return list
 }

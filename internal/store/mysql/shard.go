@@ -35,6 +35,7 @@ type shard struct {
 	log       *slog.Logger
 	metrics   *metrics
 	group     *group
+	blocks    blocks
 	health    health
 	away      func(shard int, problem error)
 }

@@ -32,6 +32,7 @@ var (
 
 // breach says which rule a statement breaks, or nothing.
 func breach(text string) string {
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "PREPARE "), "EXECUTE ")
 	if m := forbidden.FindString(text); m != "" {
 		return "it has " + m
 	}

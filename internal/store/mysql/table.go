@@ -25,6 +25,7 @@ type table struct {
 type texts struct {
 	list    string // all columns behind part, separated by commas
 	insert  string // up to VALUES
+	block   string // the insert of a block
 	tuple   string // one row's parameters in an insert
 	replace string // the end of an insert
 	keys    string // part and the key, in parentheses
@@ -59,7 +60,13 @@ func (t *table) prepare() *table {
 		key:     parameters(1 + len(t.key)),
 		order:   " ORDER BY " + keys,
 	}
+	t.texts.block = t.insert(blockRows)
 	return t
+}
+
+// insert returns the statement that writes so many rows.
+func (t *table) insert(rows int) string {
+	return t.texts.insert + tuples(t.texts.tuple, rows) + t.texts.replace
 }
 
 // catalog finds the description of a table.

@@ -118,6 +118,48 @@ func (c *tappedConn) ExecContext(ctx context.Context, text string, args []driver
 	return result, err
 }
 
+func (c *tappedConn) Prepare(text string) (driver.Stmt, error) {
+	var stmt driver.Stmt
+	err := c.pass("PREPARE "+text, func() (err error) {
+		stmt, err = c.inner.Prepare(text)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tappedStmt{stmt.(innerStmt), c, text}, nil
+}
+
+// innerStmt is what the driver's prepared statements can do.
+type innerStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.NamedValueChecker
+}
+
+type tappedStmt struct {
+	innerStmt
+
+	conn *tappedConn
+	text string
+}
+
+func (s *tappedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	var result driver.Result
+	err := s.conn.pass("EXECUTE "+s.text, func() (err error) {
+		result, err = s.innerStmt.ExecContext(ctx, args)
+		return err
+	})
+	return result, err
+}
+
+func (s *tappedStmt) Close() error {
+	if s.conn.broken {
+		return nil
+	}
+	return s.innerStmt.Close()
+}
+
 func (c *tappedConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	var rows driver.Rows
 	err := c.pass(text, func() (err error) {

@@ -105,6 +105,9 @@ func (t *transaction) once(ctx context.Context) error {
 
 // attempt is one transaction: the fences first, which also lock the partitions.
 func (t *transaction) attempt(ctx context.Context, statements []statement) error {
+	if err := t.shard.prepare(ctx, statements); err != nil {
+		return err
+	}
 	return t.shard.transact(ctx, t.shard.db, func(tx *sql.Tx) error {
 		text, args := t.moveFences()
 		moved, err := t.shard.exec(ctx, tx, "move fences", text, args...)
@@ -115,8 +118,7 @@ func (t *transaction) attempt(ctx context.Context, statements []statement) error
 			return errMismatch
 		}
 		for i := range statements {
-			s := &statements[i]
-			if _, err := t.shard.exec(ctx, tx, "write rows", s.text, s.args...); err != nil {
+			if err := t.shard.write(ctx, tx, &statements[i]); err != nil {
 				return err
 			}
 		}
