@@ -21,6 +21,7 @@ type Author struct {
 	Attempt int
 	Worker  string
 	Token   uint64
+	Run     uint64  // of leases that one worker has one after another, the token of the first; 0: there is none
 	Tx      task.ID // the transaction across partitions that it is a part of; zero: none
 }
 
@@ -276,9 +277,9 @@ func (l *Ledger) write(now time.Time, by Author, key string, w *task.Write) uint
 		l.Indexed(store.IndexGone, 0)
 		l.Indexed(store.IndexHeld, 0)
 	}
-	r.updatedAt, r.taskID, r.token = ts, by.TaskID, by.Token
+	r.updatedAt, r.taskID, r.token, r.run = ts, by.TaskID, by.Token, by.Run
 	if w.Escrow != task.EscrowNone {
-		r.token = 0 // who adds does not know what the value was
+		r.token, r.run = 0, 0 // who adds does not know what the value was
 	}
 	row.Hash, l.scratch = Chain(l.head.Chain, row, l.scratch)
 	l.head.Chain = row.Hash
@@ -299,8 +300,8 @@ func (l *Ledger) touch(r *record) {
 	r.of.dirty = l.number
 	switch by := &r.of.authors[l.number%2]; {
 	case by.batch != l.number:
-		*by = author{batch: l.number, token: r.token}
-	case by.token != r.token:
-		by.token = 0
+		*by = author{batch: l.number, run: r.run}
+	case by.run != r.run:
+		by.run = 0
 	}
 }

@@ -25,7 +25,7 @@ type entity struct {
 // author is who changed an entity's records in a batch.
 type author struct {
 	batch uint64
-	token uint64 // of the lease that made all of the changes; 0: there is none
+	run   uint64 // of the leases that made all of the changes; 0: there is none
 }
 
 type record struct {
@@ -38,6 +38,7 @@ type record struct {
 	taskID    task.ID
 	tx        task.ID // the undecided transaction that is to change it
 	token     uint64  // lease that wrote it; 0: none of this owner's
+	run       uint64  // of that lease
 	touched   uint64  // number of the last batch that lists it as touched
 }
 
@@ -78,15 +79,15 @@ func (l *Ledger) Clean(key string) bool {
 	return e == nil || e.dirty <= l.done
 }
 
-// OnlyBy reports whether everything known of the key is durable but for what the lease
-// with this token wrote.
-func (l *Ledger) OnlyBy(key string, token uint64) bool {
+// OnlyBy reports whether everything known of the key is durable but for what the leases
+// of this run wrote.
+func (l *Ledger) OnlyBy(key string, run uint64) bool {
 	e := l.entities[key]
 	if e == nil || e.dirty <= l.done {
 		return true
 	}
 	for _, by := range e.authors {
-		if by.batch > l.done && by.token != token {
+		if by.batch > l.done && by.run != run {
 			return false
 		}
 	}

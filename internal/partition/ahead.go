@@ -2,9 +2,11 @@ package partition
 
 import "time"
 
-// maxRun is how many leases of a lane follow each other ahead of durability before
-// the queue's policy picks a worker anew.
-const maxRun = 16
+// Bounds of what a lane does ahead of durability.
+const (
+	maxAhead = 3           // leases whose outcomes are not durable, besides the one that is out
+	maxRun   = time.Second // with one worker, before the queue's policy picks anew
+)
 
 // settles makes a lane wait until the batch that gathers is durable.
 func (c *core) settles(l *lane) {
@@ -13,20 +15,21 @@ func (c *core) settles(l *lane) {
 	c.gathering.lanes = append(c.gathering.lanes, l)
 }
 
-// mayGoAhead reports whether a lane may go on though its latest lease is not durable
-// yet: with the worker that did all of that lease, and as if the next tasks had
-// been part of it. Nothing but that lease may be on its way, and nobody else may
-// have changed the key's records: a handler sees nothing that is not durable but
-// what its own worker just wrote. What it does over that follows in the same batch
-// or a later one, so that it never becomes durable alone.
-func (c *core) mayGoAhead(l *lane) bool {
-	return l.last.Session != 0 && l.settling == 1 && l.run < maxRun && l.halt == nil && !l.q.own &&
-		l.items.len() > 0 && c.led.OnlyBy(l.key, l.lastOf)
+// mayGoAhead reports whether a lane may go on though its latest leases are not durable
+// yet: with the worker that did all of them, and as if the next tasks had been part
+// of the last one. Nobody else may have changed the key's records meanwhile: a
+// handler sees nothing that is not durable but what its own worker wrote just
+// before. What it does over that follows in the same batch or a later one, so that
+// it never becomes durable alone.
+func (c *core) mayGoAhead(now time.Time, l *lane) bool {
+	since := now.Sub(l.runs)
+	return l.last.Session != 0 && l.settling > 0 && l.settling <= maxAhead && since >= 0 && since < maxRun &&
+		l.halt == nil && !l.q.own && l.items.len() > 0 && c.led.OnlyBy(l.key, l.run)
 }
 
 // goAhead lets a lane that settles take its turn, if it may go ahead.
 func (c *core) goAhead(now time.Time, l *lane) {
-	if l.status != laneSettling || !c.mayGoAhead(l) {
+	if l.status != laneSettling || !c.mayGoAhead(now, l) {
 		return
 	}
 	l.status = laneIdle
@@ -44,7 +47,6 @@ func (c *core) stay(now time.Time, l *lane) {
 		return
 	}
 	l.q.took(now, l.class)
-	l.run++
 	n := c.nextOf(now, l, &w)
 	l.q.use(1, n)
 	c.grant(now, l, w, n)

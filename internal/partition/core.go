@@ -371,7 +371,7 @@ func (c *core) wake(now time.Time, l *lane) {
 			c.receive(now, l)
 			return
 		}
-		if c.waits(l) {
+		if c.waits(now, l) {
 			return
 		}
 	}
@@ -384,8 +384,8 @@ func (c *core) wake(now time.Time, l *lane) {
 // ahead, and until what others wrote to its key's records is, so that its worker
 // sees nothing else. For the latter it waits once: where records are written all the
 // time, it goes on without them, and the worker asks.
-func (c *core) waits(l *lane) bool {
-	if c.mayGoAhead(l) {
+func (c *core) waits(now time.Time, l *lane) bool {
+	if c.mayGoAhead(now, l) {
 		return false
 	}
 	if l.settling > 0 {

@@ -3,6 +3,7 @@ package partition
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/store"
@@ -48,23 +49,28 @@ func TestAKeyGoesAheadWithItsWorkerOverWhatThatWrote(t *testing.T) {
 	r.wantEmpty()
 }
 
-func TestAKeyIsOneLeaseAheadAtMost(t *testing.T) {
+func TestAKeyIsAFewLeasesAheadAtMost(t *testing.T) {
 	r := ahead(t)
-	r.deliver(newTask("keyed", "k", "2"))
-	r.answer(r.one(), 0, add(1))
-	r.deliver(newTask("keyed", "k", "3"), newTask("keyed", "k", "4"))
+	for n := 2; n <= maxAhead+1; n++ {
+		r.deliver(newTask("keyed", "k", fmt.Sprint(n)))
+		r.answer(r.one(), 0, add(uint64(n-1)))
+	}
+	r.deliver(newTask("keyed", "k", "x"), newTask("keyed", "k", "y"))
 	if len(r.sent) != 0 {
-		t.Fatalf("%s went out before the lease of task 1 was durable", names(r.sent))
+		t.Fatalf("%s went out while %d leases are not durable", names(r.sent), maxAhead+1)
 	}
 	r.commitOne() // of task 1
-	third := r.one()
-	if got := names([]*task.Lease{third}); got != "[[3 4]]" || third.Records[0].Version != 2 {
-		t.Errorf("lease %s over %+v", got, third.Records)
+	next := r.one()
+	if got := names([]*task.Lease{next}); got != "[[x y]]" || next.Records[0].Version != maxAhead+1 {
+		t.Errorf("lease %s over %+v", got, next.Records)
 	}
-	r.answer(third, 0, add(2), task.Outcome{})
+	r.answer(next, 0, add(maxAhead+1), task.Outcome{})
+	if len(r.verdicts) != 1 {
+		t.Errorf("verdicts %+v", r.verdicts)
+	}
 	r.commit()
-	if got := r.state("4"); got != task.StateDone {
-		t.Errorf("task 4 is %v", got)
+	if r.state("y") != task.StateDone || len(r.verdicts) != maxAhead+2 {
+		t.Errorf("task y is %v, verdicts %+v", r.state("y"), r.verdicts)
 	}
 	r.wantEmpty()
 }
@@ -129,23 +135,31 @@ func TestAKeyWaitsForItsTransactionToBeDurable(t *testing.T) {
 }
 
 func TestThePolicyPicksAWorkerAnewAfterARun(t *testing.T) {
-	r := ahead(t)
-	for n := range maxRun {
-		r.deliver(newTask("keyed", "k", fmt.Sprint("next ", n)))
-		l := r.one()
-		r.commitOne()
-		r.answer(l, 0, add(uint64(n+1)))
+	for name, d := range map[string]time.Duration{"time passes": maxRun, "the clock goes back": -time.Second} {
+		t.Run(name, func(t *testing.T) {
+			r := ahead(t)
+			for n := range 10 {
+				r.deliver(newTask("keyed", "k", fmt.Sprint("next ", n)))
+				l := r.one()
+				r.commitOne()
+				r.answer(l, 0, add(uint64(n+1)))
+			}
+			if r.asked != 1 {
+				t.Fatalf("the policy was asked %d times within a run", r.asked)
+			}
+			r.now = r.now.Add(d)
+			r.deliver(newTask("keyed", "k", "last"))
+			if len(r.sent) != 0 {
+				t.Fatalf("%s goes ahead after the run is over", names(r.sent))
+			}
+			r.commit()
+			r.finish(r.one())
+			if r.asked != 2 {
+				t.Errorf("the policy was asked %d times, want 2", r.asked)
+			}
+			r.wantEmpty()
+		})
 	}
-	r.deliver(newTask("keyed", "k", "last"))
-	if len(r.sent) != 0 || r.asked != 1 {
-		t.Fatalf("after %d leases of a run %s goes ahead too", maxRun, names(r.sent))
-	}
-	r.commit()
-	r.finish(r.one())
-	if r.asked != 2 {
-		t.Errorf("the policy was asked %d times, want 2", r.asked)
-	}
-	r.wantEmpty()
 }
 
 // lose drops everything that is not durable, as a crash or a commit that fails does,
@@ -309,15 +323,15 @@ func TestALaneThatWasSetAsideAheadWaitsForDurability(t *testing.T) {
 func TestOnlyByTellsWhoChangedWhatIsNotDurable(t *testing.T) {
 	now := rigStart
 	led := ledger.New(ledger.Config{Partitions: 1, Node: "node"}, store.Fence{Epoch: 1})
-	write := func(token uint64, name string) {
+	write := func(run uint64, name string) {
 		x := newTask("keyed", "k", name)
 		o := task.Outcome{Writes: []task.Write{{Name: name, Expected: led.Record("k", name).Version, Value: []byte("x")}}}
-		led.Apply(now, ledger.Author{TaskID: x.ID, Token: token}, &x, &o)
+		led.Apply(now, ledger.Author{TaskID: x.ID, Token: 100 + run, Run: run}, &x, &o)
 	}
-	want := func(token uint64, only bool) {
+	want := func(run uint64, only bool) {
 		t.Helper()
-		if got := led.OnlyBy("k", token); got != only {
-			t.Errorf("only by lease %d: %v", token, got)
+		if got := led.OnlyBy("k", run); got != only {
+			t.Errorf("only by the leases of run %d: %v", run, got)
 		}
 	}
 	want(1, true) // nothing was written

@@ -19,9 +19,9 @@
 //
 // Invariants:
 //   - A lane of one key has at most one lease out. The next one goes out after the
-//     outcomes of the last are durable, or, one lease ahead of that, to the worker
-//     that did all of the last: it sees what it wrote itself, and nothing else that is
-//     not durable.
+//     outcomes of the last are durable, or, a few leases ahead of that, to the worker
+//     that did all of the last ones: it sees what it wrote itself, and nothing else
+//     that is not durable.
 //   - Whatever the answer to a worker, producer or reader depends on is durable
 //     before the answer is sent.
 //   - A lease goes to a worker that meets what its tasks and their queue ask for;

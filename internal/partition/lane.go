@@ -40,8 +40,8 @@ type lane struct {
 	halt     *halted   // it is halted, or is as soon as its outcomes are durable
 	settling int       // batches under way, or gathering, that it stands in to be told
 	last     WorkerRef // who did all of its latest lease; zero: it did not end that way
-	lastOf   uint64    // the token of that lease
-	run      int       // leases since the policy picked its worker
+	run      uint64    // the token of the lease for which the policy picked its worker
+	runs     time.Time // since that lease
 	waited   bool      // for its key's records to be durable, since the last lease
 
 	// tail says that the store holds parked rows of this lane beyond lastRow, which

@@ -11,6 +11,7 @@ import (
 // lease is a batch of tasks in the hands of one worker.
 type lease struct {
 	ref      task.LeaseRef
+	run      uint64 // ordered: the token of the first of those that its worker has one after another
 	lane     *lane
 	worker   WorkerRef
 	items    []*item // nil where the outcome is in

@@ -100,7 +100,7 @@ func (c *core) goOn(now time.Time, ls *lease) {
 	if ls.open == 0 {
 		c.close(now, ls)
 		if !ls.crossed {
-			ls.lane.last, ls.lane.lastOf = ls.worker, ls.ref.Token
+			ls.lane.last = ls.worker
 			c.goAhead(now, ls.lane)
 		}
 		return
@@ -298,7 +298,7 @@ func refusal(ls *lease, index int, cause error) verdictFor {
 // complete makes a checked, done outcome take effect with the gathering batch. With
 // a transaction, what it does in other partitions is that transaction's.
 func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome, tx task.ID) {
-	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token, Tx: tx}
+	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token, Run: ls.run, Tx: tx}
 	c.led.Apply(now, by, &it.Task, o)
 	for i := range o.Emits {
 		if o.Emits[i].ID.IsZero() {

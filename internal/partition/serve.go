@@ -80,7 +80,7 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 		c.wake(now, l)
 		return 0, true
 	}
-	if l.ordered && c.waits(l) {
+	if l.ordered && c.waits(now, l) {
 		return 0, true
 	}
 	if l.settling > 0 {
@@ -176,7 +176,10 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		l.q.metrics.started(now, it)
 	}
 	if l.ordered {
-		if l.run > 0 || c.led.Clean(l.key) {
+		if l.run == 0 {
+			l.run, l.runs = c.token, now
+		}
+		if ls.run = l.run; ls.run != c.token || c.led.Clean(l.key) {
 			out.Records, out.Complete = c.led.Travel(l.key)
 		}
 		l.waited = false

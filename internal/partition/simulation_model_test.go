@@ -344,12 +344,12 @@ func (m *model) took(lease *task.Lease, index int) {
 
 // startsInOrder holds that everything that came before a task of its key ended
 // durably, or goes before it in the same lease, or was done by the same worker in
-// the one lease before.
+// one of the few leases before.
 func (m *model) startsInOrder(session uint64, lease *task.Lease, t *task.Leased, here map[task.ID]bool) {
 	if !t.RunAt.IsZero() {
 		return
 	}
-	ahead := uint64(0)
+	ahead := map[uint64]bool{}
 	for _, id := range m.lines[[2]string{t.Queue, t.Key}] {
 		if id == t.ID {
 			return
@@ -365,13 +365,12 @@ func (m *model) startsInOrder(session uint64, lease *task.Lease, t *task.Leased,
 		if !m.justDone(l, session, lease) {
 			m.w.failf("task %v starts before task %v of the same key, which came first", t.ID, id)
 		}
-		if ahead != 0 && ahead != l.token {
-			m.w.failf("task %v starts before leases %d and %d of the same key are durable", t.ID, ahead, l.token)
-		}
-		if ahead == 0 {
+		if len(ahead) == 0 {
 			m.w.tally.ahead++
 		}
-		ahead = l.token
+		if ahead[l.token] = true; len(ahead) > maxAhead {
+			m.w.failf("task %v starts before %d leases of the same key are durable", t.ID, len(ahead))
+		}
 	}
 }
 
@@ -383,7 +382,7 @@ func (m *model) justDone(l *life, session uint64, lease *task.Lease) bool {
 }
 
 // travels holds that records that travel with a lease are current, and durable but
-// for what the same worker wrote in the lease before.
+// for what the same worker wrote just before.
 func (m *model) travels(p *modelPart, session uint64, lease *task.Lease) {
 	for _, r := range lease.Records {
 		n := cellName{r.Key, r.Name}
