@@ -58,7 +58,7 @@ func (s *shard) prepareBlock(ctx context.Context, t *table) error {
 		return nil
 	}
 	defer s.measure("prepare")()
-	stmt, err := s.db.PrepareContext(ctx, t.texts.block)
+	stmt, err := s.db.PrepareContext(ctx, t.texts.block) //nolint:sqlclosecheck // It lives as long as the pool.
 	if isUnprepared(err) {
 		s.blocks.refuse()
 		return nil
@@ -96,7 +96,7 @@ func (s *shard) write(ctx context.Context, tx *sql.Tx, st *statement) error {
 		return err
 	}
 	defer s.measure("write rows")()
-	_, err := tx.StmtContext(ctx, block).ExecContext(ctx, st.args...)
+	_, err := tx.StmtContext(ctx, block).ExecContext(ctx, st.args...) //nolint:sqlclosecheck // The transaction closes it.
 	if isUnprepared(err) {
 		s.blocks.mu.Lock()
 		s.blocks.refuse()
