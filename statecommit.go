@@ -50,6 +50,13 @@ func (c *Commit) Read(key, name string, version uint64) *Commit {
 	return c
 }
 
+// Fence makes the commit depend on the token of a lock, as State.Fenced does; each call
+// adds one. It returns the receiver.
+func (c *Commit) Fence(lock string, token uint64) *Commit {
+	c.wire.Fences = append(c.wire.Fences, &fenfav1.Fence{Lock: lock, Token: token})
+	return c
+}
+
 // Put writes a record that has the expected version, 0 meaning that it must not exist.
 // The value is encoded by the rule of NewTask; at most 256 KiB. It returns the
 // receiver.

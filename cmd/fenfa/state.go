@@ -163,14 +163,19 @@ func (p *putFlags) fencing() (lock string, token uint64, err error) {
 	if p.fence == "" {
 		return "", 0, nil
 	}
-	at := strings.LastIndexByte(p.fence, ':')
+	return parseFence(p.fence)
+}
+
+// parseFence reads LOCK:TOKEN.
+func parseFence(text string) (lock string, token uint64, err error) {
+	at := strings.LastIndexByte(text, ':')
 	if at > 0 {
-		token, err = strconv.ParseUint(p.fence[at+1:], 10, 64)
+		token, err = strconv.ParseUint(text[at+1:], 10, 64)
 	}
 	if at < 1 || err != nil || token == 0 {
-		return "", 0, usagef("--fence is %q: want LOCK:TOKEN, like account-7:1042", p.fence).withHint("`fenfa lock acquire` gives its command the token in FENFA_LOCK_TOKEN")
+		return "", 0, usagef("--fence is %q: want LOCK:TOKEN, like account-7:1042", text).withHint("`fenfa lock acquire` gives its command the token in FENFA_LOCK_TOKEN")
 	}
-	return p.fence[:at], token, nil
+	return text[:at], token, nil
 }
 
 // value checks the flags and returns the value to write.

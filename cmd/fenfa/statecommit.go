@@ -25,11 +25,12 @@ func newStateCommit() *cobra.Command {
 			"   \"reads\": [{\"key\": \"a\", \"name\": \"n\", \"version\": 3}],       must not have changed\n" +
 			"   \"writes\": [{\"key\": \"b\", \"name\": \"n\", \"version\": 7, \"value\": {\"any\": \"JSON\"}},\n" +
 			"              {\"key\": \"c\", \"name\": \"n\", \"version\": 2, \"delete\": true},\n" +
-			"              {\"key\": \"d\", \"name\": \"n\", \"add\": -1}]}               a counter, whatever its version is\n\n" +
+			"              {\"key\": \"d\", \"name\": \"n\", \"add\": -1}],               a counter, whatever its version is\n" +
+			"   \"fences\": [{\"lock\": \"l\", \"token\": 1042}]}                  the lock's token, like --fence l:1042\n\n" +
 			"A commit with the id of one that took effect in the last 24 hours does nothing, and is\n" +
 			"answered as that one. On a conflict nothing is changed, and the exit code is that of a refusal.",
 		Example: "  fenfa state commit '{\"writes\":[{\"key\":\"alice\",\"name\":\"balance\",\"version\":4,\"value\":90},\n" +
-			"    {\"key\":\"bob\",\"name\":\"balance\",\"version\":9,\"value\":110}]}'\n  fenfa state commit --file transfer.json",
+			"    {\"key\":\"bob\",\"name\":\"balance\",\"version\":9,\"value\":110}]}'\n  fenfa state commit --file transfer.json --fence account-7:1042",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -38,6 +39,7 @@ func newStateCommit() *cobra.Command {
 		},
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
+	fences := cmd.Flags().StringArray("fence", nil, "commit only while LOCK:TOKEN is the token of the lock; may be repeated; see docs/locks.md")
 	file := cmd.Flags().String("file", "", "read the commit from a file, - for standard input")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		text, err := commitText(cmd, args, *file)
@@ -46,6 +48,9 @@ func newStateCommit() *cobra.Command {
 		}
 		commit, err := parseCommit(text)
 		if err != nil {
+			return err
+		}
+		if err := commit.fence(*fences); err != nil {
 			return err
 		}
 		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
@@ -110,7 +115,26 @@ type commitInput struct {
 		Delete  bool            `json:"delete"`
 		Add     *int64          `json:"add"`
 	} `json:"writes"`
-	id fenfa.ID
+	Fences []fenceInput `json:"fences"`
+	id     fenfa.ID
+}
+
+// fenceInput is a lock's token that a commit depends on.
+type fenceInput struct {
+	Lock  string `json:"lock"`
+	Token uint64 `json:"token"`
+}
+
+// fence adds the values of --fence.
+func (c *commitInput) fence(flags []string) error {
+	for _, text := range flags {
+		lock, token, err := parseFence(text)
+		if err != nil {
+			return err
+		}
+		c.Fences = append(c.Fences, fenceInput{lock, token})
+	}
+	return nil
 }
 
 func parseCommit(text []byte) (*commitInput, error) {
@@ -151,6 +175,9 @@ func (c *commitInput) build(s *fenfa.State) *fenfa.Commit {
 	commit := s.NewCommit()
 	if !c.id.IsZero() {
 		commit.WithID(c.id)
+	}
+	for _, f := range c.Fences {
+		commit.Fence(f.Lock, f.Token)
 	}
 	for _, r := range c.Reads {
 		commit.Read(r.Key, r.Name, r.Version)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,5 +63,35 @@ func TestACommitFromTheCommandLine(t *testing.T) {
 	}
 	if code, _, _ := n.run(t, "state", "commit"); code != exitUsage {
 		t.Errorf("nothing to commit: exit code %d", code)
+	}
+}
+
+func TestACommitDependsOnTheTokensOfLocks(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	var one, two struct {
+		Token uint64 `json:"token"`
+	}
+	n.ok(t, &one, "lock", "steal", "one")
+	n.ok(t, &two, "lock", "steal", "two")
+	var done map[string]any
+	text := func(key, more string) string {
+		return `{"writes":[{"key":"` + key + `","name":"n","version":0,"value":1}]` + more + `}`
+	}
+	fence := func(lock string, token uint64) string { return lock + ":" + strconv.FormatUint(token, 10) }
+	n.ok(t, &done, "state", "commit", text("a", ""), "--fence", fence("one", one.Token), "--fence", fence("two", two.Token))
+	n.ok(t, &done, "state", "commit", text("b", fmt.Sprintf(`,"fences":[{"lock":"one","token":%d}]`, one.Token)))
+	for what, args := range map[string][]string{
+		"a flag of a token that was never": {text("c", ""), "--fence", fence("one", one.Token), "--fence", fence("two", two.Token+1)},
+		"a fence of the JSON":              {text("c", `,"fences":[{"lock":"two","token":99}]`), "--fence", fence("one", one.Token)},
+	} {
+		if code, _, stderr := n.run(t, append([]string{"state", "commit"}, args...)...); code != exitRefused || !strings.Contains(stderr, "two") {
+			t.Errorf("%s: exit code %d, %q", what, code, stderr)
+		}
+	}
+	if code, _, stderr := n.run(t, "state", "commit", text("c", ""), "--fence", "one"); code != exitUsage || !strings.Contains(stderr, "LOCK:TOKEN") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+	if code, _, _ := n.run(t, "state", "get", "c", "n"); code == exitOK {
+		t.Error("a refused commit took effect")
 	}
 }

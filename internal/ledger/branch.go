@@ -17,8 +17,7 @@ var (
 	ErrForgotten = errors.New("the transaction is too old")
 )
 
-// branch is a part of a transaction in this partition that is not over: prepared,
-// or aborted and not forgotten.
+// branch is a part of a transaction in this partition that is prepared.
 type branch struct {
 	row     *store.Branch
 	intents []*store.Intent
@@ -30,10 +29,10 @@ type branch struct {
 // version or is held by another one, with ErrAborted where an abort came first,
 // and with ErrForgotten. The records must be known.
 func (l *Ledger) Prepare(now time.Time, row *store.Branch, intents []*store.Intent) error {
-	if have := l.branches[row.Tx]; have != nil {
-		if have.row.State == store.TxAborted {
-			return ErrAborted
-		}
+	if l.undone.has(row.Tx) {
+		return ErrAborted
+	}
+	if l.branches[row.Tx] != nil {
 		return nil // a repeat
 	}
 	if row.Began <= l.head.GC {
@@ -96,7 +95,7 @@ func (l *Ledger) Unknown(intents []*store.Intent) []RecordKey {
 // and home forgot.
 func (l *Ledger) ApplyBranch(now time.Time, tx task.ID) []RecordKey {
 	b := l.branches[tx]
-	if b == nil || b.row.State != store.TxPrepared {
+	if b == nil {
 		return nil
 	}
 	by := Author{TaskID: b.row.TaskID, Attempt: b.row.Attempt, Worker: b.row.Worker, Tx: tx}
@@ -121,7 +120,7 @@ func (l *Ledger) ApplyBranch(now time.Time, tx task.ID) []RecordKey {
 // left that a late prepare finds.
 func (l *Ledger) AbortBranch(now time.Time, row *store.Branch) []RecordKey {
 	b := l.branches[row.Tx]
-	if b != nil && b.row.State == store.TxAborted || b == nil && row.Began <= l.head.GC {
+	if b == nil && (l.undone.has(row.Tx) || row.Began <= l.head.GC) {
 		return nil // a repeat, or so old that a prepare would be refused anyway
 	}
 	var freed []RecordKey
@@ -130,16 +129,17 @@ func (l *Ledger) AbortBranch(now time.Time, row *store.Branch) []RecordKey {
 		for _, in := range b.intents {
 			l.Delete(&store.Intent{Tx: in.Tx, Key: in.Key, Name: in.Name})
 		}
+		delete(l.branches, row.Tx)
 	}
 	row.State, row.At = store.TxAborted, l.Stamp(now)
 	l.Put(row)
-	l.branches[row.Tx] = &branch{row: row}
+	l.undone.add(row.Tx, row.Began)
 	return freed
 }
 
 // Prepared returns the prepared branch of a transaction, or nil.
 func (l *Ledger) Prepared(tx task.ID) *store.Branch {
-	if b := l.branches[tx]; b != nil && b.row.State == store.TxPrepared {
+	if b := l.branches[tx]; b != nil {
 		return b.row
 	}
 	return nil
@@ -149,16 +149,18 @@ func (l *Ledger) Prepared(tx task.ID) *store.Branch {
 func (l *Ledger) InDoubt() []*store.Branch {
 	var rows []*store.Branch
 	for _, tx := range sortedIDs(l.branches) {
-		if b := l.branches[tx]; b.row.State == store.TxPrepared {
-			rows = append(rows, b.row)
-		}
+		rows = append(rows, l.branches[tx].row)
 	}
 	return rows
 }
 
 // RestoreBranch takes back a branch of an earlier owner; the records of its
-// intents are known.
+// intents are known. An aborted one has none.
 func (l *Ledger) RestoreBranch(row *store.Branch, intents []*store.Intent) {
+	if row.State == store.TxAborted {
+		l.undone.add(row.Tx, row.Began)
+		return
+	}
 	l.branches[row.Tx] = &branch{row: row, intents: intents}
 	l.pin(intents)
 }

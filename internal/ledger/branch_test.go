@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -288,5 +289,44 @@ func TestSharesAreOfOtherPartitionsAndOrdered(t *testing.T) {
 	o.Reads[6].Version = 77
 	if _, err := l.Shares(tk, &o, task.DeriveID("x")); task.CodeOf(err) != task.CodeInvalidArgument {
 		t.Errorf("a record that is read at another version than it is written over: %v", err)
+	}
+}
+
+// TestAbortsCostNothingUntilTheyAreForgotten holds many aborts, and counts what looking
+// for old ones and for prepared branches takes: sorting them would need memory.
+func TestAbortsCostNothingUntilTheyAreForgotten(t *testing.T) {
+	const all = 20_000
+	l := New(Config{Partitions: 1}, store.Fence{Epoch: 1})
+	at := func(i int) time.Time { return noon.Add(time.Duration(i*7919%all) * time.Second) }
+	for i := range all {
+		tx := task.DeriveID(strconv.Itoa(i))
+		l.AbortBranch(noon, &store.Branch{Tx: tx, Began: task.TimestampAt(at(i))})
+		if err := l.Decide(noon, &store.Txn{Tx: tx, State: store.TxAborted, Began: task.TimestampAt(at(i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	durable(t, l)
+	looks := testing.AllocsPerRun(100, func() {
+		if l.Collect(noon, 10) != 0 || len(l.InDoubt()) != 0 || len(l.Unconfirmed()) != 0 {
+			t.Error("something was forgotten, or is in doubt")
+		}
+	})
+	if looks != 0 {
+		t.Errorf("a look takes %v allocations", looks)
+	}
+	// They go in the order in which they began, those of both kinds, in bounded steps.
+	for forgotten := 0; forgotten < 2*all; {
+		n := l.Collect(noon.Add(all*time.Second), 300)
+		if n == 0 || n > 300 {
+			t.Fatalf("%d were forgotten at once", n)
+		}
+		forgotten += n
+		b := durable(t, l)
+		if len(b.Deletes) != n || b.Next.GC < b.Prev.GC || forgotten == all && b.Next.GC != task.TimestampAt(noon.Add((all-1)*time.Second)) {
+			t.Fatalf("%d rows are deleted, up to %v", len(b.Deletes), b.Next.GC)
+		}
+	}
+	if len(l.undone.began)+len(l.undone.queue)+len(l.givenUp.began)+len(l.givenUp.queue) != 0 {
+		t.Error("something is left")
 	}
 }

@@ -15,7 +15,7 @@ import (
 // for an abort of what is committed with an error that says so; where there could
 // have been one it fails with ErrForgotten.
 func (l *Ledger) Decide(now time.Time, row *store.Txn) error {
-	if have := l.txns[row.Tx]; have != nil {
+	if have := l.Decision(row.Tx); have != nil {
 		switch have.State {
 		case row.State:
 			return nil
@@ -29,21 +29,25 @@ func (l *Ledger) Decide(now time.Time, row *store.Txn) error {
 		return ErrForgotten
 	}
 	row.At = l.Stamp(now)
-	l.txns[row.Tx] = row
+	l.RestoreDecision(row)
 	l.Put(row)
 	return nil
 }
 
-// Decision returns what was decided about a transaction, or nil.
-func (l *Ledger) Decision(tx task.ID) *store.Txn { return l.txns[tx] }
+// Decision returns what was decided about a transaction, or nil. Of an aborted one it
+// tells no more than that.
+func (l *Ledger) Decision(tx task.ID) *store.Txn {
+	if l.givenUp.has(tx) {
+		return &store.Txn{Tx: tx, State: store.TxAborted, Began: l.givenUp.began[tx]}
+	}
+	return l.txns[tx]
+}
 
 // Unconfirmed returns the committed transactions that are not forgotten.
 func (l *Ledger) Unconfirmed() []*store.Txn {
 	var rows []*store.Txn
 	for _, tx := range sortedIDs(l.txns) {
-		if t := l.txns[tx]; t.State == store.TxCommitted {
-			rows = append(rows, t)
-		}
+		rows = append(rows, l.txns[tx])
 	}
 	return rows
 }
@@ -51,43 +55,49 @@ func (l *Ledger) Unconfirmed() []*store.Txn {
 // Forget removes the decision of a committed transaction that all participants
 // have applied.
 func (l *Ledger) Forget(tx task.ID) {
-	if t := l.txns[tx]; t != nil && t.State == store.TxCommitted {
+	if l.txns[tx] != nil {
 		delete(l.txns, tx)
 		l.Delete(&store.Txn{Tx: tx})
 	}
 }
 
 // RestoreDecision takes back a decision of an earlier owner.
-func (l *Ledger) RestoreDecision(row *store.Txn) { l.txns[row.Tx] = row }
+func (l *Ledger) RestoreDecision(row *store.Txn) {
+	if row.State == store.TxAborted {
+		l.givenUp.add(row.Tx, row.Began)
+		return
+	}
+	l.txns[row.Tx] = row
+}
 
 // Collect forgets aborted transactions that began before a time, at most as many
 // as given, and returns how many it forgot. From then on it refuses all that began
 // as early: nobody can make of a forgotten abort a commit.
 func (l *Ledger) Collect(before time.Time, most int) (n int) {
 	edge := task.TimestampAt(before)
-	collect := func(began task.Timestamp, row store.Row) bool {
-		if began >= edge || n == most {
-			return false
+	for ; n < most; n++ {
+		a, ok := l.undone.before(edge)
+		if !ok {
+			break
 		}
-		n++
-		l.head.GC = max(l.head.GC, began)
-		l.Delete(row)
-		return true
+		l.head.GC = max(l.head.GC, a.began)
+		l.Delete(&store.Branch{Tx: a.tx})
 	}
-	for _, tx := range sortedIDs(l.branches) {
-		if b := l.branches[tx]; b.row.State == store.TxAborted && collect(b.row.Began, &store.Branch{Tx: tx}) {
-			delete(l.branches, tx)
+	for ; n < most; n++ {
+		a, ok := l.givenUp.before(edge)
+		if !ok {
+			break
 		}
-	}
-	for _, tx := range sortedIDs(l.txns) {
-		if t := l.txns[tx]; t.State == store.TxAborted && collect(t.Began, &store.Txn{Tx: tx}) {
-			delete(l.txns, tx)
-		}
+		l.head.GC = max(l.head.GC, a.began)
+		l.Delete(&store.Txn{Tx: a.tx})
 	}
 	return n
 }
 
 // sortedIDs makes walks over transactions the same in every run.
 func sortedIDs[V any](m map[task.ID]V) []task.ID {
+	if len(m) == 0 {
+		return nil
+	}
 	return slices.SortedFunc(maps.Keys(m), task.ID.Compare)
 }

@@ -39,9 +39,11 @@ type Ledger struct {
 	cached   int
 
 	pins     map[RecordKey]*pin
-	escrow   bool // there may be counters in memory
-	branches map[task.ID]*branch
-	txns     map[task.ID]*store.Txn
+	escrow   bool                   // there may be counters in memory
+	branches map[task.ID]*branch    // that are prepared
+	undone   aborts                 // of branches
+	txns     map[task.ID]*store.Txn // that are committed, and not confirmed by all
+	givenUp  aborts                 // of transactions of this home
 }
 
 // New returns the ledger of a partition that was just claimed with this fence.
@@ -58,7 +60,9 @@ func New(cfg Config, fence store.Fence) *Ledger {
 		recent:   list.New(),
 		pins:     make(map[RecordKey]*pin),
 		branches: make(map[task.ID]*branch),
+		undone:   newAborts(),
 		txns:     make(map[task.ID]*store.Txn),
+		givenUp:  newAborts(),
 	}
 }
 
@@ -71,6 +75,13 @@ func (l *Ledger) Stamp(now time.Time) task.Timestamp {
 	l.head.HLC = task.Next(l.head.HLC, now)
 	return l.head.HLC
 }
+
+// Head is the latest timestamp that the partition has given.
+func (l *Ledger) Head() task.Timestamp { return l.head.HLC }
+
+// Witness makes the partition's next timestamp later than one of another partition,
+// whatever the clock says. It changes nothing else, and need not be durable.
+func (l *Ledger) Witness(ts task.Timestamp) { l.head.HLC = max(l.head.HLC, ts) }
 
 // Put adds a row that is not a record to the batch.
 func (l *Ledger) Put(row store.Row) {

@@ -20,6 +20,7 @@ func (c *core) prepare(now time.Time, m txn.Message) {
 	vote := txn.Message{Kind: txn.Voted, Tx: m.Tx, From: c.cfg.Part, To: m.From, Began: m.Began}
 	known := c.led.Prepared(m.Tx) != nil
 	if vote.Err = c.led.Prepare(now, m.Branch, m.Intents); vote.Err != nil {
+		vote.Seen = c.led.Head()
 		c.env.Tell(vote)
 		return
 	}

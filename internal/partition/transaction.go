@@ -68,6 +68,7 @@ func (c *core) begin(now time.Time, t *transaction) {
 
 // voted takes a participant's answer to prepare.
 func (c *core) voted(now time.Time, m *txn.Message) {
+	c.led.Witness(m.Seen)
 	t := c.txns[m.Tx]
 	switch {
 	case t == nil || !t.Vote(m.From, m.Err):

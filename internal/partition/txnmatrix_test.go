@@ -276,3 +276,47 @@ func TestALatePrepareIsRefusedOrCleaned(t *testing.T) {
 		x.want(100, 100)
 	})
 }
+
+// TestACommitIsRememberedWhateverTheClockDoes lets nobody hear of a decision, sets the
+// clock a year ahead, and lets everybody look for what is old enough to be forgotten.
+func TestACommitIsRememberedWhateverTheClockDoes(t *testing.T) {
+	x := newTable(t)
+	x.held = []txn.Kind{txn.Apply, txn.Ask}
+	x.change()
+	x.run()
+	x.pass(365 * 24 * time.Hour)
+	for range 3 {
+		for part := range x.owners {
+			x.owners[part].mail.post(func(c *core, now time.Time) { c.recover(now) })
+		}
+		x.run()
+		x.claim(x.of(x.home).part) // what it has forgotten is forgotten for good
+	}
+	if len(x.of(x.away).core.led.InDoubt()) != 1 || len(x.of(x.home).core.led.Unconfirmed()) != 1 {
+		t.Fatal("the decision is not waited for, or not known any more")
+	}
+	x.held = nil
+	x.wait(3 * time.Second)
+	x.want(90, 110)
+}
+
+// TestPartitionsWhoseClockWasAheadTakeTransactionsOfOthers lets one partition forget an
+// abort while its clock is a day ahead, and sets the clock right: what others begin
+// from then on is not too old for it.
+func TestPartitionsWhoseClockWasAheadTakeTransactionsOfOthers(t *testing.T) {
+	x := newTable(t)
+	ahead := x.Now().Add(24 * time.Hour)
+	x.of(x.away).mail.post(func(c *core, _ time.Time) {
+		row := &store.Branch{Tx: task.DeriveID("old"), Home: x.of(x.home).part, Began: task.TimestampAt(ahead)}
+		c.led.AbortBranch(ahead, row)
+		if c.led.Collect(ahead.Add(time.Hour), 10) != 1 {
+			t.Error("the abort is not forgotten")
+		}
+		c.press()
+	})
+	x.run()
+	x.change()
+	x.run()
+	x.wait(3 * time.Second)
+	x.want(90, 110)
+}

@@ -30,7 +30,9 @@ func (own *ownership) restoreTransactions(ctx context.Context) error {
 			if !ok {
 				return nil, fmt.Errorf("table %s holds a %T", store.TableBranch, row)
 			}
-			if err := own.restoreBranch(ctx, r); err != nil {
+			if r.State == store.TxAborted { // It has no intents.
+				own.core.restoreBranch(r, nil)
+			} else if err := own.restoreBranch(ctx, r); err != nil {
 				return nil, err
 			}
 			next = &store.Branch{Tx: after(r.Tx)}

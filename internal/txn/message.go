@@ -38,4 +38,5 @@ type Message struct {
 	Branch   *store.Branch   // Prepare: belongs to the receiver, as do the intents
 	Intents  []*store.Intent // Prepare
 	Err      error           // Voted: why not
+	Seen     task.Timestamp  // Voted, with Err: one that the participant has given already
 }
