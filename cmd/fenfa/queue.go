@@ -15,7 +15,7 @@ import (
 func newQueue() *cobra.Command {
 	return group("queue", "Look at queues and configure them",
 		"A queue is a named stream of tasks with one configuration. Changes take effect at once.",
-		newQueueList(), newQueueDescribe(), newQueueSet(), newQueuePause(), newQueueResume())
+		newQueueList(), newQueueDescribe(), newQueueSet(), newQueuePause(), newQueueResume(), newQueuePurge())
 }
 
 // listQueues is the hint after a queue was not found.

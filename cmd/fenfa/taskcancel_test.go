@@ -63,3 +63,28 @@ func TestQueuesArePausedOnTheCommandLine(t *testing.T) {
 		t.Errorf("a queue that is not there: exit code %d, %s", code, stderr)
 	}
 }
+
+func TestQueuesArePurgedOnTheCommandLine(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	n.ok(t, new(queueView), "queue", "set", "mail")
+	n.ok(t, new(struct{}), "submit", "--queue", "mail", "1", "2", "3")
+	var got purgedView
+	if n.ok(t, &got, "queue", "purge", "mail", "--dry-run"); got != (purgedView{Queue: "mail", Queued: 3, DryRun: true}) {
+		t.Errorf("dry run: %+v", got)
+	}
+	if code, _, stderr := n.run(t, "queue", "purge", "mail"); code != exitUsage || !strings.Contains(stderr, "3 tasks") || !strings.Contains(stderr, "--yes") {
+		t.Errorf("without --yes: exit code %d, %s", code, stderr)
+	}
+	if code, _, stderr := n.run(t, "queue", "purge", "mail", "--state", "running"); code != exitUsage {
+		t.Errorf("tasks that run: exit code %d, %s", code, stderr)
+	}
+	if n.ok(t, &got, "queue", "purge", "mail", "--state", "scheduled", "--yes"); got.Queued+got.Scheduled != 0 {
+		t.Errorf("those that are scheduled: %+v", got)
+	}
+	if code, stdout, stderr := n.run(t, "queue", "purge", "mail", "--yes"); code != exitOK || !strings.HasPrefix(stdout, "cancelled 3 tasks") {
+		t.Errorf("purged: exit code %d, %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := n.run(t, "queue", "purge", "mial", "--yes"); code != exitNotFound {
+		t.Errorf("a queue that is not there: exit code %d, %s", code, stderr)
+	}
+}

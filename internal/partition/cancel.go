@@ -17,6 +17,8 @@ const seekTries = 100
 // answer.
 type cancelling struct {
 	why     string
+	waiting bool  // those that run stay
+	ended   int64 // tasks that this call has cancelled
 	results []CancelResult
 	places  []broker.Located // of each; without a queue: the broker does not know it
 	tries   int
@@ -75,7 +77,7 @@ func (c *core) seek(now time.Time, x *cancelling, which []int) {
 func (c *core) cancelHeld(now time.Time, x *cancelling, which []int) (others []int) {
 	for _, i := range which {
 		if it := c.tasks[x.results[i].ID]; it != nil {
-			c.cancelItem(now, it, x.why, &x.results[i])
+			c.cancelItem(now, it, x, &x.results[i])
 		} else {
 			others = append(others, i)
 		}
@@ -155,7 +157,7 @@ func (c *core) marksFound(now time.Time, x *cancelling, which []int, rows []stor
 			}
 		}
 		for n, i := range waiting {
-			if moved[n] || found[n] == nil || !c.cancelRow(now, found[n], marks[n], x.why, &x.results[i]) {
+			if moved[n] || found[n] == nil || !c.cancelRow(now, found[n], marks[n], x, &x.results[i]) {
 				again = append(again, i)
 			}
 		}
@@ -184,17 +186,20 @@ func (c *core) rowsOf(mark *store.Dedup) (keys []store.Row) {
 }
 
 // cancelItem cancels a task in memory, or asks the worker that has it to stop.
-func (c *core) cancelItem(now time.Time, it *item, why string, r *CancelResult) {
+func (c *core) cancelItem(now time.Time, it *item, x *cancelling, r *CancelResult) {
 	switch {
 	case it.lane.q.own:
 		r.Err = errOwnTask(it.ID)
+	case it.state == task.StateRunning && x.waiting:
+		r.State = task.StateRunning
 	case it.state == task.StateRunning:
 		r.State, r.Stopping = task.StateRunning, true
-		c.stop(it, why)
+		c.stop(it, x.why)
 	default:
 		r.State = task.StateCancelled
+		x.ended++
 		c.takeOut(it)
-		c.finish(now, it, ending{state: task.StateCancelled, err: why})
+		c.finish(now, it, ending{state: task.StateCancelled, err: x.why})
 	}
 }
 
@@ -250,7 +255,7 @@ func (c *core) finishStopped(now time.Time, it *item) {
 
 // cancelRow cancels a task that waits in the store, and reports false if its row
 // cannot be read.
-func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, why string, r *CancelResult) bool {
+func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, x *cancelling, r *CancelResult) bool {
 	var body []byte
 	var it item
 	switch row := row.(type) {
@@ -274,7 +279,8 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, why st
 	it.Task, it.body, it.size = t, body, len(body)+itemOverhead
 	it.attempts, it.deliveries = mark.Attempts, mark.Deliveries
 	it.attempted = true // perhaps: the row goes in any case
-	c.endCancelled(now, q, &it, &store.Dedup{Error: why})
+	x.ended++
+	c.endMarked(now, q, &it, ending{state: task.StateCancelled, err: x.why})
 	if l := it.lane; it.origin == inParked {
 		// Of those that are read at this moment, it must not be one.
 		l.outdate(c.led.Number())
@@ -353,8 +359,14 @@ func (c *core) cancelledMark(a *arrival) *store.Dedup {
 	return nil
 }
 
-// endCancelled ends a task that is not in memory, and not in a lane.
+// endCancelled ends a task whose mark says that it was cancelled.
 func (c *core) endCancelled(now time.Time, q *queue, it *item, mark *store.Dedup) {
+	delete(c.unread, it.ID)
+	c.endMarked(now, q, it, ending{state: task.StateCancelled, err: mark.Error, at: mark.FinishedAt})
+}
+
+// endMarked ends a task that is not in memory, and not in a lane.
+func (c *core) endMarked(now time.Time, q *queue, it *item, end ending) {
 	c.tasks[it.ID] = it
 	l := q.laneOf(&it.Task)
 	it.lane = l
@@ -362,7 +374,6 @@ func (c *core) endCancelled(now time.Time, q *queue, it *item, mark *store.Dedup
 	if it.origin != inBroker {
 		q.store(it)
 	}
-	delete(c.unread, it.ID)
-	c.finish(now, it, ending{state: task.StateCancelled, err: mark.Error, at: mark.FinishedAt})
+	c.finish(now, it, end)
 	c.woken = append(c.woken, l) // it may have been made for this task only
 }

@@ -202,11 +202,16 @@ func drainCore(c *core, _ time.Time) { c.draining = true }
 // delivered takes tasks from the broker, in its order.
 func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 	q := c.queues[name]
+	freed := q.freed
 	for i := range arrivals {
 		a := &arrivals[i]
 		it := &a.item
 		q.held.Tasks++
 		q.held.Bytes += it.size
+		if len(it.Headers) > 0 && isMarker(&it.Task) {
+			c.purgedUpTo(q, it)
+			continue
+		}
 		held := c.tasks[it.ID]
 		if mark := c.cancelledMark(a); mark != nil && held == nil && !c.recent.has(it.ID) {
 			c.endCancelled(now, q, it, mark)
@@ -222,7 +227,12 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 			c.unhold(it, q)
 			continue
 		}
-		c.admit(now, q, it)
+		if q.purge == nil || !c.purged(now, q, it) {
+			c.admit(now, q, it)
+		}
+	}
+	if q.purge != nil {
+		c.holdRoom(q, freed)
 	}
 	c.arrived(q)
 }

@@ -39,6 +39,7 @@ type queue struct {
 	permits   permits // for the lease that is being made
 
 	batches uint64          // that came from the broker
+	purge   *purging        // that goes on; nil: none
 	marked  broker.Position // up to which there may be marks of tasks that were not read
 }
 

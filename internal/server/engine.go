@@ -27,6 +27,8 @@ type ControlEngine interface {
 	// Cancel returns one result for each task when all that it did is durable.
 	Cancel(ctx context.Context, ids []task.ID, why string) []partition.CancelResult
 	PauseQueue(ctx context.Context, name string, paused bool) (task.Queue, error)
+	PreviewPurge(ctx context.Context, p partition.Purge) (partition.Purged, error)
+	PurgeQueue(ctx context.Context, p partition.Purge) (partition.Purged, error)
 }
 
 // QueueEngine keeps queues.

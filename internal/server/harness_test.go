@@ -129,6 +129,16 @@ func (e *fakeEngine) PauseQueue(_ context.Context, name string, paused bool) (ta
 	return q, e.err
 }
 
+func (e *fakeEngine) PreviewPurge(_ context.Context, p partition.Purge) (partition.Purged, error) {
+	e.called(fmt.Sprintf("preview %+v", p))
+	return partition.Purged{Queued: 7, Scheduled: 3}, e.err
+}
+
+func (e *fakeEngine) PurgeQueue(_ context.Context, p partition.Purge) (partition.Purged, error) {
+	e.called(fmt.Sprintf("purge %+v", p))
+	return partition.Purged{Queued: 5, Before: 42, More: true}, e.err
+}
+
 func (e *fakeEngine) Queue(name string) (task.Queue, bool) {
 	for _, q := range e.queues {
 		if q.Name == name {

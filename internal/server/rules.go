@@ -65,6 +65,7 @@ func rules() map[string]rule {
 		fenfav1.QueueService_Describe_FullMethodName:  {{access.Read, named("name")}},
 		fenfav1.QueueService_List_FullMethodName:      {{access.Read, filtered("queue")}},
 		fenfav1.QueueService_Pause_FullMethodName:     {{access.Manage, named("name")}},
+		fenfav1.QueueService_Purge_FullMethodName:     {{access.Manage, named("name")}},
 		fenfav1.QueueService_Resume_FullMethodName:    {{access.Manage, named("name")}},
 
 		fenfav1.DeadService_List_FullMethodName:       {{access.Read, named("queue")}},

@@ -619,6 +619,158 @@ func (x *ResumeQueueResponse) GetQueue() *Queue {
 	return nil
 }
 
+type PurgeQueueRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Only count what would be taken out.
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// TASK_STATE_QUEUED: those that could start now, but for workers, limits and tasks
+	// before them. TASK_STATE_SCHEDULED: those that wait for their time, or for that of
+	// their next attempt. None: both.
+	States []TaskState `protobuf:"varint,3,rep,packed,name=states,proto3,enum=fenfa.v1.TaskState" json:"states,omitempty"`
+	// Why, for those who look at a task. At most 4096 bytes; empty: "purged".
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// That of an earlier answer which said that there is more: the same purge goes on.
+	Before        uint64 `protobuf:"varint,5,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeQueueRequest) Reset() {
+	*x = PurgeQueueRequest{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeQueueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeQueueRequest) ProtoMessage() {}
+
+func (x *PurgeQueueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeQueueRequest.ProtoReflect.Descriptor instead.
+func (*PurgeQueueRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PurgeQueueRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PurgeQueueRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *PurgeQueueRequest) GetStates() []TaskState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *PurgeQueueRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PurgeQueueRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+type PurgeQueueResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many were taken out by this call; of a dry run about how many would be.
+	Queued    int64 `protobuf:"varint,1,opt,name=queued,proto3" json:"queued,omitempty"`
+	Scheduled int64 `protobuf:"varint,2,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
+	// There is more: call again, with the same before.
+	More          bool   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	Before        uint64 `protobuf:"varint,4,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeQueueResponse) Reset() {
+	*x = PurgeQueueResponse{}
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeQueueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeQueueResponse) ProtoMessage() {}
+
+func (x *PurgeQueueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeQueueResponse.ProtoReflect.Descriptor instead.
+func (*PurgeQueueResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PurgeQueueResponse) GetQueued() int64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *PurgeQueueResponse) GetScheduled() int64 {
+	if x != nil {
+		return x.Scheduled
+	}
+	return 0
+}
+
+func (x *PurgeQueueResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *PurgeQueueResponse) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
 type DescribeQueueRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -628,7 +780,7 @@ type DescribeQueueRequest struct {
 
 func (x *DescribeQueueRequest) Reset() {
 	*x = DescribeQueueRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -640,7 +792,7 @@ func (x *DescribeQueueRequest) String() string {
 func (*DescribeQueueRequest) ProtoMessage() {}
 
 func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[9]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -653,7 +805,7 @@ func (x *DescribeQueueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueRequest.ProtoReflect.Descriptor instead.
 func (*DescribeQueueRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DescribeQueueRequest) GetName() string {
@@ -673,7 +825,7 @@ type DescribeQueueResponse struct {
 
 func (x *DescribeQueueResponse) Reset() {
 	*x = DescribeQueueResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +837,7 @@ func (x *DescribeQueueResponse) String() string {
 func (*DescribeQueueResponse) ProtoMessage() {}
 
 func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[10]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +850,7 @@ func (x *DescribeQueueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeQueueResponse.ProtoReflect.Descriptor instead.
 func (*DescribeQueueResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DescribeQueueResponse) GetQueue() *Queue {
@@ -723,7 +875,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +887,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[11]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +900,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
 }
 
 type ListQueuesResponse struct {
@@ -760,7 +912,7 @@ type ListQueuesResponse struct {
 
 func (x *ListQueuesResponse) Reset() {
 	*x = ListQueuesResponse{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +924,7 @@ func (x *ListQueuesResponse) String() string {
 func (*ListQueuesResponse) ProtoMessage() {}
 
 func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[12]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +937,7 @@ func (x *ListQueuesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesResponse.ProtoReflect.Descriptor instead.
 func (*ListQueuesResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListQueuesResponse) GetQueues() []*DescribeQueueResponse {
@@ -834,7 +986,7 @@ type QueueStats struct {
 
 func (x *QueueStats) Reset() {
 	*x = QueueStats{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +998,7 @@ func (x *QueueStats) String() string {
 func (*QueueStats) ProtoMessage() {}
 
 func (x *QueueStats) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[13]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +1011,7 @@ func (x *QueueStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueStats.ProtoReflect.Descriptor instead.
 func (*QueueStats) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *QueueStats) GetBacklogTasks() int64 {
@@ -1012,7 +1164,7 @@ type WaitingClass struct {
 
 func (x *WaitingClass) Reset() {
 	*x = WaitingClass{}
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1176,7 @@ func (x *WaitingClass) String() string {
 func (*WaitingClass) ProtoMessage() {}
 
 func (x *WaitingClass) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_queue_proto_msgTypes[14]
+	mi := &file_fenfa_v1_queue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1189,7 @@ func (x *WaitingClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitingClass.ProtoReflect.Descriptor instead.
 func (*WaitingClass) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{14}
+	return file_fenfa_v1_queue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WaitingClass) GetPlacement() *Placement {
@@ -1118,7 +1270,18 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x12ResumeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"<\n" +
 	"\x13ResumeQueueResponse\x12%\n" +
-	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"*\n" +
+	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"\x9d\x01\n" +
+	"\x11PurgeQueueRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12+\n" +
+	"\x06states\x18\x03 \x03(\x0e2\x13.fenfa.v1.TaskStateR\x06states\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\x04R\x06before\"v\n" +
+	"\x12PurgeQueueResponse\x12\x16\n" +
+	"\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x1c\n" +
+	"\tscheduled\x18\x02 \x01(\x03R\tscheduled\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\x12\x16\n" +
+	"\x06before\x18\x04 \x01(\x04R\x06before\"*\n" +
 	"\x14DescribeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"j\n" +
 	"\x15DescribeQueueResponse\x12%\n" +
@@ -1156,13 +1319,14 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\tplacement\x18\x01 \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x14\n" +
 	"\x05tasks\x18\x02 \x01(\x03R\x05tasks\x12\x16\n" +
 	"\x06parked\x18\x03 \x01(\bR\x06parked\x12\x18\n" +
-	"\aworkers\x18\x04 \x01(\x03R\aworkers2\xf9\x02\n" +
+	"\aworkers\x18\x04 \x01(\x03R\aworkers2\xbd\x03\n" +
 	"\fQueueService\x12N\n" +
 	"\tConfigure\x12\x1f.fenfa.v1.ConfigureQueueRequest\x1a .fenfa.v1.ConfigureQueueResponse\x12K\n" +
 	"\bDescribe\x12\x1e.fenfa.v1.DescribeQueueRequest\x1a\x1f.fenfa.v1.DescribeQueueResponse\x12A\n" +
 	"\x04List\x12\x1b.fenfa.v1.ListQueuesRequest\x1a\x1c.fenfa.v1.ListQueuesResponse\x12B\n" +
 	"\x05Pause\x12\x1b.fenfa.v1.PauseQueueRequest\x1a\x1c.fenfa.v1.PauseQueueResponse\x12E\n" +
-	"\x06Resume\x12\x1c.fenfa.v1.ResumeQueueRequest\x1a\x1d.fenfa.v1.ResumeQueueResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
+	"\x06Resume\x12\x1c.fenfa.v1.ResumeQueueRequest\x1a\x1d.fenfa.v1.ResumeQueueResponse\x12B\n" +
+	"\x05Purge\x12\x1b.fenfa.v1.PurgeQueueRequest\x1a\x1c.fenfa.v1.PurgeQueueResponseB-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
 var (
 	file_fenfa_v1_queue_proto_rawDescOnce sync.Once
@@ -1176,7 +1340,7 @@ func file_fenfa_v1_queue_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_queue_proto_rawDescData
 }
 
-var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_fenfa_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*Queue)(nil),                  // 0: fenfa.v1.Queue
 	(*Rate)(nil),                   // 1: fenfa.v1.Rate
@@ -1187,53 +1351,59 @@ var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*PauseQueueResponse)(nil),     // 6: fenfa.v1.PauseQueueResponse
 	(*ResumeQueueRequest)(nil),     // 7: fenfa.v1.ResumeQueueRequest
 	(*ResumeQueueResponse)(nil),    // 8: fenfa.v1.ResumeQueueResponse
-	(*DescribeQueueRequest)(nil),   // 9: fenfa.v1.DescribeQueueRequest
-	(*DescribeQueueResponse)(nil),  // 10: fenfa.v1.DescribeQueueResponse
-	(*ListQueuesRequest)(nil),      // 11: fenfa.v1.ListQueuesRequest
-	(*ListQueuesResponse)(nil),     // 12: fenfa.v1.ListQueuesResponse
-	(*QueueStats)(nil),             // 13: fenfa.v1.QueueStats
-	(*WaitingClass)(nil),           // 14: fenfa.v1.WaitingClass
-	(*RetryPolicy)(nil),            // 15: fenfa.v1.RetryPolicy
-	(*durationpb.Duration)(nil),    // 16: google.protobuf.Duration
-	(*Placement)(nil),              // 17: fenfa.v1.Placement
-	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*PurgeQueueRequest)(nil),      // 9: fenfa.v1.PurgeQueueRequest
+	(*PurgeQueueResponse)(nil),     // 10: fenfa.v1.PurgeQueueResponse
+	(*DescribeQueueRequest)(nil),   // 11: fenfa.v1.DescribeQueueRequest
+	(*DescribeQueueResponse)(nil),  // 12: fenfa.v1.DescribeQueueResponse
+	(*ListQueuesRequest)(nil),      // 13: fenfa.v1.ListQueuesRequest
+	(*ListQueuesResponse)(nil),     // 14: fenfa.v1.ListQueuesResponse
+	(*QueueStats)(nil),             // 15: fenfa.v1.QueueStats
+	(*WaitingClass)(nil),           // 16: fenfa.v1.WaitingClass
+	(*RetryPolicy)(nil),            // 17: fenfa.v1.RetryPolicy
+	(*durationpb.Duration)(nil),    // 18: google.protobuf.Duration
+	(*Placement)(nil),              // 19: fenfa.v1.Placement
+	(TaskState)(0),                 // 20: fenfa.v1.TaskState
+	(*timestamppb.Timestamp)(nil),  // 21: google.protobuf.Timestamp
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	2,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
-	15, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
-	16, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
-	16, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
-	16, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
-	16, // 5: fenfa.v1.Queue.dead_ttl:type_name -> google.protobuf.Duration
-	17, // 6: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
+	17, // 1: fenfa.v1.Queue.retry:type_name -> fenfa.v1.RetryPolicy
+	18, // 2: fenfa.v1.Queue.timeout:type_name -> google.protobuf.Duration
+	18, // 3: fenfa.v1.Queue.dedupe_window:type_name -> google.protobuf.Duration
+	18, // 4: fenfa.v1.Queue.result_ttl:type_name -> google.protobuf.Duration
+	18, // 5: fenfa.v1.Queue.dead_ttl:type_name -> google.protobuf.Duration
+	19, // 6: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
 	1,  // 7: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
 	0,  // 8: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
 	0,  // 9: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
 	0,  // 10: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
 	0,  // 11: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 12: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	13, // 13: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	10, // 14: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	18, // 15: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	16, // 16: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	16, // 17: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	14, // 18: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	17, // 19: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	3,  // 20: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	9,  // 21: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	11, // 22: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	5,  // 23: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
-	7,  // 24: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
-	4,  // 25: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	10, // 26: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	12, // 27: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	6,  // 28: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
-	8,  // 29: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
-	25, // [25:30] is the sub-list for method output_type
-	20, // [20:25] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	20, // 12: fenfa.v1.PurgeQueueRequest.states:type_name -> fenfa.v1.TaskState
+	0,  // 13: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	15, // 14: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	12, // 15: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	21, // 16: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	18, // 17: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	18, // 18: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	16, // 19: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	19, // 20: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	3,  // 21: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	11, // 22: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	13, // 23: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	5,  // 24: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
+	7,  // 25: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
+	9,  // 26: fenfa.v1.QueueService.Purge:input_type -> fenfa.v1.PurgeQueueRequest
+	4,  // 27: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	12, // 28: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	14, // 29: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	6,  // 30: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
+	8,  // 31: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
+	10, // 32: fenfa.v1.QueueService.Purge:output_type -> fenfa.v1.PurgeQueueResponse
+	27, // [27:33] is the sub-list for method output_type
+	21, // [21:27] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1250,7 +1420,7 @@ func file_fenfa_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_queue_proto_rawDesc), len(file_fenfa_v1_queue_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,7 @@ const (
 	QueueService_List_FullMethodName      = "/fenfa.v1.QueueService/List"
 	QueueService_Pause_FullMethodName     = "/fenfa.v1.QueueService/Pause"
 	QueueService_Resume_FullMethodName    = "/fenfa.v1.QueueService/Resume"
+	QueueService_Purge_FullMethodName     = "/fenfa.v1.QueueService/Purge"
 )
 
 // QueueServiceClient is the client API for QueueService service.
@@ -42,6 +43,9 @@ type QueueServiceClient interface {
 	Pause(ctx context.Context, in *PauseQueueRequest, opts ...grpc.CallOption) (*PauseQueueResponse, error)
 	// Resume ends a pause.
 	Resume(ctx context.Context, in *ResumeQueueRequest, opts ...grpc.CallOption) (*ResumeQueueResponse, error)
+	// Purge cancels tasks of the queue that wait; those that run stay, and so do those
+	// that are submitted after it began. It works for 20 s at most.
+	Purge(ctx context.Context, in *PurgeQueueRequest, opts ...grpc.CallOption) (*PurgeQueueResponse, error)
 }
 
 type queueServiceClient struct {
@@ -102,6 +106,16 @@ func (c *queueServiceClient) Resume(ctx context.Context, in *ResumeQueueRequest,
 	return out, nil
 }
 
+func (c *queueServiceClient) Purge(ctx context.Context, in *PurgeQueueRequest, opts ...grpc.CallOption) (*PurgeQueueResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PurgeQueueResponse)
+	err := c.cc.Invoke(ctx, QueueService_Purge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // QueueServiceServer is the server API for QueueService service.
 // All implementations must embed UnimplementedQueueServiceServer
 // for forward compatibility.
@@ -118,6 +132,9 @@ type QueueServiceServer interface {
 	Pause(context.Context, *PauseQueueRequest) (*PauseQueueResponse, error)
 	// Resume ends a pause.
 	Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error)
+	// Purge cancels tasks of the queue that wait; those that run stay, and so do those
+	// that are submitted after it began. It works for 20 s at most.
+	Purge(context.Context, *PurgeQueueRequest) (*PurgeQueueResponse, error)
 	mustEmbedUnimplementedQueueServiceServer()
 }
 
@@ -142,6 +159,9 @@ func (UnimplementedQueueServiceServer) Pause(context.Context, *PauseQueueRequest
 }
 func (UnimplementedQueueServiceServer) Resume(context.Context, *ResumeQueueRequest) (*ResumeQueueResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resume not implemented")
+}
+func (UnimplementedQueueServiceServer) Purge(context.Context, *PurgeQueueRequest) (*PurgeQueueResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Purge not implemented")
 }
 func (UnimplementedQueueServiceServer) mustEmbedUnimplementedQueueServiceServer() {}
 func (UnimplementedQueueServiceServer) testEmbeddedByValue()                      {}
@@ -254,6 +274,24 @@ func _QueueService_Resume_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueueService_Purge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PurgeQueueRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Purge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Purge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Purge(ctx, req.(*PurgeQueueRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // QueueService_ServiceDesc is the grpc.ServiceDesc for QueueService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -280,6 +318,10 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resume",
 			Handler:    _QueueService_Resume_Handler,
+		},
+		{
+			MethodName: "Purge",
+			Handler:    _QueueService_Purge_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,228 @@
+package partition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/store"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// Bounds of one call of PurgeQueue.
+const (
+	purgePatience = 20 * time.Second // then it says that there is more
+	purgeWorkers  = 8                // partitions that are purged at the same time
+	purgePage     = 500              // rows that are taken out at a time
+)
+
+// Purge says which of a queue's waiting tasks are to be taken out.
+type Purge struct {
+	Queue string
+	// Queued are those that could start now, but for workers, limits and tasks before
+	// them; Scheduled those that wait for their time, or for that of their next attempt.
+	Queued    bool
+	Scheduled bool
+	// Before is the moment before which tasks were accepted that are taken out. Zero:
+	// all that were accepted before the call.
+	Before task.Timestamp
+	Reason string // kept with each task
+}
+
+// Purged is how many tasks a purge has taken out, or would.
+type Purged struct {
+	Queued    int64
+	Scheduled int64
+	// Before is that of the purge, or the moment that was taken for it.
+	Before task.Timestamp
+	// More says that time was over before the end: call again, with the same Before.
+	More bool
+}
+
+// PreviewPurge counts what a purge would take out now. Tasks that nobody has read
+// from the broker yet count as queued, whatever their time is.
+func (e *Engine) PreviewPurge(ctx context.Context, p Purge) (Purged, error) {
+	if _, ok := e.Queue(p.Queue); !ok {
+		return Purged{}, e.unknownQueue(p.Queue)
+	}
+	type counts struct{ queued, scheduled int64 }
+	var sum counts
+	for _, o := range e.owners {
+		n, err := ask(ctx, o, func(c *core, now time.Time, answer func(counts)) {
+			queued, scheduled := c.preview(now, p.Queue)
+			answer(counts{queued, scheduled})
+		})
+		if err != nil {
+			return Purged{}, err
+		}
+		sum.queued += n.queued
+		sum.scheduled += n.scheduled
+	}
+	backlog, err := e.cfg.Broker.Backlog(ctx, p.Queue)
+	if err != nil {
+		return Purged{}, fmt.Errorf("read backlog of queue %s: %w", p.Queue, err)
+	}
+	var would Purged
+	if p.Queued {
+		would.Queued = max(0, sum.queued+backlog.Tasks)
+	}
+	if p.Scheduled {
+		would.Scheduled = max(0, sum.scheduled)
+	}
+	return would, nil
+}
+
+// PurgeQueue cancels tasks of a queue that wait; those that run stay. It works for a
+// few seconds at most and says whether there is more. What it says to have taken out
+// is durable.
+func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
+	if _, ok := e.Queue(p.Queue); !ok {
+		return Purged{}, e.unknownQueue(p.Queue)
+	}
+	if p.Before == 0 {
+		p.Before = e.stamp()
+	}
+	ctx, cancel := context.WithTimeout(ctx, purgePatience)
+	defer cancel()
+	var (
+		mu    sync.Mutex
+		sum   = Purged{Before: p.Before}
+		first error
+		group sync.WaitGroup
+		room  = make(chan struct{}, purgeWorkers)
+	)
+	for _, o := range e.owners {
+		room <- struct{}{}
+		group.Go(func() {
+			defer func() { <-room }()
+			queued, scheduled, err := e.purgePart(ctx, o, p)
+			mu.Lock()
+			defer mu.Unlock()
+			sum.Queued += queued
+			sum.Scheduled += scheduled
+			switch {
+			case err == nil:
+			case errors.Is(ctx.Err(), context.DeadlineExceeded):
+				sum.More = true
+			case first == nil:
+				first = err
+			}
+		})
+	}
+	group.Wait()
+	return sum, first
+}
+
+// purgePart purges a queue in one partition.
+func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (queued, scheduled int64, err error) {
+	reached := make(chan struct{})
+	pg := &purging{Purge: p, marker: task.NewID(e.cfg.Clock.Now()), reached: sync.OnceFunc(func() { close(reached) })}
+	own := o.current()
+	begun, err := ask(ctx, o, func(c *core, now time.Time, answer func(bool)) {
+		q := c.queues[p.Queue]
+		if q == nil || q.purge != nil {
+			answer(false)
+			return
+		}
+		c.purge(now, q, pg)
+		answer(true)
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	if !begun {
+		return 0, 0, task.Errorf(task.CodeUnavailable, "queue %q is being purged by another call: wait for that one", p.Queue).WithRetryAfter(reclaimMax)
+	}
+	if err = e.markPurge(ctx, o, pg); err == nil {
+		if queued, scheduled, err = e.purgeRows(ctx, o, p); err == nil {
+			select {
+			case <-reached:
+			case <-own.gone:
+				err = task.Errorf(task.CodeUnavailable, "partition %d stopped before it was purged: purge again", o.part)
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+	}
+	type counts struct{ queued, scheduled int64 }
+	// What is counted is durable when this answers, however the purge ended.
+	n, endErr := ask(context.WithoutCancel(ctx), o, func(c *core, _ time.Time, answer func(counts)) {
+		if q := c.queues[p.Queue]; q.purge == pg {
+			q.purge = nil
+		}
+		c.afterDurable(func() { answer(counts{pg.removedQueued, pg.removedScheduled}) })
+	})
+	return queued + n.queued, scheduled + n.scheduled, errors.Join(err, endErr)
+}
+
+// markPurge puts a message behind everything in the partition's log that is to be
+// purged.
+func (e *Engine) markPurge(ctx context.Context, o *owner, p *purging) error {
+	t := task.Task{ID: p.marker, Queue: p.Queue, CreatedAt: e.stamp(), Headers: []task.Header{{Name: headPurge}}}
+	body := t.Append(nil)
+	err := e.cfg.Broker.Publish(ctx, []broker.Message{{
+		Queue: p.Queue, Partition: o.part, ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body, Owed: true,
+	}})
+	if err != nil {
+		return fmt.Errorf("mark the end of the purge of queue %s: %w", p.Queue, err)
+	}
+	return nil
+}
+
+// purgeRows takes tasks out that wait in the store, page by page.
+func (e *Engine) purgeRows(ctx context.Context, o *owner, p Purge) (queued, scheduled int64, err error) {
+	if p.Queued {
+		queued, err = e.purgeTable(ctx, o, p, store.Scan{
+			Part: o.part, Table: store.TableParked, Limit: purgePage, Bytes: maxLeaseBytes,
+			From: &store.Parked{Queue: p.Queue}, To: &store.Parked{Queue: p.Queue + "\x00"},
+		})
+	}
+	if p.Scheduled && err == nil {
+		scheduled, err = e.purgeTable(ctx, o, p, store.Scan{Part: o.part, Table: store.TableSchedule, Limit: purgePage, Bytes: maxLeaseBytes})
+	}
+	return queued, scheduled, err
+}
+
+func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, scan store.Scan) (removed int64, err error) {
+	for {
+		rows, err := e.cfg.Store.Load(ctx, scan)
+		if err != nil || len(rows) == 0 {
+			return removed, err
+		}
+		var ids []task.ID
+		for _, row := range rows {
+			var body []byte
+			switch r := row.(type) {
+			case *store.Parked:
+				body, scan.From = r.Body, laneName{r.Queue, r.Key, r.Class}.row(r.Seq+1)
+			case *store.Schedule:
+				body, scan.From = r.Body, &store.Schedule{Due: r.Due, Seq: r.Seq + 1}
+			}
+			if t, err := task.Decode(body); err == nil && t.Queue == p.Queue && t.CreatedAt < p.Before {
+				ids = append(ids, t.ID)
+			}
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		n, err := e.purgeIDs(ctx, o, ids, p.Reason)
+		if removed += n; err != nil {
+			return removed, err
+		}
+	}
+}
+
+// purgeIDs cancels those of the tasks that still wait.
+func (e *Engine) purgeIDs(ctx context.Context, o *owner, ids []task.ID, why string) (removed int64, err error) {
+	x := &cancelling{why: why, waiting: true, results: make([]CancelResult, len(ids)), places: make([]broker.Located, len(ids))}
+	for i, id := range ids {
+		x.results[i].ID = id
+	}
+	return ask(ctx, o, func(c *core, now time.Time, answer func(int64)) {
+		x.answer = func([]CancelResult) { answer(x.ended) }
+		c.cancel(now, x)
+	})
+}
