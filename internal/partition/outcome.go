@@ -330,10 +330,7 @@ func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after tim
 		return
 	}
 	q := it.lane.q
-	policy := q.Retry
-	if it.Retry != nil {
-		policy = *it.Retry
-	}
+	policy := policyOf(&it.Task, &q.Queue)
 	it.attempts++
 	it.returns = 0
 	q.stats.FailedTotal++

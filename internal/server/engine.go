@@ -17,6 +17,7 @@ type TaskEngine interface {
 	// may write to the tasks, and does not keep them after it returned.
 	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
+	Explain(ctx context.Context, id task.ID) (partition.Explanation, error)
 	// AwaitTasks calls tell for each of the tasks as soon as it has ended, or at once
 	// with an error where it is not known.
 	AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error

@@ -46,6 +46,8 @@ type fakeEngine struct {
 
 	mu    sync.Mutex
 	calls []string
+
+	explain func(task.ID) (partition.Explanation, error)
 }
 
 func newFakeEngine() *fakeEngine {
@@ -111,6 +113,13 @@ func (e *fakeEngine) AwaitTasks(ctx context.Context, ids []task.ID, tell func(pa
 		return ctx.Err()
 	}
 	return e.await(ctx, ids, tell)
+}
+
+func (e *fakeEngine) Explain(_ context.Context, id task.ID) (partition.Explanation, error) {
+	if e.explain != nil {
+		return e.explain(id)
+	}
+	return partition.Explanation{Status: partition.TaskStatus{ID: id}}, e.err
 }
 
 func (e *fakeEngine) ConfigureQueue(_ context.Context, q task.Queue) (task.Queue, bool, error) {

@@ -145,6 +145,98 @@ func (TaskState) EnumDescriptor() ([]byte, []int) {
 	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{1}
 }
 
+// Reason is why a task is where it is.
+type Reason int32
+
+const (
+	Reason_REASON_UNSPECIFIED  Reason = 0
+	Reason_REASON_UNKNOWN      Reason = 1  // never seen, or not kept any more
+	Reason_REASON_NOT_SERVED   Reason = 2  // nobody serves its partition at the moment
+	Reason_REASON_IN_LOG       Reason = 3  // in the broker's log, not read yet
+	Reason_REASON_SCHEDULED    Reason = 4  // its time has not come
+	Reason_REASON_RETRY        Reason = 5  // it failed, and waits for its next attempt
+	Reason_REASON_BEHIND       Reason = 6  // behind another task of its key
+	Reason_REASON_HALTED       Reason = 7  // its key waits for a decision about a dead letter
+	Reason_REASON_PAUSED       Reason = 8  // its queue is paused
+	Reason_REASON_CONCURRENCY  Reason = 9  // its queue runs as many tasks as it may
+	Reason_REASON_RATE         Reason = 10 // its queue has started as many tasks as it may
+	Reason_REASON_NO_WORKER    Reason = 11 // no worker is connected that may get it
+	Reason_REASON_WORKERS_BUSY Reason = 12 // those that may get it have no room
+	Reason_REASON_DRAINING     Reason = 13 // the node hands out nothing new
+	Reason_REASON_READY        Reason = 14 // nothing holds it up
+	Reason_REASON_RUNNING      Reason = 15 // a worker has it
+	Reason_REASON_ENDED        Reason = 16 // the state says how
+)
+
+// Enum value maps for Reason.
+var (
+	Reason_name = map[int32]string{
+		0:  "REASON_UNSPECIFIED",
+		1:  "REASON_UNKNOWN",
+		2:  "REASON_NOT_SERVED",
+		3:  "REASON_IN_LOG",
+		4:  "REASON_SCHEDULED",
+		5:  "REASON_RETRY",
+		6:  "REASON_BEHIND",
+		7:  "REASON_HALTED",
+		8:  "REASON_PAUSED",
+		9:  "REASON_CONCURRENCY",
+		10: "REASON_RATE",
+		11: "REASON_NO_WORKER",
+		12: "REASON_WORKERS_BUSY",
+		13: "REASON_DRAINING",
+		14: "REASON_READY",
+		15: "REASON_RUNNING",
+		16: "REASON_ENDED",
+	}
+	Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED":  0,
+		"REASON_UNKNOWN":      1,
+		"REASON_NOT_SERVED":   2,
+		"REASON_IN_LOG":       3,
+		"REASON_SCHEDULED":    4,
+		"REASON_RETRY":        5,
+		"REASON_BEHIND":       6,
+		"REASON_HALTED":       7,
+		"REASON_PAUSED":       8,
+		"REASON_CONCURRENCY":  9,
+		"REASON_RATE":         10,
+		"REASON_NO_WORKER":    11,
+		"REASON_WORKERS_BUSY": 12,
+		"REASON_DRAINING":     13,
+		"REASON_READY":        14,
+		"REASON_RUNNING":      15,
+		"REASON_ENDED":        16,
+	}
+)
+
+func (x Reason) Enum() *Reason {
+	p := new(Reason)
+	*p = x
+	return p
+}
+
+func (x Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_fenfa_v1_task_proto_enumTypes[2].Descriptor()
+}
+
+func (Reason) Type() protoreflect.EnumType {
+	return &file_fenfa_v1_task_proto_enumTypes[2]
+}
+
+func (x Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason.Descriptor instead.
+func (Reason) EnumDescriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{2}
+}
+
 // RetryPolicy: after the n-th failure the delay is drawn uniformly from
 // [0, min(max, base * factor^(n-1))].
 type RetryPolicy struct {
@@ -1617,6 +1709,252 @@ func (x *Attempt) GetError() string {
 	return ""
 }
 
+type ExplainTaskRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainTaskRequest) Reset() {
+	*x = ExplainTaskRequest{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainTaskRequest) ProtoMessage() {}
+
+func (x *ExplainTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainTaskRequest.ProtoReflect.Descriptor instead.
+func (*ExplainTaskRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExplainTaskRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ExplainTaskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Explanation   *Explanation           `protobuf:"bytes,1,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainTaskResponse) Reset() {
+	*x = ExplainTaskResponse{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainTaskResponse) ProtoMessage() {}
+
+func (x *ExplainTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainTaskResponse.ProtoReflect.Descriptor instead.
+func (*ExplainTaskResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ExplainTaskResponse) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+// Explanation says why a task is where it is. With REASON_BEHIND and a blocking_id
+// the fields from worker to error are about that task.
+type Explanation struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State  TaskState              `protobuf:"varint,2,opt,name=state,proto3,enum=fenfa.v1.TaskState" json:"state,omitempty"`
+	Queue  string                 `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	Key    string                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Reason Reason                 `protobuf:"varint,5,opt,name=reason,proto3,enum=fenfa.v1.Reason" json:"reason,omitempty"`
+	// One sentence for a person.
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// The task that it waits behind, or the dead letter that its key waits for.
+	BlockingId string `protobuf:"bytes,7,opt,name=blocking_id,json=blockingId,proto3" json:"blocking_id,omitempty"`
+	// Has the task, since then.
+	Worker string `protobuf:"bytes,8,opt,name=worker,proto3" json:"worker,omitempty"`
+	// With REASON_HALTED: from when on the key waits.
+	Since *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=since,proto3" json:"since,omitempty"`
+	// Of the next attempt, or the time that was asked for.
+	NextAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
+	// That runs, or is next.
+	Attempt     uint32 `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	MaxAttempts uint32 `protobuf:"varint,12,opt,name=max_attempts,json=maxAttempts,proto3" json:"max_attempts,omitempty"`
+	// Of the last attempt.
+	Error string `protobuf:"bytes,13,opt,name=error,proto3" json:"error,omitempty"`
+	// Tasks in front of it, roughly, as far as they are known.
+	Ahead         int64 `protobuf:"varint,14,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Explanation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Explanation) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *Explanation) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Explanation) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Explanation) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *Explanation) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Explanation) GetBlockingId() string {
+	if x != nil {
+		return x.BlockingId
+	}
+	return ""
+}
+
+func (x *Explanation) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Explanation) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Explanation) GetNextAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextAt
+	}
+	return nil
+}
+
+func (x *Explanation) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Explanation) GetMaxAttempts() uint32 {
+	if x != nil {
+		return x.MaxAttempts
+	}
+	return 0
+}
+
+func (x *Explanation) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *Explanation) GetAhead() int64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
 var File_fenfa_v1_task_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_task_proto_rawDesc = "" +
@@ -1735,7 +2073,28 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\aAttempt\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error*^\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\"$\n" +
+	"\x12ExplainTaskRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"N\n" +
+	"\x13ExplainTaskResponse\x127\n" +
+	"\vexplanation\x18\x01 \x01(\v2\x15.fenfa.v1.ExplanationR\vexplanation\"\xb7\x03\n" +
+	"\vExplanation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x13.fenfa.v1.TaskStateR\x05state\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03key\x12(\n" +
+	"\x06reason\x18\x05 \x01(\x0e2\x10.fenfa.v1.ReasonR\x06reason\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1f\n" +
+	"\vblocking_id\x18\a \x01(\tR\n" +
+	"blockingId\x12\x16\n" +
+	"\x06worker\x18\b \x01(\tR\x06worker\x120\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\anext_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\x12\x18\n" +
+	"\aattempt\x18\v \x01(\rR\aattempt\x12!\n" +
+	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x12\x14\n" +
+	"\x05error\x18\r \x01(\tR\x05error\x12\x14\n" +
+	"\x05ahead\x18\x0e \x01(\x03R\x05ahead*^\n" +
 	"\bPriority\x12\x18\n" +
 	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRIORITY_LOW\x10\x01\x12\x13\n" +
@@ -1750,11 +2109,31 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fTASK_STATE_DONE\x10\x05\x12\x13\n" +
 	"\x0fTASK_STATE_DEAD\x10\x06\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\a\x12\x16\n" +
-	"\x12TASK_STATE_EXPIRED\x10\b2\xa4\x03\n" +
+	"\x12TASK_STATE_EXPIRED\x10\b*\xe4\x02\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eREASON_UNKNOWN\x10\x01\x12\x15\n" +
+	"\x11REASON_NOT_SERVED\x10\x02\x12\x11\n" +
+	"\rREASON_IN_LOG\x10\x03\x12\x14\n" +
+	"\x10REASON_SCHEDULED\x10\x04\x12\x10\n" +
+	"\fREASON_RETRY\x10\x05\x12\x11\n" +
+	"\rREASON_BEHIND\x10\x06\x12\x11\n" +
+	"\rREASON_HALTED\x10\a\x12\x11\n" +
+	"\rREASON_PAUSED\x10\b\x12\x16\n" +
+	"\x12REASON_CONCURRENCY\x10\t\x12\x0f\n" +
+	"\vREASON_RATE\x10\n" +
+	"\x12\x14\n" +
+	"\x10REASON_NO_WORKER\x10\v\x12\x17\n" +
+	"\x13REASON_WORKERS_BUSY\x10\f\x12\x13\n" +
+	"\x0fREASON_DRAINING\x10\r\x12\x10\n" +
+	"\fREASON_READY\x10\x0e\x12\x12\n" +
+	"\x0eREASON_RUNNING\x10\x0f\x12\x10\n" +
+	"\fREASON_ENDED\x10\x102\xec\x03\n" +
 	"\vTaskService\x12;\n" +
 	"\x06Submit\x12\x17.fenfa.v1.SubmitRequest\x1a\x18.fenfa.v1.SubmitResponse\x12Q\n" +
 	"\fSubmitStream\x12\x1d.fenfa.v1.SubmitStreamRequest\x1a\x1e.fenfa.v1.SubmitStreamResponse(\x010\x01\x12:\n" +
-	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12E\n" +
+	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12F\n" +
+	"\aExplain\x12\x1c.fenfa.v1.ExplainTaskRequest\x1a\x1d.fenfa.v1.ExplainTaskResponse\x12E\n" +
 	"\x06Cancel\x12\x1c.fenfa.v1.CancelTasksRequest\x1a\x1d.fenfa.v1.CancelTasksResponse\x12=\n" +
 	"\x04Wait\x12\x19.fenfa.v1.WaitTaskRequest\x1a\x1a.fenfa.v1.WaitTaskResponse\x12C\n" +
 	"\bWaitMany\x12\x19.fenfa.v1.WaitManyRequest\x1a\x1a.fenfa.v1.WaitManyResponse0\x01B-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
@@ -1771,89 +2150,100 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 	return file_fenfa_v1_task_proto_rawDescData
 }
 
-var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
-	(*RetryPolicy)(nil),           // 2: fenfa.v1.RetryPolicy
-	(*Placement)(nil),             // 3: fenfa.v1.Placement
-	(*Task)(nil),                  // 4: fenfa.v1.Task
-	(*TaskSaga)(nil),              // 5: fenfa.v1.TaskSaga
-	(*SagaResult)(nil),            // 6: fenfa.v1.SagaResult
-	(*SubmitRequest)(nil),         // 7: fenfa.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 8: fenfa.v1.SubmitResponse
-	(*SubmitResult)(nil),          // 9: fenfa.v1.SubmitResult
-	(*SubmitStreamRequest)(nil),   // 10: fenfa.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 11: fenfa.v1.SubmitStreamResponse
-	(*SubmitException)(nil),       // 12: fenfa.v1.SubmitException
-	(*GetTaskRequest)(nil),        // 13: fenfa.v1.GetTaskRequest
-	(*GetTaskResponse)(nil),       // 14: fenfa.v1.GetTaskResponse
-	(*CancelTasksRequest)(nil),    // 15: fenfa.v1.CancelTasksRequest
-	(*CancelTasksResponse)(nil),   // 16: fenfa.v1.CancelTasksResponse
-	(*CancelResult)(nil),          // 17: fenfa.v1.CancelResult
-	(*WaitTaskRequest)(nil),       // 18: fenfa.v1.WaitTaskRequest
-	(*WaitTaskResponse)(nil),      // 19: fenfa.v1.WaitTaskResponse
-	(*WaitManyRequest)(nil),       // 20: fenfa.v1.WaitManyRequest
-	(*WaitManyResponse)(nil),      // 21: fenfa.v1.WaitManyResponse
-	(*TaskStatus)(nil),            // 22: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 23: fenfa.v1.Attempt
-	nil,                           // 24: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Error)(nil),                 // 27: fenfa.v1.Error
+	(Reason)(0),                   // 2: fenfa.v1.Reason
+	(*RetryPolicy)(nil),           // 3: fenfa.v1.RetryPolicy
+	(*Placement)(nil),             // 4: fenfa.v1.Placement
+	(*Task)(nil),                  // 5: fenfa.v1.Task
+	(*TaskSaga)(nil),              // 6: fenfa.v1.TaskSaga
+	(*SagaResult)(nil),            // 7: fenfa.v1.SagaResult
+	(*SubmitRequest)(nil),         // 8: fenfa.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 9: fenfa.v1.SubmitResponse
+	(*SubmitResult)(nil),          // 10: fenfa.v1.SubmitResult
+	(*SubmitStreamRequest)(nil),   // 11: fenfa.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),  // 12: fenfa.v1.SubmitStreamResponse
+	(*SubmitException)(nil),       // 13: fenfa.v1.SubmitException
+	(*GetTaskRequest)(nil),        // 14: fenfa.v1.GetTaskRequest
+	(*GetTaskResponse)(nil),       // 15: fenfa.v1.GetTaskResponse
+	(*CancelTasksRequest)(nil),    // 16: fenfa.v1.CancelTasksRequest
+	(*CancelTasksResponse)(nil),   // 17: fenfa.v1.CancelTasksResponse
+	(*CancelResult)(nil),          // 18: fenfa.v1.CancelResult
+	(*WaitTaskRequest)(nil),       // 19: fenfa.v1.WaitTaskRequest
+	(*WaitTaskResponse)(nil),      // 20: fenfa.v1.WaitTaskResponse
+	(*WaitManyRequest)(nil),       // 21: fenfa.v1.WaitManyRequest
+	(*WaitManyResponse)(nil),      // 22: fenfa.v1.WaitManyResponse
+	(*TaskStatus)(nil),            // 23: fenfa.v1.TaskStatus
+	(*Attempt)(nil),               // 24: fenfa.v1.Attempt
+	(*ExplainTaskRequest)(nil),    // 25: fenfa.v1.ExplainTaskRequest
+	(*ExplainTaskResponse)(nil),   // 26: fenfa.v1.ExplainTaskResponse
+	(*Explanation)(nil),           // 27: fenfa.v1.Explanation
+	nil,                           // 28: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
+	(*Error)(nil),                 // 31: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	25, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	25, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	24, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	29, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	29, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	28, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	26, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	26, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
-	2,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
-	3,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
-	5,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
-	6,  // 10: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
-	4,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
-	9,  // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
+	30, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	30, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	29, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	3,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
+	4,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
+	6,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
+	7,  // 10: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
+	5,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
+	10, // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
 	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	27, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
-	4,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
-	12, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
-	9,  // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	22, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	17, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
+	31, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	5,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
+	13, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
+	10, // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
+	23, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	18, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
 	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	27, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	25, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
-	22, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	22, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
-	27, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	31, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	29, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	23, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	23, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
+	31, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
 	1,  // 26: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	26, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	26, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	26, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	23, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	4,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	26, // 32: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	7,  // 33: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	10, // 34: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	13, // 35: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	15, // 36: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	18, // 37: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	20, // 38: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	8,  // 39: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	11, // 40: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	14, // 41: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	16, // 42: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	19, // 43: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	21, // 44: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	39, // [39:45] is the sub-list for method output_type
-	33, // [33:39] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	30, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	30, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	30, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	24, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	5,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	30, // 32: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	27, // 33: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
+	1,  // 34: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
+	2,  // 35: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
+	30, // 36: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	30, // 37: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	8,  // 38: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	11, // 39: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	14, // 40: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	25, // 41: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	16, // 42: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	19, // 43: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	21, // 44: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	9,  // 45: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	12, // 46: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	15, // 47: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	26, // 48: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	17, // 49: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	20, // 50: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	22, // 51: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	45, // [45:52] is the sub-list for method output_type
+	38, // [38:45] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -1867,8 +2257,8 @@ func file_fenfa_v1_task_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   23,
+			NumEnums:      3,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

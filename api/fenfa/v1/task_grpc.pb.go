@@ -22,6 +22,7 @@ const (
 	TaskService_Submit_FullMethodName       = "/fenfa.v1.TaskService/Submit"
 	TaskService_SubmitStream_FullMethodName = "/fenfa.v1.TaskService/SubmitStream"
 	TaskService_Get_FullMethodName          = "/fenfa.v1.TaskService/Get"
+	TaskService_Explain_FullMethodName      = "/fenfa.v1.TaskService/Explain"
 	TaskService_Cancel_FullMethodName       = "/fenfa.v1.TaskService/Cancel"
 	TaskService_Wait_FullMethodName         = "/fenfa.v1.TaskService/Wait"
 	TaskService_WaitMany_FullMethodName     = "/fenfa.v1.TaskService/WaitMany"
@@ -42,6 +43,9 @@ type TaskServiceClient interface {
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitStreamRequest, SubmitStreamResponse], error)
 	// Get tells where a task is in its life.
 	Get(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error)
+	// Explain says in one sentence why a task is where it is. That nothing is known of
+	// it is an answer, too.
+	Explain(ctx context.Context, in *ExplainTaskRequest, opts ...grpc.CallOption) (*ExplainTaskResponse, error)
 	// Cancel takes tasks out that wait, and asks the handlers of those that run to
 	// stop. It answers when that is durable. Where the only task of a request cannot be
 	// cancelled, that is the answer of the call.
@@ -89,6 +93,16 @@ func (c *taskServiceClient) Get(ctx context.Context, in *GetTaskRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTaskResponse)
 	err := c.cc.Invoke(ctx, TaskService_Get_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) Explain(ctx context.Context, in *ExplainTaskRequest, opts ...grpc.CallOption) (*ExplainTaskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainTaskResponse)
+	err := c.cc.Invoke(ctx, TaskService_Explain_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +163,9 @@ type TaskServiceServer interface {
 	SubmitStream(grpc.BidiStreamingServer[SubmitStreamRequest, SubmitStreamResponse]) error
 	// Get tells where a task is in its life.
 	Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error)
+	// Explain says in one sentence why a task is where it is. That nothing is known of
+	// it is an answer, too.
+	Explain(context.Context, *ExplainTaskRequest) (*ExplainTaskResponse, error)
 	// Cancel takes tasks out that wait, and asks the handlers of those that run to
 	// stop. It answers when that is durable. Where the only task of a request cannot be
 	// cancelled, that is the answer of the call.
@@ -177,6 +194,9 @@ func (UnimplementedTaskServiceServer) SubmitStream(grpc.BidiStreamingServer[Subm
 }
 func (UnimplementedTaskServiceServer) Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedTaskServiceServer) Explain(context.Context, *ExplainTaskRequest) (*ExplainTaskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 func (UnimplementedTaskServiceServer) Cancel(context.Context, *CancelTasksRequest) (*CancelTasksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
@@ -251,6 +271,24 @@ func _TaskService_Get_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TaskService_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainTaskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).Explain(ctx, req.(*ExplainTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TaskService_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelTasksRequest)
 	if err := dec(in); err != nil {
@@ -312,6 +350,10 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Get",
 			Handler:    _TaskService_Get_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _TaskService_Explain_Handler,
 		},
 		{
 			MethodName: "Cancel",
