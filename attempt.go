@@ -12,21 +12,61 @@ import (
 // somebody asks for Done; everything that hangs below it then hangs below the
 // real one.
 type attemptContext struct {
-	lease    *lease
-	deadline time.Time
+	lease *lease
 
-	mu    sync.Mutex
-	inner context.Context //nolint:containedctx // This is a context itself.
-	stop  context.CancelFunc
-	ended bool
-	abort context.CancelCauseFunc
-	cause error // why it was cancelled; nil: it was not
+	mu       sync.Mutex
+	deadline time.Time
+	extended bool // the deadline was moved
+	timed    *deadlineContext
+	inner    context.Context //nolint:containedctx // This is a context itself.
+	stop     context.CancelFunc
+	ended    bool
+	abort    context.CancelCauseFunc
+	cause    error // why it was cancelled; nil: it was not
 }
 
 var _ context.Context = (*attemptContext)(nil)
 
 // Deadline implements context.Context.
-func (c *attemptContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *attemptContext) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.deadline, true
+}
+
+// begin sets the deadline of an attempt that begins.
+func (c *attemptContext) begin(deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = deadline
+}
+
+// extend moves the deadline, never to an earlier time. It fails with why the context
+// has ended.
+func (c *attemptContext) extend(deadline time.Time) error {
+	if err := c.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended:
+		return context.Canceled
+	case !deadline.After(c.deadline):
+		return nil
+	case c.timed != nil && !c.timed.move(deadline):
+		return context.DeadlineExceeded
+	}
+	c.deadline, c.extended = deadline, true
+	return nil
+}
+
+// isExtended reports whether the deadline was moved.
+func (c *attemptContext) isExtended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.extended
+}
 
 // Done implements context.Context.
 func (c *attemptContext) Done() <-chan struct{} { return c.materialize().Done() }
@@ -39,7 +79,21 @@ func (c *attemptContext) Err() error {
 	if alive {
 		return nil
 	}
-	return c.materialize().Err()
+	inner := c.materialize()
+	c.catchUp()
+	return inner.Err()
+}
+
+// catchUp ends a context that is over and was not told yet.
+func (c *attemptContext) catchUp() {
+	c.mu.Lock()
+	timed, late := c.timed, !time.Now().Before(c.deadline)
+	c.mu.Unlock()
+	if err := timed.parent.Err(); err != nil {
+		timed.end(err)
+	} else if late {
+		timed.end(context.DeadlineExceeded)
+	}
 }
 
 // Value implements context.Context.
@@ -59,7 +113,8 @@ func (c *attemptContext) materialize() context.Context {
 	if c.inner == nil {
 		var base context.Context
 		base, c.abort = context.WithCancelCause(c.lease.context())
-		c.inner, c.stop = context.WithDeadline(base, c.deadline)
+		c.timed = newDeadlineContext(base, c.deadline)
+		c.inner, c.stop = context.WithCancel(c.timed)
 		if c.cause != nil {
 			c.abort(c.cause)
 		}
@@ -73,9 +128,12 @@ func (c *attemptContext) materialize() context.Context {
 // cancel ends the context with a cause.
 func (c *attemptContext) cancel(cause error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.cause = cause; c.abort != nil {
-		c.abort(cause)
+	c.cause = cause
+	abort, timed := c.abort, c.timed
+	c.mu.Unlock()
+	if abort != nil {
+		abort(cause)
+		timed.end(context.Canceled)
 	}
 }
 
@@ -98,6 +156,7 @@ func (c *attemptContext) end() {
 	c.ended = true
 	if c.stop != nil {
 		c.stop()
+		c.timed.stop()
 		c.abort(nil)
 	}
 }

@@ -19,9 +19,10 @@ type Page struct {
 
 // Attempt is one failed execution of a task.
 type Attempt struct {
-	At     time.Time
-	Worker string
-	Error  string
+	At        time.Time // when it ended
+	StartedAt time.Time // zero: not known
+	Worker    string
+	Error     string
 }
 
 // DeadLetter is a task that will not be tried again by itself.
@@ -126,7 +127,7 @@ func deadLetterOf(w *fenfav1.DeadLetter) DeadLetter {
 func attemptsOf(w []*fenfav1.Attempt) []Attempt {
 	attempts := make([]Attempt, len(w))
 	for i, a := range w {
-		attempts[i] = Attempt{At: timeOf(a.GetAt()), Worker: a.GetWorker(), Error: a.GetError()}
+		attempts[i] = Attempt{At: timeOf(a.GetAt()), StartedAt: timeOf(a.GetStartedAt()), Worker: a.GetWorker(), Error: a.GetError()}
 	}
 	return attempts
 }

@@ -49,7 +49,7 @@ func (e *execution) begin(l *lease, i int, v *view, deadline time.Time) {
 	e.task = Task{wire: w, ownID: true, run: e}
 	e.state.run = e
 	e.lease, e.index, e.ctx.lease = l, i, l
-	e.ctx.deadline = deadline
+	e.ctx.begin(deadline)
 	if e.view = v; v == nil {
 		e.own = view{client: l.session.worker.client, key: w.GetKey()}
 		e.view = &e.own
@@ -208,7 +208,8 @@ func (e *execution) settle() error {
 	if !e.lease.stopped.Load() || !e.ctx.isCancelled() {
 		return e.resolve(&e.ctx)
 	}
-	ctx, stop := context.WithDeadline(e.lease.context(), e.ctx.deadline)
+	deadline, _ := e.ctx.Deadline()
+	ctx, stop := context.WithDeadline(e.lease.context(), deadline)
 	defer stop()
 	return e.resolve(ctx)
 }

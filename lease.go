@@ -187,9 +187,10 @@ func (l *lease) deadline(i int, now time.Time) time.Time {
 	timeout := l.timeoutOf(i)
 	deadline := now.Add(timeout)
 	again := l.first[i].lease != nil && (!l.ordered || i == l.rewound)
+	first, _ := l.first[i].ctx.Deadline()
 	switch latest := l.arrived.Add(timeout + deadlineSlack); {
-	case again && l.first[i].ctx.deadline.Before(deadline):
-		return l.first[i].ctx.deadline
+	case again && (first.Before(deadline) || l.first[i].ctx.isExtended()):
+		return first
 	case (i == 0 || !l.ordered) && latest.Before(deadline):
 		return latest
 	}

@@ -129,7 +129,7 @@ func (s *session) heart(every time.Duration) {
 				s.end(errorf(CodeUnavailable, "the worker's process stood still for longer than the node waits for it"))
 				return
 			}
-			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true}); err != nil {
+			if err := s.send(&fenfav1.WorkRequest{Heartbeat: true, News: s.news()}); err != nil {
 				return // The receiver knows why.
 			}
 			now := time.Now()

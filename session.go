@@ -58,11 +58,12 @@ type session struct {
 	list      []*lease  // with something to send
 	listed    time.Time // when the first of them was listed
 	prefetch  prefetcher
-	sayDrain  bool // with the next message
-	toldQuiet bool // what the node knows of Worker.quiet
-	useful    bool // something was confirmed
-	gone      bool // drained: nothing is left, and nothing is taken any more
-	dead      bool // the stream is broken
+	sayDrain  bool                          // with the next message
+	progress  map[newsKey]*fenfav1.Progress // what handlers said since the last heartbeat
+	toldQuiet bool                          // what the node knows of Worker.quiet
+	useful    bool                          // something was confirmed
+	gone      bool                          // drained: nothing is left, and nothing is taken any more
+	dead      bool                          // the stream is broken
 	err       error
 
 	wake      chan struct{} // something to send

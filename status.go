@@ -48,6 +48,22 @@ type TaskStatus struct {
 	// WaitsFor says, for a person, which worker is missing for a task that could start
 	// and that no connected worker may get; else it is empty.
 	WaitsFor string
+	Running  *RunningAttempt // of a running task, else nil
+}
+
+// RunningAttempt is the attempt that is under way.
+type RunningAttempt struct {
+	StartedAt time.Time // zero: it waits at its worker behind others of its lease
+	Deadline  time.Time // when it ends as failed, unless its handler asks for more time
+	HeardAt   time.Time // when its worker was heard the last time
+	Progress  *Progress // nil: the handler said nothing of it
+}
+
+// Progress is how far a handler is, as it said with Task.Progress.
+type Progress struct {
+	Ratio float64 // 0 to 1
+	Text  string
+	At    time.Time // when the node heard it
 }
 
 // DecodeResult reads the result into v, by the rule of Task.Decode.
@@ -80,10 +96,22 @@ func statusOf(id ID, w *fenfav1.TaskStatus) *TaskStatus {
 		History:    attemptsOf(w.GetHistory()),
 		WaitsFor:   w.GetWaitsFor(),
 	}
+	s.Running = runningOf(w.GetRunning())
 	if w.GetTask() != nil {
 		s.Task = &Task{wire: w.GetTask(), ownID: true}
 	}
 	return s
+}
+
+func runningOf(w *fenfav1.RunningAttempt) *RunningAttempt {
+	if w == nil {
+		return nil
+	}
+	r := &RunningAttempt{StartedAt: timeOf(w.GetStartedAt()), Deadline: timeOf(w.GetDeadline()), HeardAt: timeOf(w.GetHeardAt())}
+	if p := w.GetProgress(); p != nil {
+		r.Progress = &Progress{Ratio: p.GetRatio(), Text: p.GetText(), At: timeOf(p.GetAt())}
+	}
+	return r
 }
 
 func lifeStateOf(w fenfav1.TaskState) LifeState {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,9 +40,8 @@ func settingRanges() []settingRange {
 // flag.
 func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
 	for _, r := range settingRanges() {
-		f := cmd.Flags().Lookup(r.flag)
-		if f.Changed && f.Value.String() == f.DefValue {
-			return usagef("--%s is %q: want %s", r.flag, f.Value.String(), r.want).withHint("leave the flag out to keep the setting")
+		if err := checkSetting(cmd, r.flag); err != nil {
+			return err
 		}
 	}
 	for _, name := range []string{"require", "prefer"} {
@@ -58,6 +58,17 @@ func checkSettings(cmd *cobra.Command, q *fenfa.Queue) error {
 		}
 	}
 	return nil
+}
+
+// checkSetting refuses a zero in the flag of a setting.
+func checkSetting(cmd *cobra.Command, name string) error {
+	f := cmd.Flags().Lookup(name)
+	if !f.Changed || f.Value.String() != f.DefValue {
+		return nil
+	}
+	ranges := settingRanges()
+	i := slices.IndexFunc(ranges, func(r settingRange) bool { return r.flag == name })
+	return usagef("--%s is %q: want %s", name, f.Value.String(), ranges[i].want).withHint("leave the flag out to keep the setting")
 }
 
 // checkTerms refuses terms on worker labels that were given and say nothing.

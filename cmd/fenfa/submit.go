@@ -28,6 +28,9 @@ type submitFlags struct {
 
 	wait        bool
 	waitTimeout time.Duration
+
+	timeout time.Duration
+	retry   fenfa.RetryPolicy
 }
 
 func newSubmit() *cobra.Command {
@@ -73,12 +76,22 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.StringSliceVar(&s.prefer, "prefer", nil, "terms on labels of workers that get the tasks first, as long as they have room")
 	f.StringVar(&s.requireColumn, "require-column", "", "column, or JSON member, with the terms that the task requires, joined by commas")
 	f.StringVar(&s.preferColumn, "prefer-column", "", "column, or JSON member, with the terms that the task prefers")
+	f.DurationVar(&s.timeout, "attempt-timeout", 0, "how long one attempt may take (default: the queue's)")
+	f.DurationVar(&s.retry.Base, "retry-base", 0, "longest delay after the first failure; with any --retry flag the queue's policy does not count (default: 1s)")
+	f.Float64Var(&s.retry.Factor, "retry-factor", 0, "growth of the delay with each failure (default: 2)")
+	f.DurationVar(&s.retry.Max, "retry-max", 0, "longest delay (default: 10m)")
+	f.IntVar(&s.retry.MaxAttempts, "retry-max-attempts", 0, "failures until the task is a dead letter (default: 10)")
 	f.BoolVar(&s.wait, "wait", false, "wait until the tasks have ended, and show how, as `fenfa task wait` does; not with --file")
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 5*time.Minute, "with --wait: how long at most")
 	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := s.check(args); err != nil {
 			return err
+		}
+		for _, name := range []string{"attempt-timeout", "retry-base", "retry-factor", "retry-max", "retry-max-attempts"} {
+			if err := checkSetting(cmd, name); err != nil {
+				return err
+			}
 		}
 		for _, name := range []string{"require", "prefer"} {
 			if err := checkTerms(cmd, name); err != nil {
@@ -163,6 +176,12 @@ func (s *submitFlags) options(key string, require, prefer []string) []fenfa.Task
 	}
 	if s.delay > 0 {
 		opts = append(opts, fenfa.Delay(s.delay))
+	}
+	if s.timeout > 0 {
+		opts = append(opts, fenfa.Timeout(s.timeout))
+	}
+	if s.retry != (fenfa.RetryPolicy{}) {
+		opts = append(opts, fenfa.Retry(s.retry))
 	}
 	// They were checked with the other flags.
 	if at, err := momentOf("run-at", s.runAt); err == nil && !at.IsZero() {

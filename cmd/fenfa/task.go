@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +49,7 @@ func writeTask(w io.Writer, s *fenfa.TaskStatus) {
 		{"attempts", fmt.Sprintf("%d failed, handed out %d times", s.Attempts, s.Deliveries)},
 		{"waits for", s.WaitsFor},
 		{"worker", s.Worker},
+		{"running", runningText(s.Running)},
 		{"error", s.Error},
 		{"result", clip(s.Result, 2000)},
 	}
@@ -61,13 +63,35 @@ func writeTask(w io.Writer, s *fenfa.TaskStatus) {
 	writeHistory(w, s.History)
 }
 
+// runningText says how far the attempt is that is under way.
+func runningText(r *fenfa.RunningAttempt) string {
+	switch {
+	case r == nil:
+		return ""
+	case r.StartedAt.IsZero():
+		return "waits at its worker behind others of its lease"
+	}
+	text := fmt.Sprintf("since %s, until %s", moment(r.StartedAt), moment(r.Deadline))
+	if !r.HeardAt.IsZero() {
+		text += fmt.Sprintf(", worker heard %v ago", max(time.Since(r.HeardAt), 0).Round(time.Millisecond))
+	}
+	if p := r.Progress; p != nil {
+		text += fmt.Sprintf("; %.0f%% %s", 100*p.Ratio, clip([]byte(p.Text), 200))
+	}
+	return text
+}
+
 func writeHistory(w io.Writer, history []fenfa.Attempt) {
 	if len(history) == 0 {
 		return
 	}
-	rows := [][]string{{"FAILED AT", "WORKER", "ERROR"}}
+	rows := [][]string{{"FAILED AT", "AFTER", "WORKER", "ERROR"}}
 	for _, a := range history {
-		rows = append(rows, []string{moment(a.At), a.Worker, clip([]byte(a.Error), 120)})
+		took := "-"
+		if !a.StartedAt.IsZero() {
+			took = rough(a.At.Sub(a.StartedAt)).String()
+		}
+		rows = append(rows, []string{moment(a.At), took, a.Worker, clip([]byte(a.Error), 120)})
 	}
 	fmt.Fprintln(w)
 	table(w, rows)

@@ -13,15 +13,41 @@ import (
 // scripts. Durations are text like "30s", times RFC 3339 in UTC.
 
 type attemptView struct {
-	At     string `json:"at"`
-	Worker string `json:"worker"`
-	Error  string `json:"error"`
+	At        string `json:"at"`
+	StartedAt string `json:"started_at,omitempty"`
+	Worker    string `json:"worker"`
+	Error     string `json:"error"`
+}
+
+// runningView is the attempt that is under way.
+type runningView struct {
+	StartedAt string        `json:"started_at,omitempty"`
+	Deadline  string        `json:"deadline,omitempty"`
+	HeardAt   string        `json:"heard_at,omitempty"`
+	Progress  *progressView `json:"progress,omitempty"`
+}
+
+type progressView struct {
+	Ratio float64 `json:"ratio"`
+	Text  string  `json:"text,omitempty"`
+	At    string  `json:"at"`
+}
+
+func viewRunning(r *fenfa.RunningAttempt) *runningView {
+	if r == nil {
+		return nil
+	}
+	v := &runningView{StartedAt: timeView(r.StartedAt), Deadline: timeView(r.Deadline), HeardAt: timeView(r.HeardAt)}
+	if p := r.Progress; p != nil {
+		v.Progress = &progressView{Ratio: p.Ratio, Text: p.Text, At: timeView(p.At)}
+	}
+	return v
 }
 
 func attemptViews(history []fenfa.Attempt) []attemptView {
 	views := make([]attemptView, len(history))
 	for i, a := range history {
-		views[i] = attemptView{At: timeView(a.At), Worker: a.Worker, Error: a.Error}
+		views[i] = attemptView{At: timeView(a.At), StartedAt: timeView(a.StartedAt), Worker: a.Worker, Error: a.Error}
 	}
 	return views
 }
@@ -48,6 +74,7 @@ type taskView struct {
 	Require       []string          `json:"require,omitempty"`
 	Prefer        []string          `json:"prefer,omitempty"`
 	WaitsFor      string            `json:"waits_for,omitempty"`
+	Running       *runningView      `json:"running,omitempty"`
 }
 
 func viewTask(s *fenfa.TaskStatus) taskView {
@@ -55,7 +82,7 @@ func viewTask(s *fenfa.TaskStatus) taskView {
 		ID: s.ID.String(), State: s.State, Queue: s.Queue, Key: s.Key,
 		CreatedAt: timeView(s.CreatedAt), FinishedAt: timeView(s.FinishedAt), NextAt: timeView(s.NextAt),
 		Attempts: s.Attempts, Deliveries: s.Deliveries, Worker: s.Worker, Error: s.Error, History: attemptViews(s.History),
-		WaitsFor: s.WaitsFor,
+		WaitsFor: s.WaitsFor, Running: viewRunning(s.Running),
 	}
 	v.Result, v.ResultBase64 = viewBytes(s.Result)
 	if s.Task != nil {

@@ -105,3 +105,14 @@ func (s *Session) state() State {
 		return StateActive
 	}
 }
+
+// HeartbeatAge is how long ago a connected worker was heard, whatever it said.
+func (d *Dispatcher) HeartbeatAge(id string) (age time.Duration, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.byWorker[id]
+	if s == nil {
+		return 0, false
+	}
+	return d.silence(s), true
+}

@@ -90,11 +90,20 @@ type TaskStatus struct {
 	Error      string
 	History    []Try
 	Task       *task.Task // where it is still kept
+	Running    *Running   // while it runs
+}
+
+// Running is the attempt that is under way.
+type Running struct {
+	StartedAt time.Time // zero: it waits at its worker behind others of its lease
+	Deadline  time.Time
+	Progress  *task.Progress // nil: the handler said nothing of it
 }
 
 // Try is one failed attempt.
 type Try struct {
 	At     time.Time
+	Took   time.Duration // 0: not known
 	Worker string
 	Error  string
 }

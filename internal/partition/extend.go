@@ -37,8 +37,6 @@ func (c *core) extend(now time.Time, w WorkerRef, ref task.LeaseRef, by time.Dur
 	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session {
 		return false
 	}
-	if until := now.Add(by + leaseGrace); until.After(ls.deadline) {
-		ls.deadline = until
-	}
+	ls.extend(now.Add(by + leaseGrace))
 	return true
 }

@@ -23,7 +23,8 @@ type lease struct {
 	deadline time.Time
 	stash    []stashed // ordered: outcomes that wait for records to be loaded
 	waiting  bool
-	crossed  bool // ordered: an outcome took effect together with other partitions
+	said     map[int]said // by handlers that run, by index; nil: nothing
+	crossed  bool         // ordered: an outcome took effect together with other partitions
 }
 
 // deciding reports whether an outcome of the lease waits for a transaction, which
@@ -168,9 +169,10 @@ func (c *core) endOverdue(now time.Time) {
 			}
 		}
 		ls.saw(now, len(failed), len(failed))
+		by := ls.tried(now, ls.next)
 		c.close(now, ls)
 		for _, it := range failed {
-			c.fail(now, it, ls.worker, fmt.Sprintf("the attempt took longer than %v", c.timeoutOf(it)), -1)
+			c.fail(now, it, by, fmt.Sprintf("the attempt took longer than %v", c.timeoutOf(it)), -1)
 		}
 	}
 }

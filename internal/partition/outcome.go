@@ -106,6 +106,7 @@ func (c *core) goOn(now time.Time, ls *lease) {
 		return
 	}
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
+	ls.extend(ls.said[ls.next].until)
 }
 
 // hinder takes outcomes of an ordered lease of which the first may not take effect.
@@ -142,13 +143,14 @@ func (c *core) check(now time.Time, it *item, o *task.Outcome, token uint64) err
 
 // endChain takes an outcome that is not done: the lease ends with it.
 func (c *core) endChain(now time.Time, ls *lease, it *item, o *task.Outcome) {
+	by := ls.tried(now, ls.next)
 	c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
 	ls.items[ls.next] = nil
 	ls.open--
 	ls.saw(now, 1, failures(o))
 	c.refund(ls.lane.q, ls.open)
 	c.close(now, ls)
-	c.failed(now, it, ls.worker, o)
+	c.failed(now, it, by, o)
 }
 
 // failures counts an outcome as a failure of its worker. A rejection is none: it
@@ -220,7 +222,7 @@ func (c *core) acceptOne(now time.Time, ls *lease, index int, o *task.Outcome, t
 		c.complete(now, it, ls, o, tx)
 	case task.OutcomeRetry, task.OutcomeDead:
 		ls.saw(now, 1, failures(o))
-		c.failed(now, it, ls.worker, o)
+		c.failed(now, it, ls.tried(now, index), o)
 	}
 }
 
@@ -311,20 +313,20 @@ func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome, tx 
 }
 
 // failed takes an outcome that asks for another attempt, or for none.
-func (c *core) failed(now time.Time, it *item, w WorkerRef, o *task.Outcome) {
+func (c *core) failed(now time.Time, it *item, by tried, o *task.Outcome) {
 	text := clipError(o.Error)
 	if o.Kind == task.OutcomeDead {
 		it.attempts++
-		it.note(store.Try{At: c.led.Stamp(now), Worker: w.ID, Error: text})
-		c.bury(now, it, w, text)
+		it.note(store.Try{At: c.led.Stamp(now), Took: by.took, Worker: by.ID, Error: text})
+		c.bury(now, it, by.WorkerRef, text)
 		return
 	}
-	c.fail(now, it, w, text, o.RetryAfter)
+	c.fail(now, it, by, text, o.RetryAfter)
 }
 
 // fail counts a failed attempt: the task waits for its next one, or is dead.
 // after is the handler's own delay; negative asks for the policy's.
-func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after time.Duration) {
+func (c *core) fail(now time.Time, it *item, by tried, text string, after time.Duration) {
 	if it.stop != "" {
 		c.finishStopped(now, it)
 		return
@@ -335,9 +337,9 @@ func (c *core) fail(now time.Time, it *item, w WorkerRef, text string, after tim
 	it.returns = 0
 	q.stats.FailedTotal++
 	q.metrics.failed.Inc()
-	it.note(store.Try{At: c.led.Stamp(now), Worker: w.ID, Error: text})
+	it.note(store.Try{At: c.led.Stamp(now), Took: by.took, Worker: by.ID, Error: text})
 	if it.attempts >= policy.MaxAttempts {
-		c.bury(now, it, w, text)
+		c.bury(now, it, by.WorkerRef, text)
 		return
 	}
 	if after < 0 {

@@ -145,7 +145,7 @@ func (c *core) status(now time.Time, id task.ID) (TaskStatus, bool) {
 		}
 	}
 	if st.State == task.StateRunning {
-		st.Worker = c.workerOf(it)
+		st.Worker, st.Running = c.runningAt(it)
 		st.NextAt = time.Time{}
 	}
 	if n := len(it.tries); n > 0 {
@@ -154,19 +154,20 @@ func (c *core) status(now time.Time, id task.ID) (TaskStatus, bool) {
 	return st, true
 }
 
-func (c *core) workerOf(it *item) string {
+// runningAt returns who has a task, and how far it is with it.
+func (c *core) runningAt(it *item) (worker string, at *Running) {
 	for _, ls := range c.leases {
-		if slices.Contains(ls.items, it) {
-			return ls.worker.ID
+		if i := slices.Index(ls.items, it); i >= 0 {
+			return ls.worker.ID, ls.running(i)
 		}
 	}
-	return ""
+	return "", nil
 }
 
 func exportTries(tries []store.Try) []Try {
 	out := make([]Try, len(tries))
 	for i, t := range tries {
-		out[i] = Try{At: t.At.Time(), Worker: t.Worker, Error: t.Error}
+		out[i] = Try{At: t.At.Time(), Took: t.Took, Worker: t.Worker, Error: t.Error}
 	}
 	return out
 }

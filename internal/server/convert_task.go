@@ -258,7 +258,11 @@ func statusToWire(st *partition.TaskStatus) *fenfav1.TaskStatus {
 func triesToWire(tries []partition.Try) []*fenfav1.Attempt {
 	out := make([]*fenfav1.Attempt, 0, len(tries))
 	for _, t := range tries {
-		out = append(out, &fenfav1.Attempt{At: timeToWire(t.At), Worker: text(t.Worker), Error: text(t.Error)})
+		w := &fenfav1.Attempt{At: timeToWire(t.At), Worker: text(t.Worker), Error: text(t.Error)}
+		if t.Took > 0 {
+			w.StartedAt = timeToWire(t.At.Add(-t.Took))
+		}
+		out = append(out, w)
 	}
 	return out
 }

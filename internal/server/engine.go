@@ -18,6 +18,8 @@ type TaskEngine interface {
 	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
 	Explain(ctx context.Context, id task.ID) (partition.Explanation, error)
+	// TaskNews takes what a handler says of a task of a lease while it runs.
+	TaskNews(w partition.WorkerRef, ref task.LeaseRef, index int, n task.News)
 	// AwaitTasks calls tell for each of the tasks as soon as it has ended, or at once
 	// with an error where it is not known.
 	AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error

@@ -107,6 +107,14 @@ func (e *fakeEngine) Cancel(_ context.Context, ids []task.ID, why string) []part
 	return results
 }
 
+func (e *fakeEngine) TaskNews(_ partition.WorkerRef, ref task.LeaseRef, index int, n task.News) {
+	text := "nothing"
+	if n.Progress != nil {
+		text = fmt.Sprintf("%v %s", n.Progress.Ratio, n.Progress.Text)
+	}
+	e.called(fmt.Sprintf("news of %d of lease %d: %v, %s", index, ref.Token, n.Extend, text))
+}
+
 func (e *fakeEngine) AwaitTasks(ctx context.Context, ids []task.ID, tell func(partition.TaskStatus, error) error) error {
 	if e.await == nil {
 		<-ctx.Done()

@@ -57,6 +57,7 @@ func (s *taskService) Get(ctx context.Context, req *fenfav1.GetTaskRequest) (*fe
 	}
 	status := statusToWire(&st)
 	status.WaitsFor = s.waitsFor(&st)
+	status.Running = s.runningToWire(&st)
 	return &fenfav1.GetTaskResponse{Status: status}, nil
 }
 

@@ -215,6 +215,9 @@ func (r *workReader) read(ctx context.Context) error {
 	c := callerOf(ctx)
 	for req := first; ; {
 		wishes(session, req)
+		for _, n := range req.GetNews() {
+			r.server.cfg.Engine.TaskNews(session.Ref(), leaseRefFromWire(n.GetLease()), int(n.GetIndex()), newsFromWire(n))
+		}
 		for _, o := range req.GetOutcomes() {
 			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(c, o.GetOutcomes()))
 		}

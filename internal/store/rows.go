@@ -142,6 +142,7 @@ type Parked struct {
 // Try is one attempt in a task's history.
 type Try struct {
 	At     task.Timestamp
+	Took   time.Duration // whole microseconds; 0: not known
 	Worker string
 	Error  string
 }

@@ -1508,7 +1508,9 @@ type TaskStatus struct {
 	// The task itself, where it is still kept.
 	Task *Task `protobuf:"bytes,14,opt,name=task,proto3" json:"task,omitempty"`
 	// What a ready task waits for, for a person, where no worker may get it now.
-	WaitsFor      string `protobuf:"bytes,15,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	WaitsFor string `protobuf:"bytes,15,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// Of a running task.
+	Running       *RunningAttempt `protobuf:"bytes,16,opt,name=running,proto3" json:"running,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1648,19 +1650,166 @@ func (x *TaskStatus) GetWaitsFor() string {
 	return ""
 }
 
+func (x *TaskStatus) GetRunning() *RunningAttempt {
+	if x != nil {
+		return x.Running
+	}
+	return nil
+}
+
+// RunningAttempt is the attempt that is under way.
+type RunningAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset: it waits at its worker behind others of its lease.
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// When it ends as failed, unless its handler asks for more time.
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// When its worker was heard the last time.
+	HeardAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=heard_at,json=heardAt,proto3" json:"heard_at,omitempty"`
+	// Unset: the handler said nothing of it.
+	Progress      *Progress `protobuf:"bytes,4,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunningAttempt) Reset() {
+	*x = RunningAttempt{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunningAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunningAttempt) ProtoMessage() {}
+
+func (x *RunningAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunningAttempt.ProtoReflect.Descriptor instead.
+func (*RunningAttempt) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RunningAttempt) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *RunningAttempt) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *RunningAttempt) GetHeardAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeardAt
+	}
+	return nil
+}
+
+func (x *RunningAttempt) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+// Progress is how far a handler is, in its own words. It is not kept: it ends with
+// the attempt.
+type Progress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0 to 1.
+	Ratio float64 `protobuf:"fixed64,1,opt,name=ratio,proto3" json:"ratio,omitempty"`
+	// At most 1 KiB.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Output only: when the node heard it.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Progress) Reset() {
+	*x = Progress{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Progress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Progress) ProtoMessage() {}
+
+func (x *Progress) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Progress.ProtoReflect.Descriptor instead.
+func (*Progress) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Progress) GetRatio() float64 {
+	if x != nil {
+		return x.Ratio
+	}
+	return 0
+}
+
+func (x *Progress) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Progress) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 // Attempt is one failed execution.
 type Attempt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Worker        string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
-	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Worker string                 `protobuf:"bytes,2,opt,name=worker,proto3" json:"worker,omitempty"`
+	Error  string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// When it began: at most as early as its task came to the worker. Unset: not known.
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1821,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1834,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{21}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1709,6 +1858,13 @@ func (x *Attempt) GetError() string {
 	return ""
 }
 
+func (x *Attempt) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
 type ExplainTaskRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1718,7 +1874,7 @@ type ExplainTaskRequest struct {
 
 func (x *ExplainTaskRequest) Reset() {
 	*x = ExplainTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1886,7 @@ func (x *ExplainTaskRequest) String() string {
 func (*ExplainTaskRequest) ProtoMessage() {}
 
 func (x *ExplainTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1899,7 @@ func (x *ExplainTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExplainTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{22}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExplainTaskRequest) GetId() string {
@@ -1762,7 +1918,7 @@ type ExplainTaskResponse struct {
 
 func (x *ExplainTaskResponse) Reset() {
 	*x = ExplainTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	mi := &file_fenfa_v1_task_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1930,7 @@ func (x *ExplainTaskResponse) String() string {
 func (*ExplainTaskResponse) ProtoMessage() {}
 
 func (x *ExplainTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	mi := &file_fenfa_v1_task_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1943,7 @@ func (x *ExplainTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExplainTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{23}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExplainTaskResponse) GetExplanation() *Explanation {
@@ -1829,7 +1985,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	mi := &file_fenfa_v1_task_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1997,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	mi := &file_fenfa_v1_task_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +2010,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{24}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Explanation) GetId() string {
@@ -2047,7 +2203,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x10WaitManyResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x06status\x18\x02 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\x12%\n" +
-	"\x05error\x18\x03 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\x8c\x04\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\xc0\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -2069,11 +2225,24 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x05error\x18\f \x01(\tR\x05error\x12+\n" +
 	"\ahistory\x18\r \x03(\v2\x11.fenfa.v1.AttemptR\ahistory\x12\"\n" +
 	"\x04task\x18\x0e \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x12\x1b\n" +
-	"\twaits_for\x18\x0f \x01(\tR\bwaitsFor\"c\n" +
+	"\twaits_for\x18\x0f \x01(\tR\bwaitsFor\x122\n" +
+	"\arunning\x18\x10 \x01(\v2\x18.fenfa.v1.RunningAttemptR\arunning\"\xea\x01\n" +
+	"\x0eRunningAttempt\x129\n" +
+	"\n" +
+	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x125\n" +
+	"\bheard_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aheardAt\x12.\n" +
+	"\bprogress\x18\x04 \x01(\v2\x12.fenfa.v1.ProgressR\bprogress\"`\n" +
+	"\bProgress\x12\x14\n" +
+	"\x05ratio\x18\x01 \x01(\x01R\x05ratio\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x9e\x01\n" +
 	"\aAttempt\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06worker\x18\x02 \x01(\tR\x06worker\x12\x14\n" +
-	"\x05error\x18\x03 \x01(\tR\x05error\"$\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x129\n" +
+	"\n" +
+	"started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"$\n" +
 	"\x12ExplainTaskRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"N\n" +
 	"\x13ExplainTaskResponse\x127\n" +
@@ -2151,7 +2320,7 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
@@ -2177,23 +2346,25 @@ var file_fenfa_v1_task_proto_goTypes = []any{
 	(*WaitManyRequest)(nil),       // 21: fenfa.v1.WaitManyRequest
 	(*WaitManyResponse)(nil),      // 22: fenfa.v1.WaitManyResponse
 	(*TaskStatus)(nil),            // 23: fenfa.v1.TaskStatus
-	(*Attempt)(nil),               // 24: fenfa.v1.Attempt
-	(*ExplainTaskRequest)(nil),    // 25: fenfa.v1.ExplainTaskRequest
-	(*ExplainTaskResponse)(nil),   // 26: fenfa.v1.ExplainTaskResponse
-	(*Explanation)(nil),           // 27: fenfa.v1.Explanation
-	nil,                           // 28: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 30: google.protobuf.Timestamp
-	(*Error)(nil),                 // 31: fenfa.v1.Error
+	(*RunningAttempt)(nil),        // 24: fenfa.v1.RunningAttempt
+	(*Progress)(nil),              // 25: fenfa.v1.Progress
+	(*Attempt)(nil),               // 26: fenfa.v1.Attempt
+	(*ExplainTaskRequest)(nil),    // 27: fenfa.v1.ExplainTaskRequest
+	(*ExplainTaskResponse)(nil),   // 28: fenfa.v1.ExplainTaskResponse
+	(*Explanation)(nil),           // 29: fenfa.v1.Explanation
+	nil,                           // 30: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
+	(*Error)(nil),                 // 33: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	29, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	29, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	28, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	31, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	31, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	30, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	30, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	30, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	29, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	32, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	32, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	3,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	4,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
 	6,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
@@ -2201,49 +2372,56 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	5,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
 	10, // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
 	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	31, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	33, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
 	5,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
 	13, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
 	10, // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
 	23, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
 	18, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
 	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	31, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	29, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	33, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	31, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
 	23, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
 	23, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
-	31, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	33, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
 	1,  // 26: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	30, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	30, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	30, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	24, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	32, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	32, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	32, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	26, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
 	5,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	30, // 32: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	27, // 33: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
-	1,  // 34: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
-	2,  // 35: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
-	30, // 36: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
-	30, // 37: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
-	8,  // 38: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	11, // 39: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	14, // 40: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	25, // 41: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
-	16, // 42: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	19, // 43: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	21, // 44: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	9,  // 45: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	12, // 46: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	15, // 47: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	26, // 48: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
-	17, // 49: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	20, // 50: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	22, // 51: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	45, // [45:52] is the sub-list for method output_type
-	38, // [38:45] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	24, // 32: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
+	32, // 33: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
+	32, // 34: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
+	32, // 35: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
+	25, // 36: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
+	32, // 37: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
+	32, // 38: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	32, // 39: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	29, // 40: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
+	1,  // 41: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
+	2,  // 42: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
+	32, // 43: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	32, // 44: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	8,  // 45: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	11, // 46: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	14, // 47: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	27, // 48: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	16, // 49: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	19, // 50: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	21, // 51: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	9,  // 52: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	12, // 53: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	15, // 54: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	28, // 55: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	17, // 56: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	20, // 57: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	22, // 58: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	52, // [52:59] is the sub-list for method output_type
+	45, // [45:52] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -2258,7 +2436,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -144,7 +144,9 @@ type WorkRequest struct {
 	Prefetch *uint32 `protobuf:"varint,5,opt,name=prefetch,proto3,oneof" json:"prefetch,omitempty"`
 	// True: the worker wants nothing new and stays; false: it wants tasks again.
 	// Unset: as before.
-	Quiet         *bool `protobuf:"varint,6,opt,name=quiet,proto3,oneof" json:"quiet,omitempty"`
+	Quiet *bool `protobuf:"varint,6,opt,name=quiet,proto3,oneof" json:"quiet,omitempty"`
+	// Of tasks that run, for the time until their outcome.
+	News          []*TaskNews `protobuf:"bytes,7,rep,name=news,proto3" json:"news,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,6 +223,87 @@ func (x *WorkRequest) GetQuiet() bool {
 	return false
 }
 
+func (x *WorkRequest) GetNews() []*TaskNews {
+	if x != nil {
+		return x.News
+	}
+	return nil
+}
+
+// TaskNews is what a handler says while it runs. That of a task which does not run,
+// or whose lease has ended, changes nothing.
+type TaskNews struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lease *LeaseRef              `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	// In the lease.
+	Index uint32 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	// How much time the attempt gets from now on, if that is more than it has. At most
+	// 24 h.
+	Extend *durationpb.Duration `protobuf:"bytes,3,opt,name=extend,proto3" json:"extend,omitempty"`
+	// Replaces what was said before.
+	Progress      *Progress `protobuf:"bytes,4,opt,name=progress,proto3" json:"progress,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaskNews) Reset() {
+	*x = TaskNews{}
+	mi := &file_fenfa_v1_worker_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaskNews) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaskNews) ProtoMessage() {}
+
+func (x *TaskNews) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_worker_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaskNews.ProtoReflect.Descriptor instead.
+func (*TaskNews) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *TaskNews) GetLease() *LeaseRef {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+func (x *TaskNews) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *TaskNews) GetExtend() *durationpb.Duration {
+	if x != nil {
+		return x.Extend
+	}
+	return nil
+}
+
+func (x *TaskNews) GetProgress() *Progress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
 type Hello struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Chosen by the worker, unique among the workers that run now; a new session
@@ -241,7 +324,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[1]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +336,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[1]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +349,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{1}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Hello) GetWorkerId() string {
@@ -323,7 +406,7 @@ type LeaseRef struct {
 
 func (x *LeaseRef) Reset() {
 	*x = LeaseRef{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[2]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +418,7 @@ func (x *LeaseRef) String() string {
 func (*LeaseRef) ProtoMessage() {}
 
 func (x *LeaseRef) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[2]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +431,7 @@ func (x *LeaseRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRef.ProtoReflect.Descriptor instead.
 func (*LeaseRef) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{2}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LeaseRef) GetPartition() uint32 {
@@ -385,7 +468,7 @@ type LeaseOutcomes struct {
 
 func (x *LeaseOutcomes) Reset() {
 	*x = LeaseOutcomes{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[3]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +480,7 @@ func (x *LeaseOutcomes) String() string {
 func (*LeaseOutcomes) ProtoMessage() {}
 
 func (x *LeaseOutcomes) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[3]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +493,7 @@ func (x *LeaseOutcomes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseOutcomes.ProtoReflect.Descriptor instead.
 func (*LeaseOutcomes) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{3}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LeaseOutcomes) GetLease() *LeaseRef {
@@ -451,7 +534,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[4]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +546,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[4]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +559,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{4}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Outcome) GetKind() OutcomeKind {
@@ -549,7 +632,7 @@ type Write struct {
 
 func (x *Write) Reset() {
 	*x = Write{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[5]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +644,7 @@ func (x *Write) String() string {
 func (*Write) ProtoMessage() {}
 
 func (x *Write) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[5]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +657,7 @@ func (x *Write) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Write.ProtoReflect.Descriptor instead.
 func (*Write) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Write) GetKey() string {
@@ -639,7 +722,7 @@ type Read struct {
 
 func (x *Read) Reset() {
 	*x = Read{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[6]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +734,7 @@ func (x *Read) String() string {
 func (*Read) ProtoMessage() {}
 
 func (x *Read) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[6]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +747,7 @@ func (x *Read) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Read.ProtoReflect.Descriptor instead.
 func (*Read) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Read) GetKey() string {
@@ -716,7 +799,7 @@ type WorkResponse struct {
 
 func (x *WorkResponse) Reset() {
 	*x = WorkResponse{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[7]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +811,7 @@ func (x *WorkResponse) String() string {
 func (*WorkResponse) ProtoMessage() {}
 
 func (x *WorkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[7]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +824,7 @@ func (x *WorkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkResponse.ProtoReflect.Descriptor instead.
 func (*WorkResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WorkResponse) GetWelcome() *Welcome {
@@ -806,7 +889,7 @@ type LeaseCancel struct {
 
 func (x *LeaseCancel) Reset() {
 	*x = LeaseCancel{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +901,7 @@ func (x *LeaseCancel) String() string {
 func (*LeaseCancel) ProtoMessage() {}
 
 func (x *LeaseCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[8]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +914,7 @@ func (x *LeaseCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseCancel.ProtoReflect.Descriptor instead.
 func (*LeaseCancel) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LeaseCancel) GetLease() *LeaseRef {
@@ -859,7 +942,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +954,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[9]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +967,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Welcome) GetNode() string {
@@ -928,7 +1011,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +1023,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[10]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1036,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Lease) GetRef() *LeaseRef {
@@ -1021,7 +1104,7 @@ type Verdict struct {
 
 func (x *Verdict) Reset() {
 	*x = Verdict{}
-	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1116,7 @@ func (x *Verdict) String() string {
 func (*Verdict) ProtoMessage() {}
 
 func (x *Verdict) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_worker_proto_msgTypes[11]
+	mi := &file_fenfa_v1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1129,7 @@ func (x *Verdict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verdict.ProtoReflect.Descriptor instead.
 func (*Verdict) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Verdict) GetLease() *LeaseRef {
@@ -1102,16 +1185,22 @@ var File_fenfa_v1_worker_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15fenfa/v1/worker.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf0\x01\n" +
+	"\x15fenfa/v1/worker.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\"\x98\x02\n" +
 	"\vWorkRequest\x12%\n" +
 	"\x05hello\x18\x01 \x01(\v2\x0f.fenfa.v1.HelloR\x05hello\x12\x1c\n" +
 	"\theartbeat\x18\x02 \x01(\bR\theartbeat\x123\n" +
 	"\boutcomes\x18\x03 \x03(\v2\x17.fenfa.v1.LeaseOutcomesR\boutcomes\x12\x14\n" +
 	"\x05drain\x18\x04 \x01(\bR\x05drain\x12\x1f\n" +
 	"\bprefetch\x18\x05 \x01(\rH\x00R\bprefetch\x88\x01\x01\x12\x19\n" +
-	"\x05quiet\x18\x06 \x01(\bH\x01R\x05quiet\x88\x01\x01B\v\n" +
+	"\x05quiet\x18\x06 \x01(\bH\x01R\x05quiet\x88\x01\x01\x12&\n" +
+	"\x04news\x18\a \x03(\v2\x12.fenfa.v1.TaskNewsR\x04newsB\v\n" +
 	"\t_prefetchB\b\n" +
-	"\x06_quiet\"\xf2\x01\n" +
+	"\x06_quiet\"\xad\x01\n" +
+	"\bTaskNews\x12(\n" +
+	"\x05lease\x18\x01 \x01(\v2\x12.fenfa.v1.LeaseRefR\x05lease\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x121\n" +
+	"\x06extend\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06extend\x12.\n" +
+	"\bprogress\x18\x04 \x01(\v2\x12.fenfa.v1.ProgressR\bprogress\"\xf2\x01\n" +
 	"\x05Hello\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x16\n" +
 	"\x06queues\x18\x02 \x03(\tR\x06queues\x12\x14\n" +
@@ -1210,58 +1299,64 @@ func file_fenfa_v1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_fenfa_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_fenfa_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_fenfa_v1_worker_proto_goTypes = []any{
 	(OutcomeKind)(0),            // 0: fenfa.v1.OutcomeKind
 	(VerdictKind)(0),            // 1: fenfa.v1.VerdictKind
 	(*WorkRequest)(nil),         // 2: fenfa.v1.WorkRequest
-	(*Hello)(nil),               // 3: fenfa.v1.Hello
-	(*LeaseRef)(nil),            // 4: fenfa.v1.LeaseRef
-	(*LeaseOutcomes)(nil),       // 5: fenfa.v1.LeaseOutcomes
-	(*Outcome)(nil),             // 6: fenfa.v1.Outcome
-	(*Write)(nil),               // 7: fenfa.v1.Write
-	(*Read)(nil),                // 8: fenfa.v1.Read
-	(*WorkResponse)(nil),        // 9: fenfa.v1.WorkResponse
-	(*LeaseCancel)(nil),         // 10: fenfa.v1.LeaseCancel
-	(*Welcome)(nil),             // 11: fenfa.v1.Welcome
-	(*Lease)(nil),               // 12: fenfa.v1.Lease
-	(*Verdict)(nil),             // 13: fenfa.v1.Verdict
-	nil,                         // 14: fenfa.v1.Hello.LabelsEntry
-	(*Task)(nil),                // 15: fenfa.v1.Task
+	(*TaskNews)(nil),            // 3: fenfa.v1.TaskNews
+	(*Hello)(nil),               // 4: fenfa.v1.Hello
+	(*LeaseRef)(nil),            // 5: fenfa.v1.LeaseRef
+	(*LeaseOutcomes)(nil),       // 6: fenfa.v1.LeaseOutcomes
+	(*Outcome)(nil),             // 7: fenfa.v1.Outcome
+	(*Write)(nil),               // 8: fenfa.v1.Write
+	(*Read)(nil),                // 9: fenfa.v1.Read
+	(*WorkResponse)(nil),        // 10: fenfa.v1.WorkResponse
+	(*LeaseCancel)(nil),         // 11: fenfa.v1.LeaseCancel
+	(*Welcome)(nil),             // 12: fenfa.v1.Welcome
+	(*Lease)(nil),               // 13: fenfa.v1.Lease
+	(*Verdict)(nil),             // 14: fenfa.v1.Verdict
+	nil,                         // 15: fenfa.v1.Hello.LabelsEntry
 	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
-	(*Record)(nil),              // 17: fenfa.v1.Record
+	(*Progress)(nil),            // 17: fenfa.v1.Progress
+	(*Task)(nil),                // 18: fenfa.v1.Task
+	(*Record)(nil),              // 19: fenfa.v1.Record
 }
 var file_fenfa_v1_worker_proto_depIdxs = []int32{
-	3,  // 0: fenfa.v1.WorkRequest.hello:type_name -> fenfa.v1.Hello
-	5,  // 1: fenfa.v1.WorkRequest.outcomes:type_name -> fenfa.v1.LeaseOutcomes
-	14, // 2: fenfa.v1.Hello.labels:type_name -> fenfa.v1.Hello.LabelsEntry
-	4,  // 3: fenfa.v1.LeaseOutcomes.lease:type_name -> fenfa.v1.LeaseRef
-	6,  // 4: fenfa.v1.LeaseOutcomes.outcomes:type_name -> fenfa.v1.Outcome
-	0,  // 5: fenfa.v1.Outcome.kind:type_name -> fenfa.v1.OutcomeKind
-	7,  // 6: fenfa.v1.Outcome.writes:type_name -> fenfa.v1.Write
-	8,  // 7: fenfa.v1.Outcome.reads:type_name -> fenfa.v1.Read
-	15, // 8: fenfa.v1.Outcome.emits:type_name -> fenfa.v1.Task
-	16, // 9: fenfa.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
-	11, // 10: fenfa.v1.WorkResponse.welcome:type_name -> fenfa.v1.Welcome
-	12, // 11: fenfa.v1.WorkResponse.leases:type_name -> fenfa.v1.Lease
-	13, // 12: fenfa.v1.WorkResponse.verdicts:type_name -> fenfa.v1.Verdict
-	10, // 13: fenfa.v1.WorkResponse.cancels:type_name -> fenfa.v1.LeaseCancel
-	4,  // 14: fenfa.v1.LeaseCancel.lease:type_name -> fenfa.v1.LeaseRef
-	16, // 15: fenfa.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
-	4,  // 16: fenfa.v1.Lease.ref:type_name -> fenfa.v1.LeaseRef
-	16, // 17: fenfa.v1.Lease.timeout:type_name -> google.protobuf.Duration
-	15, // 18: fenfa.v1.Lease.tasks:type_name -> fenfa.v1.Task
-	17, // 19: fenfa.v1.Lease.records:type_name -> fenfa.v1.Record
-	4,  // 20: fenfa.v1.Verdict.lease:type_name -> fenfa.v1.LeaseRef
-	1,  // 21: fenfa.v1.Verdict.kind:type_name -> fenfa.v1.VerdictKind
-	17, // 22: fenfa.v1.Verdict.records:type_name -> fenfa.v1.Record
-	2,  // 23: fenfa.v1.WorkerService.Work:input_type -> fenfa.v1.WorkRequest
-	9,  // 24: fenfa.v1.WorkerService.Work:output_type -> fenfa.v1.WorkResponse
-	24, // [24:25] is the sub-list for method output_type
-	23, // [23:24] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 0: fenfa.v1.WorkRequest.hello:type_name -> fenfa.v1.Hello
+	6,  // 1: fenfa.v1.WorkRequest.outcomes:type_name -> fenfa.v1.LeaseOutcomes
+	3,  // 2: fenfa.v1.WorkRequest.news:type_name -> fenfa.v1.TaskNews
+	5,  // 3: fenfa.v1.TaskNews.lease:type_name -> fenfa.v1.LeaseRef
+	16, // 4: fenfa.v1.TaskNews.extend:type_name -> google.protobuf.Duration
+	17, // 5: fenfa.v1.TaskNews.progress:type_name -> fenfa.v1.Progress
+	15, // 6: fenfa.v1.Hello.labels:type_name -> fenfa.v1.Hello.LabelsEntry
+	5,  // 7: fenfa.v1.LeaseOutcomes.lease:type_name -> fenfa.v1.LeaseRef
+	7,  // 8: fenfa.v1.LeaseOutcomes.outcomes:type_name -> fenfa.v1.Outcome
+	0,  // 9: fenfa.v1.Outcome.kind:type_name -> fenfa.v1.OutcomeKind
+	8,  // 10: fenfa.v1.Outcome.writes:type_name -> fenfa.v1.Write
+	9,  // 11: fenfa.v1.Outcome.reads:type_name -> fenfa.v1.Read
+	18, // 12: fenfa.v1.Outcome.emits:type_name -> fenfa.v1.Task
+	16, // 13: fenfa.v1.Outcome.retry_after:type_name -> google.protobuf.Duration
+	12, // 14: fenfa.v1.WorkResponse.welcome:type_name -> fenfa.v1.Welcome
+	13, // 15: fenfa.v1.WorkResponse.leases:type_name -> fenfa.v1.Lease
+	14, // 16: fenfa.v1.WorkResponse.verdicts:type_name -> fenfa.v1.Verdict
+	11, // 17: fenfa.v1.WorkResponse.cancels:type_name -> fenfa.v1.LeaseCancel
+	5,  // 18: fenfa.v1.LeaseCancel.lease:type_name -> fenfa.v1.LeaseRef
+	16, // 19: fenfa.v1.Welcome.heartbeat_interval:type_name -> google.protobuf.Duration
+	5,  // 20: fenfa.v1.Lease.ref:type_name -> fenfa.v1.LeaseRef
+	16, // 21: fenfa.v1.Lease.timeout:type_name -> google.protobuf.Duration
+	18, // 22: fenfa.v1.Lease.tasks:type_name -> fenfa.v1.Task
+	19, // 23: fenfa.v1.Lease.records:type_name -> fenfa.v1.Record
+	5,  // 24: fenfa.v1.Verdict.lease:type_name -> fenfa.v1.LeaseRef
+	1,  // 25: fenfa.v1.Verdict.kind:type_name -> fenfa.v1.VerdictKind
+	19, // 26: fenfa.v1.Verdict.records:type_name -> fenfa.v1.Record
+	2,  // 27: fenfa.v1.WorkerService.Work:input_type -> fenfa.v1.WorkRequest
+	10, // 28: fenfa.v1.WorkerService.Work:output_type -> fenfa.v1.WorkResponse
+	28, // [28:29] is the sub-list for method output_type
+	27, // [27:28] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_worker_proto_init() }
@@ -1272,14 +1367,14 @@ func file_fenfa_v1_worker_proto_init() {
 	file_fenfa_v1_state_proto_init()
 	file_fenfa_v1_task_proto_init()
 	file_fenfa_v1_worker_proto_msgTypes[0].OneofWrappers = []any{}
-	file_fenfa_v1_worker_proto_msgTypes[5].OneofWrappers = []any{}
+	file_fenfa_v1_worker_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_worker_proto_rawDesc), len(file_fenfa_v1_worker_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,6 +46,7 @@ func goldenRows() map[string]store.Row {
 		"parked-empty":   &store.Parked{},
 		"attempt-again":  &store.Attempt{ID: id, Attempts: 1, Deliveries: 1, Requeues: 2},
 		"attempt":        &store.Attempt{ID: id, Attempts: 2, Deliveries: 3, NextAt: due, Tries: tries},
+		"attempt-took":   &store.Attempt{ID: id, Attempts: 2, Deliveries: 3, Tries: []store.Try{{At: at, Took: 1234 * time.Microsecond, Worker: "worker-1", Error: "no stock"}, {At: at + 4096, Worker: "worker-2"}}},
 		"attempt-empty":  &store.Attempt{},
 		"dead-again":     &store.Dead{Queue: "orders", Seq: 12, Body: []byte("task"), Reason: "attempts exhausted", DiedAt: at, Attempts: 10, Deliveries: 12, Tries: tries, Requeues: 300},
 		"dead":           &store.Dead{Queue: "orders", Seq: 12, Body: []byte("task"), Reason: "attempts exhausted", DiedAt: at, Attempts: 10, Deliveries: 12, Tries: tries},

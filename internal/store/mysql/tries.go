@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/json"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fenfa/fenfa/internal/store"
@@ -13,6 +14,7 @@ import (
 type tryJSON struct {
 	Time        string `json:"time"` // for people; At is what counts
 	At          uint64 `json:"at,string"`
+	TookMicros  int64  `json:"took_us,omitempty"`
 	Worker      string `json:"worker,omitempty"`
 	WorkerBytes []byte `json:"worker_bytes,omitempty"`
 	Error       string `json:"error,omitempty"`
@@ -28,6 +30,7 @@ func encodeTries(tries []store.Try) any {
 	for i, t := range tries {
 		j := &list[i]
 		j.Time, j.At = t.At.Time().Format("2006-01-02T15:04:05.000000Z"), uint64(t.At)
+		j.TookMicros = max(t.Took, 0).Microseconds()
 		j.Worker, j.WorkerBytes = splitText(t.Worker)
 		j.Error, j.ErrorBytes = splitText(t.Error)
 	}
@@ -55,7 +58,7 @@ func decodeTries(raw []byte) ([]store.Try, error) {
 	}
 	tries := make([]store.Try, len(list))
 	for i, j := range list {
-		tries[i] = store.Try{At: task.Timestamp(j.At), Worker: j.Worker + string(j.WorkerBytes), Error: j.Error + string(j.ErrorBytes)}
+		tries[i] = store.Try{At: task.Timestamp(j.At), Took: time.Duration(j.TookMicros) * time.Microsecond, Worker: j.Worker + string(j.WorkerBytes), Error: j.Error + string(j.ErrorBytes)}
 	}
 	return tries, nil
 }

@@ -261,7 +261,7 @@ func (v values) txState() store.TxState { return store.TxState(1 + v.rng.IntN(3)
 func (v values) tries() []store.Try {
 	var tries []store.Try
 	for range v.rng.IntN(4) {
-		tries = append(tries, store.Try{At: v.stamp(), Worker: v.string(), Error: v.string()})
+		tries = append(tries, store.Try{At: v.stamp(), Took: time.Duration(v.rng.Int64N(3)) * 1_234_567 * time.Microsecond, Worker: v.string(), Error: v.string()})
 	}
 	return tries
 }
