@@ -87,7 +87,7 @@ func (c *deadlineContext) AfterFunc(f func()) (stop func() bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		go f() //nolint:gosec // It ends a context, at once.
+		go f()
 		return func() bool { return false }
 	}
 	c.notify = f
