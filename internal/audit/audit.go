@@ -102,6 +102,9 @@ func (a *auditor) run(ctx context.Context) error {
 	if err := a.sinceWhen(ctx); err != nil {
 		return err
 	}
+	if err := a.branches(ctx); err != nil {
+		return err
+	}
 	first := newReplay(a, 0, 1)
 	if err := a.log(ctx, first, true); err != nil {
 		return err

@@ -226,6 +226,23 @@ func logDamages() map[string]damage {
 	}
 }
 
+// transactionDamages are those of what undecided transactions keep.
+func transactionDamages() map[string]damage {
+	tx := task.DeriveID("tx")
+	intent := &store.Intent{Tx: tx, Key: "b", Name: "n", Op: store.IntentPut, Expected: 7, Value: []byte("x")}
+	return map[string]damage{
+		"an intent without a transaction": {func(w *world) {
+			w.damage([]store.Row{intent}, nil)
+		}, [][]string{{`record "n" of key "b": intent: expected a prepared branch of transaction ` + tx.String(), "found no branch"}}},
+		"an intent of an aborted transaction": {func(w *world) {
+			w.damage([]store.Row{&store.Branch{Tx: tx, State: store.TxAborted}, intent}, nil)
+		}, [][]string{{`record "n" of key "b": intent`, "found one that is aborted"}}},
+		"a branch without intents": {func(w *world) {
+			w.damage([]store.Row{&store.Branch{Tx: tx, State: store.TxPrepared}}, nil)
+		}, [][]string{{"branch: expected intents of transaction " + tx.String() + ", which is prepared here, found none"}}},
+	}
+}
+
 // recordDamages are those of records and of marks.
 func recordDamages() map[string]damage {
 	return map[string]damage{
@@ -279,6 +296,7 @@ func recordDamages() map[string]damage {
 func TestEachDamageIsFoundAndNamed(t *testing.T) {
 	all := logDamages()
 	maps.Copy(all, recordDamages())
+	maps.Copy(all, transactionDamages())
 	for name, d := range all {
 		t.Run(name, func(t *testing.T) {
 			w := filled(t)
@@ -463,4 +481,18 @@ func BenchmarkAudit(b *testing.B) {
 		w.audit()
 	}
 	b.ReportMetric(20_000*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
+
+func TestWhatAnUndecidedTransactionHoldsIsNoDamage(t *testing.T) {
+	w := filled(t)
+	tx := task.DeriveID("tx")
+	w.damage([]store.Row{
+		&store.Branch{Tx: tx, State: store.TxPrepared},
+		&store.Intent{Tx: tx, Key: "a", Name: "n", Op: store.IntentRead},
+		&store.Intent{Tx: tx, Key: "b", Name: "n", Op: store.IntentPut},
+		&store.Branch{Tx: task.DeriveID("aborted"), State: store.TxAborted},
+	}, nil)
+	if found, _ := w.audit(); len(found) > 0 {
+		t.Errorf("found %q", found)
+	}
 }

@@ -16,6 +16,8 @@ const (
 	KindMissing   Kind = "missing"   // a record is not there that the log says is
 	KindExtra     Kind = "extra"     // a record is there that the log knows nothing of
 	KindDiffers   Kind = "differs"   // a record is not what the log says
+	KindIntent    Kind = "intent"    // a record is held by a transaction that nobody knows of
+	KindBranch    Kind = "branch"    // a transaction is undecided and holds nothing
 	KindIndex     Kind = "index"     // the index by which history is found misses a delete
 	KindMark      Kind = "mark"      // the mark of the task that wrote a record does not agree
 	KindForeign   Kind = "foreign"   // a key that belongs to another partition

@@ -1,8 +1,8 @@
 // Package audit replays the op log of a partition and compares it with the records:
 // the chain of hashes, gaps, the order of numbers and timestamps, the versions that
 // follow each other, that each record is what its last row in the log says, that
-// none is missing and none is there without a row, and that the marks of the tasks
-// that wrote them agree. Every difference is named with its place and with what was
+// none is missing and none is there without a row, that the marks of the tasks
+// that wrote them agree, and that what undecided transactions hold belongs together. Every difference is named with its place and with what was
 // expected and found.
 //
 // It reads through the store port alone, so it works on every driver, beside a busy

@@ -42,6 +42,13 @@ func AuditDir(ctx context.Context, dir string, parts []int, found func(audit.Dif
 func auditStore(
 	ctx context.Context, s *storeembedded.Store, dir string, parts []int, found func(audit.Difference) error, progress func(audit.Summary),
 ) ([]audit.Summary, error) {
+	cluster, elsewhere, err := s.Meta().Get(ctx, metaElsewhere)
+	if err != nil {
+		return nil, fmt.Errorf("read where state lies: %w", err)
+	}
+	if elsewhere != 0 {
+		return nil, dirError("the state that belongs to the data directory %s is in databases, which are named %s: start the node and audit it with --addr", dir, cluster)
+	}
 	partitions, err := storedPartitions(ctx, s.Meta(), dir)
 	if err != nil {
 		return nil, err

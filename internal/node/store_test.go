@@ -112,6 +112,12 @@ func TestANodeKeepsItsStateInDatabases(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	t.Run("an audit of the data directory says where the state is", func(t *testing.T) {
+		_, err := AuditDir(t.Context(), opts.Config.DataDir, nil, nil, nil)
+		if e, ok := errors.AsType[*task.Error](err); !ok || !strings.Contains(e.Message, "is in databases") || !strings.Contains(e.Message, "--addr") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("the data directory belongs to its databases", func(t *testing.T) {
 		other := onMariaDB(t, opts, server, "three")
 		if e := refused(t, other); !strings.Contains(e.Message, "belongs to other databases") {

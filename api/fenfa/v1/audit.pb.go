@@ -182,7 +182,7 @@ type AuditDifference struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// "gap", "chain", "timestamp", "row", "version", "head", "missing", "extra",
-	// "differs", "mark", "foreign" or "corrupt".
+	// "differs", "mark", "intent", "branch", "index", "foreign" or "corrupt".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Number of the op log that it is about; 0: none.
 	Seq uint64 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"`
