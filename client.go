@@ -21,6 +21,7 @@ type Client struct {
 	tasks   fenfav1.TaskServiceClient
 	records fenfav1.StateServiceClient
 	locks   fenfav1.LockServiceClient
+	held    heldLocks
 	queues  fenfav1.QueueServiceClient
 	cluster fenfav1.ClusterServiceClient
 	watches fenfav1.WatchServiceClient

@@ -37,6 +37,7 @@ type Lock struct {
 
 	mu       sync.Mutex
 	deadline time.Time   // by the monotonic clock of this process
+	due      time.Time   // when it is to be renewed next
 	alarm    *time.Timer // goes off at the deadline
 }
 
@@ -97,11 +98,16 @@ func (l *Lock) giveBack(ctx context.Context) error {
 }
 
 // start begins to keep a lock that was just renewed.
-func (l *Lock) start() { l.kept.Go(l.keep) }
+func (l *Lock) start() {
+	l.client.held.add(l)
+	l.kept.Go(l.keep)
+}
 
-// keep renews the lock until Unlock, or until it is lost.
+// keep renews the lock until Unlock, or until it is lost. When its time has come, the
+// client's other locks whose time comes soon are renewed in the same call.
 func (l *Lock) keep() {
-	wait, failures := l.ttl/3, 0
+	defer l.client.held.remove(l)
+	wait, failures := l.untilDue(), 0
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -110,14 +116,21 @@ func (l *Lock) keep() {
 			timer.Stop()
 			return
 		}
+		if wait = l.untilDue(); wait > 0 && failures == 0 {
+			continue // It was renewed with another one.
+		}
+		var others []*Lock
+		if failures == 0 { // What failed is not to fail because of others.
+			others = l.client.held.soon(l)
+		}
 		ctx, cancel := context.WithTimeout(l.keeper, l.ttl/3)
-		err := l.renew(ctx)
+		err := l.renew(ctx, others...)
 		cancel()
 		switch {
 		case l.keeper.Err() != nil:
 			return
 		case err == nil:
-			wait, failures = l.ttl/3, 0
+			wait, failures = l.untilDue(), 0
 		case CodeOf(err) == CodeStale || l.over():
 			l.lose(err)
 			return
@@ -129,22 +142,38 @@ func (l *Lock) keep() {
 }
 
 // renew gives the lock its whole TTL again, counted from before the request: the
-// node begins to count later.
-func (l *Lock) renew(ctx context.Context) error {
+// node begins to count later. The same goes for the others, as far as they can be
+// renewed: what becomes of one that cannot is found out when its own time comes.
+func (l *Lock) renew(ctx context.Context, others ...*Lock) error {
 	sent := time.Now()
-	resp, err := call(ctx, l.client, "renew lock", l.client.locks.Renew, &fenfav1.RenewLocksRequest{
-		Locks: []*fenfav1.LockToken{{Name: l.name, Token: l.token}},
-	})
+	req := &fenfav1.RenewLocksRequest{Locks: []*fenfav1.LockToken{{Name: l.name, Token: l.token}}}
+	for _, o := range others {
+		req.Locks = append(req.Locks, &fenfav1.LockToken{Name: o.name, Token: o.token})
+	}
+	resp, err := call(ctx, l.client, "renew lock", l.client.locks.Renew, req)
 	if err != nil {
 		return err
 	}
-	if n := len(resp.GetRenewals()); n != 1 {
-		return errorf(CodeInternal, "the node answered the renewal of one lock with %d", n)
+	renewals := resp.GetRenewals()
+	if len(renewals) != len(req.Locks) {
+		return errorf(CodeInternal, "the node answered the renewal of %d locks with %d", len(req.Locks), len(renewals))
 	}
-	if w := resp.GetRenewals()[0].GetError(); w != nil {
+	for i, o := range others {
+		if renewals[i+1].GetError() == nil && o.keeper.Err() == nil {
+			_ = o.extend(sent) // It says so itself where that came too late.
+		}
+	}
+	if w := renewals[0].GetError(); w != nil {
 		return errorFromWire(w)
 	}
 	return l.extend(sent)
+}
+
+// untilDue is how long to wait before the next renewal.
+func (l *Lock) untilDue() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.due)
 }
 
 // extend moves the deadline, less a margin for clocks that do not run alike. It
@@ -155,7 +184,7 @@ func (l *Lock) extend(sent time.Time) error {
 	if !l.deadline.IsZero() && !time.Now().Before(l.deadline) {
 		return errorf(CodeStale, "the renewal came after the TTL was over")
 	}
-	l.deadline = sent.Add(l.ttl - l.ttl/10)
+	l.deadline, l.due = sent.Add(l.ttl-l.ttl/10), sent.Add(l.ttl/3)
 	left := time.Until(l.deadline)
 	if left <= 0 {
 		return errorf(CodeStale, "the answer to the renewal came after the TTL was over")

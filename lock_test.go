@@ -3,6 +3,7 @@ package fenfa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -23,10 +24,12 @@ type fakeLocks struct {
 	mu       sync.Mutex
 	acquires []*fenfav1.AcquireLockRequest
 	renewals int
+	renewed  int // locks, of all renewals
 	releases int
 	acquire  func(n int) error // for the n-th call, from 1
 	renew    func(n int) *fenfav1.Error
 	release  func(n int) error
+	stolen   string        // a lock that cannot be renewed
 	hang     chan struct{} // renewals wait for it, if there is one
 }
 
@@ -72,10 +75,14 @@ func (f *fakeLocks) Acquire(_ context.Context, req *fenfav1.AcquireLockRequest) 
 func (f *fakeLocks) Renew(ctx context.Context, req *fenfav1.RenewLocksRequest) (*fenfav1.RenewLocksResponse, error) {
 	f.mu.Lock()
 	f.renewals++
+	f.renewed += len(req.GetLocks())
 	n, hang := f.renewals, f.hang
 	resp := &fenfav1.RenewLocksResponse{}
-	for range req.GetLocks() {
+	for _, lock := range req.GetLocks() {
 		r := &fenfav1.Renewal{Ttl: durationpb.New(time.Second)}
+		if lock.GetName() == f.stolen {
+			r.Error = &fenfav1.Error{Code: fenfav1.Code_CODE_STALE, Message: "stolen"}
+		}
 		if f.renew != nil {
 			r.Error = f.renew(n)
 		}
@@ -280,5 +287,58 @@ func TestUnlockWorksAfterItsContextHasEndedAndRepeatsWhatMayBeLost(t *testing.T)
 	}
 	if err := l.Unlock(ctx); err != nil || f.releases != 2 {
 		t.Errorf("unlock: %v after %d releases", err, f.releases)
+	}
+}
+
+// TestLocksWhoseTimeComesSoonAreRenewedInOneCall makes some of several locks due, one of
+// which was stolen, and renews one of them.
+func TestLocksWhoseTimeComesSoonAreRenewedInOneCall(t *testing.T) {
+	const ttl = time.Hour
+	f, c := startLocks(t)
+	var locks []*Lock
+	for i := range 6 {
+		l, err := c.Lock(t.Context(), fmt.Sprint("l", i), LockTTL(ttl))
+		if err != nil {
+			t.Fatal(err)
+		}
+		locks = append(locks, l)
+	}
+	due := func(l *Lock, at time.Time) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.due = at
+	}
+	now := time.Now()
+	for i, in := range []time.Duration{0, -time.Minute, ttl / 13, ttl / 4, time.Minute, ttl / 3} {
+		due(locks[i], now.Add(in))
+	}
+	f.mu.Lock()
+	calls, renewed := f.renewals, f.renewed
+	f.stolen = locks[4].Name()
+	f.mu.Unlock()
+	if err := locks[0].renew(t.Context(), c.held.soon(locks[0])...); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	calls, renewed = f.renewals-calls, f.renewed-renewed
+	f.mu.Unlock()
+	if calls != 1 || renewed != 4 {
+		t.Errorf("%d locks were renewed in %d calls", renewed, calls)
+	}
+	for i, again := range []bool{true, true, true, false, false, true} {
+		if left := locks[i].untilDue(); left > ttl/4 != again {
+			t.Errorf("lock %d is due in %v", i, left)
+		}
+		if err := locks[i].Context().Err(); err != nil {
+			t.Errorf("lock %d: %v", i, context.Cause(locks[i].Context()))
+		}
+	}
+	for _, l := range locks {
+		if err := l.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(c.held.locks); n != 0 {
+		t.Errorf("%d locks are still kept", n)
 	}
 }
