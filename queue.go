@@ -79,6 +79,7 @@ type Queue struct {
 	Concurrency     int           // most of its tasks that run at a time; NoLimit takes it away
 	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
 	Paused          bool          // nothing is handed out; PauseQueue and ResumeQueue change it, ConfigureQueue does not
+	Webhook         *Webhook      // URLs that tasks are pushed to; nil: as it is, at first none
 }
 
 // QueueStats is what a queue holds and did.
@@ -190,6 +191,7 @@ func (q Queue) toWire() *fenfav1.Queue {
 	if q.Balance != (Balance{}) {
 		w.Balance = &fenfav1.Balance{Policy: q.Balance.Policy, LoadBound: q.Balance.LoadBound, Overflow: q.Balance.Overflow}
 	}
+	w.Webhook = q.Webhook.toWire()
 	q.limitsToWire(w)
 	if w.DeadTtl = durationToWire(q.DeadTTL); q.DeadTTL == NoLimit {
 		w.DeadTtl = &durationpb.Duration{}
@@ -209,6 +211,7 @@ func queueOf(w *fenfav1.Queue) Queue {
 		},
 		Share:     w.GetShare(),
 		Placement: placementOf(w.GetPlacement()),
+		Webhook:   webhookOf(w.GetWebhook()),
 		Retry: RetryPolicy{
 			Base:        w.GetRetry().GetBase().AsDuration(),
 			Factor:      w.GetRetry().GetFactor(),

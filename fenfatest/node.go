@@ -53,6 +53,7 @@ func Start(tb testing.TB, opts ...Option) *Node {
 	n.config.GRPC.Listen, n.config.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	n.config.Storage = config.Storage{Cache: cacheBytes, MemTable: memTableBytes, MinFree: minFreeBytes}
 	n.config.Shutdown.Drain = drainTimeout
+	n.config.Webhook.Allow = "127.0.0.0/8,::1" // Tests push to themselves.
 	n.config.Store.URL = config.URL(strings.Join(n.opts.store, ","))
 	n.config.Broker.URL = config.URL(n.opts.broker)
 	if err := n.open(); err != nil {

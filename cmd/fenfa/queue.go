@@ -83,6 +83,7 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"paused", yes(q.Paused)},
 		{"concurrency", limitText(q.Concurrency)},
 		{"rate", rateText(q.Rate)},
+		{"webhook", webhookText(q.Webhook)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
 	}
 }
@@ -160,13 +161,18 @@ func newQueueSet() *cobra.Command {
 			"  fenfa queue set render --require gpu --prefer zone=eu-1 --share 2\n" +
 			"  fenfa queue set render --require '*'\n" +
 			"  fenfa queue set mail --concurrency 20 --rate 300/m --burst 10\n" +
-			"  fenfa queue set mail --rate none", Args: exactly("NAME"),
+			"  fenfa queue set mail --rate none\n" +
+			"  fenfa queue set orders --webhook-url https://shop.example/orders --webhook-secret-file secret", Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
 	settingFlags(cmd, &q)
+	hook := webhookFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		q.Name = args[0]
 		if err := checkSettings(cmd, &q); err != nil {
+			return err
+		}
+		if err := hook.apply(cmd, &q); err != nil {
 			return err
 		}
 		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {

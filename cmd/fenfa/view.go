@@ -221,6 +221,7 @@ type queueView struct {
 	Concurrency     int          `json:"concurrency"` // 0: no limit
 	Rate            rateView     `json:"rate"`
 	Paused          bool         `json:"paused"`
+	Webhook         *webhookView `json:"webhook,omitempty"`
 	Stats           *statsView   `json:"stats,omitempty"`
 	Created         *bool        `json:"created,omitempty"` // queue set only
 }
@@ -240,7 +241,7 @@ func viewQueue(q *fenfa.Queue) queueView {
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), DeadTTL: ttlView(q.DeadTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
-		Concurrency: q.Concurrency, Rate: rateView(q.Rate), Paused: q.Paused,
+		Concurrency: q.Concurrency, Rate: rateView(q.Rate), Paused: q.Paused, Webhook: viewWebhook(q.Webhook),
 	}
 }
 

@@ -1,6 +1,11 @@
 package config
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
 
 // Config is everything that can be set about a node. The key tag is the name in
 // the file, below that of the struct around it; doc is what the sample says.
@@ -18,6 +23,7 @@ type Config struct {
 	Store      Store    `key:"store"`
 	Limits     Limits   `key:"limits"`
 	Workers    Workers  `key:"workers"`
+	Webhook    Webhook  `key:"webhook"`
 	Log        Log      `key:"log"`
 	Shutdown   Shutdown `key:"shutdown"`
 }
@@ -104,6 +110,31 @@ type Limits struct {
 type Workers struct {
 	SlowStart time.Duration `key:"slow_start" doc:"How long the weight of a worker that connects takes to rise from a tenth to all of it, at most 1h. 0: no time."`
 	Eject     bool          `key:"eject" doc:"Keep workers for a while from a queue where clearly more of their attempts fail than those of others, and workers whose connections break again and again from all; never more than half of a queue's workers."`
+}
+
+// Webhook bounds what webhooks may reach.
+type Webhook struct {
+	Allow string `key:"allow" doc:"Addresses that are not public and that webhooks may reach all the same, like 127.0.0.1 or 10.1.0.0/16, separated by commas. Empty: none."`
+}
+
+// Prefixes are the allowed addresses.
+func (w Webhook) Prefixes() ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for text := range strings.SplitSeq(w.Allow, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+			all = append(all, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no address and no range of addresses: want 127.0.0.1 or 10.1.0.0/16", text)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // Log says what is logged and how.

@@ -56,6 +56,7 @@ func (c *Config) validate() (key string, err error) {
 		{"broker.timeout", between(c.Broker.Timeout, leastBrokerTimeout, 10*time.Minute)},
 		{"broker.tls.ca", c.Broker.checkTLSIsUsed()},
 		{"broker.tls.cert", c.Broker.checkTLS()},
+		{"webhook.allow", c.Webhook.check()},
 		{"store.url", c.Store.checkURL()},
 		{"store.timeout", between(c.Store.Timeout, time.Second, 10*time.Minute)},
 		{"store.connections", between(c.Store.Connections, 4, 1000)},
@@ -154,4 +155,9 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+func (w Webhook) check() error {
+	_, err := w.Prefixes()
+	return err
 }

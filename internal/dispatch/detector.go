@@ -118,7 +118,7 @@ func (d *Dispatcher) look(now time.Duration, c *calls) {
 // holds mu.
 func (d *Dispatcher) silence(s *Session) time.Duration {
 	now := int64(d.awake())
-	if s.hello.Pull && s.wanted > 0 { // It waits for an answer.
+	if s.hello.Local || s.hello.Pull && s.wanted > 0 { // It is here, or waits for an answer.
 		s.heard.Store(now)
 		return 0
 	}

@@ -36,6 +36,8 @@ type Hello struct {
 	// TTL is the silence after which the session ends, without suspicion before; 0: as
 	// for everybody.
 	TTL time.Duration
+	// Local says that it is a part of this process, which is heard as long as that runs.
+	Local bool
 	// Batch is the most tasks of a key that it takes in one lease; 0: as many as the
 	// queue allows.
 	Batch int

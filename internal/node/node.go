@@ -23,6 +23,7 @@ import (
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 	"github.com/fenfa/fenfa/internal/telemetry"
+	"github.com/fenfa/fenfa/internal/webhook"
 )
 
 // Options is a configuration and what the process around the node provides.
@@ -54,6 +55,7 @@ type Node struct {
 	broker     broker.Broker
 	store      store.Store
 	dispatch   *dispatch.Dispatcher
+	webhooks   *webhook.Hooks
 	access     *access.Book
 	grpcCert   *certs.Keeper // nil: grpc is not encrypted
 	httpCert   *certs.Keeper // nil: http is not encrypted

@@ -26,6 +26,7 @@ func (n *Node) parts() []lifecycle.Part {
 		{Name: "store", Start: n.openStore, Stop: func(ctx context.Context) error { return n.store.Close(ctx) }},
 		{Name: "tokens", Start: n.openAccess, Stop: n.closeAccess},
 		{Name: "dispatch", Start: n.openDispatch, Stop: func(ctx context.Context) error { return n.dispatch.Close(ctx) }},
+		{Name: "webhooks", Start: n.openWebhooks, Stop: func(context.Context) error { n.webhooks.Close(); return nil }},
 		{
 			Name: "partitions", Start: n.startEngine,
 			Drain: func(ctx context.Context) error { return n.engine.Drain(ctx) },
@@ -120,6 +121,7 @@ func (n *Node) startEngine(ctx context.Context) error {
 	cfg := partition.Config{
 		Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
 		Clock: n.opts.Clock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
+		Configured: n.webhooks.Configure,
 	}
 	if death != nil {
 		cfg.Told, cfg.Moved = death.told, death.moved

@@ -37,6 +37,9 @@ type Config struct {
 	// Window is what is held in memory of one queue in one partition; default 4096
 	// tasks and 4 MiB.
 	Window broker.Limit
+	// Configured is called with the settings of each queue at the start, and whenever
+	// they have changed. It does not block. Nil: nobody wants to know.
+	Configured func(task.Queue)
 	// Told is called before a message of a transaction goes from one partition to
 	// another, where tests end the process. Nil: nobody asks.
 	Told func(txn.Message)

@@ -76,9 +76,17 @@ func (e *Engine) loadQueues(ctx context.Context) error {
 		}
 		all[q.Name] = e.register(q, entry.Version)
 		e.limits.Configure(&q)
+		e.configured(q)
 	}
 	e.queues.Store(&all)
 	return nil
+}
+
+// configured tells whoever wants to know what the settings of a queue are.
+func (e *Engine) configured(q task.Queue) {
+	if e.cfg.Configured != nil {
+		e.cfg.Configured(q)
+	}
 }
 
 func (e *Engine) declare(ctx context.Context, q task.Queue) error {
@@ -143,6 +151,7 @@ func (e *Engine) changeQueue(ctx context.Context, name string, change func(q *ta
 	}
 	e.replace(q, version)
 	e.limits.Configure(&q)
+	e.configured(q)
 	for _, o := range e.owners {
 		_, err := ask(ctx, o, func(_ *core, at time.Time, answer func(struct{})) {
 			o.applySettings(context.WithoutCancel(ctx), at, q)

@@ -19,6 +19,7 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(), Share: w.GetShare(),
 	}
 	limitsFromWire(w, &q)
+	q.Webhook = webhookFromWire(w.GetWebhook())
 	var err error
 	if q.Placement, err = placementFromWire(w.GetPlacement()); err != nil {
 		return task.Queue{}, err
@@ -64,6 +65,7 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 		MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes, Share: q.Share, Placement: placementToWire(q.Placement),
 	}
 	w.Paused = q.Paused
+	w.Webhook = webhookToWire(q.Webhook)
 	limitsToWire(q, w)
 	w.DeadTtl = durationpb.New(q.DeadTTL)
 	return w

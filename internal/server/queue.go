@@ -21,6 +21,12 @@ func (s *queueService) Configure(ctx context.Context, req *fenfav1.ConfigureQueu
 	if req.GetQueue() == nil {
 		return nil, task.Errorf(task.CodeInvalidArgument, "the request has no queue: name it in queue.name").WithField("queue")
 	}
+	// What a webhook answers may change any record and submit to any queue.
+	if req.GetQueue().GetWebhook() != nil {
+		if err := callerOf(ctx).CheckCovers(access.Admin, ""); err != nil {
+			return nil, err
+		}
+	}
 	change, err := queueFromWire(req.GetQueue())
 	if err != nil {
 		return nil, err

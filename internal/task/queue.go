@@ -105,6 +105,7 @@ type Queue struct {
 	Rate            Rate          // of tasks that start
 	DeadTTL         time.Duration // how long a dead letter is kept; 0, the default: until somebody deletes it
 	Paused          bool          // nothing is handed out; no part of a change
+	Webhook         *Webhook      // nil: tasks are not pushed
 }
 
 // DefaultQueue returns the settings of a queue that nobody configured.
@@ -167,6 +168,11 @@ func (q *Queue) Validate() error {
 	if err := q.Placement.Validate(); err != nil {
 		return err
 	}
+	if q.Webhook != nil {
+		if err := q.Webhook.Validate(); err != nil {
+			return err
+		}
+	}
 	if err := q.validateLimits(); err != nil {
 		return err
 	}
@@ -224,6 +230,9 @@ func (q *Queue) Merge(change Queue) {
 	set(&q.Retry.Factor, change.Retry.Factor)
 	set(&q.Retry.Max, change.Retry.Max)
 	set(&q.Retry.MaxAttempts, change.Retry.MaxAttempts)
+	if change.Webhook != nil {
+		q.Webhook = q.Webhook.merge(change.Webhook)
+	}
 	set(&q.Timeout, change.Timeout)
 	set(&q.Batch, change.Batch)
 	set(&q.MaxDeliveries, change.MaxDeliveries)

@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"internal/broker/idspace", "internal/audit"},
 	{"internal/broker/embedded", "internal/broker/rabbitmq", "internal/broker/indexed", "internal/store/embedded", "internal/store/mysql", "internal/kv/kvtest", "internal/partition"},
 	{"internal/broker/all", "internal/store/all", "internal/dispatch", "internal/telemetry"},
-	{"internal/pull"},
+	{"internal/pull", "internal/webhook"},
 	{"internal/server"},
 	{"internal/node"},
 	{"fenfatest", "fenfaotel", "internal/bench", "internal/demo"},

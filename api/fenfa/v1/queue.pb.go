@@ -63,7 +63,9 @@ type Queue struct {
 	// limit. Default: no limit.
 	Concurrency *uint32 `protobuf:"varint,22,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
 	// Of tasks that start. Default: no limit.
-	Rate          *Rate `protobuf:"bytes,23,opt,name=rate,proto3" json:"rate,omitempty"`
+	Rate *Rate `protobuf:"bytes,23,opt,name=rate,proto3" json:"rate,omitempty"`
+	// Push tasks to URLs. Unset: as it is, at first none.
+	Webhook       *Webhook `protobuf:"bytes,26,opt,name=webhook,proto3" json:"webhook,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,6 +222,13 @@ func (x *Queue) GetConcurrency() uint32 {
 func (x *Queue) GetRate() *Rate {
 	if x != nil {
 		return x.Rate
+	}
+	return nil
+}
+
+func (x *Queue) GetWebhook() *Webhook {
+	if x != nil {
+		return x.Webhook
 	}
 	return nil
 }
@@ -1224,7 +1233,7 @@ var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x05\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x16fenfa/v1/webhook.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x06\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1245,7 +1254,8 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x16\n" +
 	"\x06paused\x18\x14 \x01(\bR\x06paused\x12%\n" +
 	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\"\n" +
-	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rateB\x0e\n" +
+	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rate\x12+\n" +
+	"\awebhook\x18\x1a \x01(\v2\x11.fenfa.v1.WebhookR\awebhookB\x0e\n" +
 	"\f_concurrency\"^\n" +
 	"\x04Rate\x12\"\n" +
 	"\n" +
@@ -1362,8 +1372,9 @@ var file_fenfa_v1_queue_proto_goTypes = []any{
 	(*RetryPolicy)(nil),            // 17: fenfa.v1.RetryPolicy
 	(*durationpb.Duration)(nil),    // 18: google.protobuf.Duration
 	(*Placement)(nil),              // 19: fenfa.v1.Placement
-	(TaskState)(0),                 // 20: fenfa.v1.TaskState
-	(*timestamppb.Timestamp)(nil),  // 21: google.protobuf.Timestamp
+	(*Webhook)(nil),                // 20: fenfa.v1.Webhook
+	(TaskState)(0),                 // 21: fenfa.v1.TaskState
+	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
 }
 var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	2,  // 0: fenfa.v1.Queue.balance:type_name -> fenfa.v1.Balance
@@ -1374,36 +1385,37 @@ var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	18, // 5: fenfa.v1.Queue.dead_ttl:type_name -> google.protobuf.Duration
 	19, // 6: fenfa.v1.Queue.placement:type_name -> fenfa.v1.Placement
 	1,  // 7: fenfa.v1.Queue.rate:type_name -> fenfa.v1.Rate
-	0,  // 8: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
-	0,  // 9: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 10: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
-	0,  // 11: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	20, // 12: fenfa.v1.PurgeQueueRequest.states:type_name -> fenfa.v1.TaskState
-	0,  // 13: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	15, // 14: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	12, // 15: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	21, // 16: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	18, // 17: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	18, // 18: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	16, // 19: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	19, // 20: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	3,  // 21: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	11, // 22: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	13, // 23: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	5,  // 24: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
-	7,  // 25: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
-	9,  // 26: fenfa.v1.QueueService.Purge:input_type -> fenfa.v1.PurgeQueueRequest
-	4,  // 27: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	12, // 28: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	14, // 29: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	6,  // 30: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
-	8,  // 31: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
-	10, // 32: fenfa.v1.QueueService.Purge:output_type -> fenfa.v1.PurgeQueueResponse
-	27, // [27:33] is the sub-list for method output_type
-	21, // [21:27] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	20, // 8: fenfa.v1.Queue.webhook:type_name -> fenfa.v1.Webhook
+	0,  // 9: fenfa.v1.ConfigureQueueRequest.queue:type_name -> fenfa.v1.Queue
+	0,  // 10: fenfa.v1.ConfigureQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 11: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
+	0,  // 12: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	21, // 13: fenfa.v1.PurgeQueueRequest.states:type_name -> fenfa.v1.TaskState
+	0,  // 14: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	15, // 15: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	12, // 16: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	22, // 17: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	18, // 18: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	18, // 19: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	16, // 20: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	19, // 21: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	3,  // 22: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	11, // 23: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	13, // 24: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	5,  // 25: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
+	7,  // 26: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
+	9,  // 27: fenfa.v1.QueueService.Purge:input_type -> fenfa.v1.PurgeQueueRequest
+	4,  // 28: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	12, // 29: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	14, // 30: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	6,  // 31: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
+	8,  // 32: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
+	10, // 33: fenfa.v1.QueueService.Purge:output_type -> fenfa.v1.PurgeQueueResponse
+	28, // [28:34] is the sub-list for method output_type
+	22, // [22:28] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
@@ -1412,6 +1424,7 @@ func file_fenfa_v1_queue_proto_init() {
 		return
 	}
 	file_fenfa_v1_task_proto_init()
+	file_fenfa_v1_webhook_proto_init()
 	file_fenfa_v1_queue_proto_msgTypes[0].OneofWrappers = []any{}
 	file_fenfa_v1_queue_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
