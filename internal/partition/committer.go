@@ -8,41 +8,58 @@ import (
 	"github.com/fenfa/fenfa/internal/store"
 )
 
-// commitsInFlight is how many store commits may be under way at a time.
+// commitsInFlight is how many store commits of one group may be under way at a time.
 const commitsInFlight = 8
 
-// committer merges what all partitions have ready into few store commits.
+// committer merges what partitions have ready into few store commits: all of them, or
+// where the store has groups, those of a group, which so wait for no other one.
 type committer struct {
-	store store.Store
-	room  chan struct{} // a value for each commit that may begin
-	wake  chan struct{}
-	group sync.WaitGroup
+	store   store.Store
+	groupOf func(part int) int
+	wake    chan struct{}
+	running sync.WaitGroup
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	groups map[int]*commitGroup
+	closed bool
+}
+
+// commitGroup is what the committer has of one group.
+type commitGroup struct {
 	batches []store.Batch
 	dones   []func(error)
-	closed  bool
+	flying  int // commits under way
 }
 
 func newCommitter(s store.Store) *committer {
-	c := &committer{store: s, room: make(chan struct{}, commitsInFlight), wake: make(chan struct{}, 1)}
-	for range commitsInFlight {
-		c.room <- struct{}{}
+	c := &committer{store: s, groupOf: func(int) int { return 0 }, wake: make(chan struct{}, 1), groups: make(map[int]*commitGroup)}
+	if g, ok := s.(store.Grouper); ok {
+		c.groupOf = g.Group
 	}
 	return c
 }
 
 // submit hands in a batch; done is called once, from another goroutine.
 func (c *committer) submit(b store.Batch, done func(error)) {
+	number := c.groupOf(b.Part)
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		done(store.ErrClosed)
 		return
 	}
-	c.batches = append(c.batches, b)
-	c.dones = append(c.dones, done)
+	g := c.groups[number]
+	if g == nil {
+		g = &commitGroup{}
+		c.groups[number] = g
+	}
+	g.batches = append(g.batches, b)
+	g.dones = append(g.dones, done)
 	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *committer) poke() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -52,35 +69,60 @@ func (c *committer) submit(b store.Batch, done func(error)) {
 // run commits until ctx ends; then it fails what is left and waits for what is
 // under way.
 func (c *committer) run(ctx context.Context) {
-	defer c.group.Wait()
+	defer c.running.Wait()
 	for {
 		select {
 		case <-ctx.Done():
-			c.mu.Lock()
-			c.closed = true
-			left := c.dones
-			c.batches, c.dones = nil, nil
-			c.mu.Unlock()
-			for _, done := range left {
-				done(store.ErrClosed)
-			}
+			c.close()
 			return
 		case <-c.wake:
 		}
-		<-c.room
-		c.mu.Lock()
-		batches, dones := c.batches, c.dones
-		c.batches, c.dones = nil, nil
-		c.mu.Unlock()
-		if len(batches) == 0 {
-			c.room <- struct{}{}
+		c.begin(context.WithoutCancel(ctx))
+	}
+}
+
+// begin commits what every group with room has ready.
+func (c *committer) begin(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, g := range c.groups {
+		if len(g.batches) == 0 || g.flying == commitsInFlight {
 			continue
 		}
-		c.group.Go(func() {
-			err := c.store.Commit(context.WithoutCancel(ctx), batches)
-			c.room <- struct{}{}
+		batches, dones := g.batches, g.dones
+		g.batches, g.dones = nil, nil
+		g.flying++
+		c.running.Go(func() {
+			err := c.store.Commit(ctx, batches)
+			c.landed(g)
 			answerEach(err, dones)
 		})
+	}
+}
+
+// landed makes room for the next commit of a group.
+func (c *committer) landed(g *commitGroup) {
+	c.mu.Lock()
+	g.flying--
+	more := len(g.batches) > 0
+	c.mu.Unlock()
+	if more {
+		c.poke()
+	}
+}
+
+// close fails what is left, and what is handed in later.
+func (c *committer) close() {
+	c.mu.Lock()
+	c.closed = true
+	var left []func(error)
+	for _, g := range c.groups {
+		left = append(left, g.dones...)
+		g.batches, g.dones = nil, nil
+	}
+	c.mu.Unlock()
+	for _, done := range left {
+		done(store.ErrClosed)
 	}
 }
 

@@ -47,6 +47,14 @@ type Batch struct {
 	Lazy bool
 }
 
+// Grouper is implemented by drivers that keep partitions in several places: those of
+// one group become durable together, and wait for no other group. It is called for
+// every batch, and neither blocks nor fails: where the group of a partition is not
+// known yet, or has just changed, any will do.
+type Grouper interface {
+	Group(part int) int
+}
+
 // Hurrier is implemented by drivers that hold lazy batches back: Hurry ends that
 // for those that were handed in already.
 type Hurrier interface {

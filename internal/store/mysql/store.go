@@ -29,6 +29,7 @@ type Store struct {
 
 var (
 	_ store.Store   = (*Store)(nil)
+	_ store.Grouper = (*Store)(nil)
 	_ store.Hurrier = (*Store)(nil)
 	_ store.Mover   = (*Store)(nil)
 )
@@ -116,6 +117,12 @@ func (s *Store) claim(ctx context.Context, part int, epoch uint64) (store.Fence,
 		s.flights.claimed(part, fence.Epoch)
 	}
 	return fence, err
+}
+
+// Group implements store.Grouper: a shard is a group.
+func (s *Store) Group(part int) int {
+	number, _ := s.placement.known(part)
+	return number
 }
 
 // Hurry implements store.Hurrier.
