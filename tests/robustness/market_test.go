@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,7 @@ func (m *market) close() {
 	if n < m.turns.Load() || n > m.begun.Load() || n == 0 {
 		m.t.Errorf("there were %d turns at the till, %d of them confirmed, and it shows %d", m.begun.Load(), m.turns.Load(), n)
 	}
+	m.histories(till)
 	harness.Audit(m.t, m.client)
 	m.t.Logf("%d turns at the till, %d purchases, %d sold", n, purchases, sold)
 }
@@ -203,5 +205,36 @@ func (m *market) read(key, name string, v any) {
 	}
 	if err != nil {
 		m.t.Error(err)
+	}
+}
+
+// histories holds that the changes of a key's records, of which the lock's come and go,
+// are the same from both ends.
+func (m *market) histories(key string) {
+	m.t.Helper()
+	for _, name := range []string{"", "n", "fenfa.lock"} {
+		up, down := m.history(key, name, false), m.history(key, name, true)
+		slices.Reverse(down)
+		if len(up) == 0 || !slices.Equal(up, down) {
+			m.t.Errorf("record %q has changes %v, and from the end %v", name, up, down)
+		}
+	}
+}
+
+// history reads the numbers of all changes.
+func (m *market) history(key, name string, newest bool) (seqs []uint64) {
+	m.t.Helper()
+	for opts := (fenfa.HistoryOptions{Newest: newest, Size: 7}); ; {
+		page, err := m.client.State().HistoryPage(m.t.Context(), key, name, opts)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for i := range page.Changes {
+			seqs = append(seqs, page.Changes[i].Seq)
+		}
+		if !page.More() {
+			return seqs
+		}
+		opts.After, opts.Token = page.After, page.Token
 	}
 }
