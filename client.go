@@ -18,18 +18,19 @@ type Client struct {
 	cfg  dialConfig
 	conn *grpc.ClientConn
 
-	tasks   fenfav1.TaskServiceClient
-	records fenfav1.StateServiceClient
-	locks   fenfav1.LockServiceClient
-	held    heldLocks
-	queues  fenfav1.QueueServiceClient
-	cluster fenfav1.ClusterServiceClient
-	watches fenfav1.WatchServiceClient
-	sagas   fenfav1.SagaServiceClient
-	auditor fenfav1.AuditServiceClient
-	shards  fenfav1.ShardServiceClient
-	tokens  fenfav1.TokenServiceClient
-	letters fenfav1.DeadServiceClient
+	tasks    fenfav1.TaskServiceClient
+	records  fenfav1.StateServiceClient
+	locks    fenfav1.LockServiceClient
+	held     heldLocks
+	queues   fenfav1.QueueServiceClient
+	cluster  fenfav1.ClusterServiceClient
+	watches  fenfav1.WatchServiceClient
+	sagas    fenfav1.SagaServiceClient
+	auditor  fenfav1.AuditServiceClient
+	shards   fenfav1.ShardServiceClient
+	tokens   fenfav1.TokenServiceClient
+	activity fenfav1.ActivityServiceClient
+	letters  fenfav1.DeadServiceClient
 
 	batcher   *batcher
 	submitted SubmitFunc // with all middleware; nil: there is none
@@ -56,20 +57,21 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		addr:    addr,
-		cfg:     cfg,
-		conn:    conn,
-		tasks:   fenfav1.NewTaskServiceClient(conn),
-		records: fenfav1.NewStateServiceClient(conn),
-		locks:   fenfav1.NewLockServiceClient(conn),
-		queues:  fenfav1.NewQueueServiceClient(conn),
-		cluster: fenfav1.NewClusterServiceClient(conn),
-		watches: fenfav1.NewWatchServiceClient(conn),
-		sagas:   fenfav1.NewSagaServiceClient(conn),
-		auditor: fenfav1.NewAuditServiceClient(conn),
-		shards:  fenfav1.NewShardServiceClient(conn),
-		tokens:  fenfav1.NewTokenServiceClient(conn),
-		letters: fenfav1.NewDeadServiceClient(conn),
+		addr:     addr,
+		cfg:      cfg,
+		conn:     conn,
+		tasks:    fenfav1.NewTaskServiceClient(conn),
+		records:  fenfav1.NewStateServiceClient(conn),
+		locks:    fenfav1.NewLockServiceClient(conn),
+		queues:   fenfav1.NewQueueServiceClient(conn),
+		cluster:  fenfav1.NewClusterServiceClient(conn),
+		watches:  fenfav1.NewWatchServiceClient(conn),
+		sagas:    fenfav1.NewSagaServiceClient(conn),
+		auditor:  fenfav1.NewAuditServiceClient(conn),
+		shards:   fenfav1.NewShardServiceClient(conn),
+		tokens:   fenfav1.NewTokenServiceClient(conn),
+		activity: fenfav1.NewActivityServiceClient(conn),
+		letters:  fenfav1.NewDeadServiceClient(conn),
 	}
 	c.batcher = newBatcher(c)
 	c.submitted = cfg.wrapSubmits(c.submitBatch)

@@ -99,7 +99,9 @@ func find(t *testing.T, spans *tracetest.InMemoryExporter, name string, i int) t
 	return tracetest.SpanStub{}
 }
 
-func has(s tracetest.SpanStub, want attribute.KeyValue) bool { return slices.Contains(s.Attributes, want) }
+func has(s tracetest.SpanStub, want attribute.KeyValue) bool {
+	return slices.Contains(s.Attributes, want)
+}
 
 // TestLinkedTracesStandByThemselves links instead, and has a handler panic.
 func TestLinkedTracesStandByThemselves(t *testing.T) {

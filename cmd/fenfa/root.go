@@ -29,7 +29,7 @@ func newRoot(std streams) *cobra.Command {
 	root.AddCommand(
 		newServe(), newDemo(), newDemoWorker(), newBenchWorker(), newSubmit(), newWorker(),
 		newTask(), newQueue(), newDead(), newState(), newLock(), newSaga(), newCluster(),
-		newToken(), newTop(), newBalance(), newBridge(), newBench(), newVersion(), newDocs(),
+		newToken(), newActivity(), newTop(), newBalance(), newBridge(), newBench(), newVersion(), newDocs(),
 	)
 	return root
 }

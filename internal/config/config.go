@@ -15,6 +15,7 @@ type Config struct {
 	GRPC       GRPC     `key:"grpc"`
 	HTTP       HTTP     `key:"http"`
 	Auth       Auth     `key:"auth"`
+	Activity   Activity `key:"activity"`
 	Insecure   bool     `key:"insecure" doc:"Allow addresses other than loopback without auth.required, or without a certificate: whoever reaches them may do anything, or read along."`
 	Partitions int      `key:"partitions" doc:"Number of partitions, 1 to 4096. Fixed when the data directory is made."`
 	Memory     Memory   `key:"memory"`
@@ -52,6 +53,11 @@ type ListenerTLS struct {
 type Auth struct {
 	Required      bool   `key:"required" doc:"Whoever calls must show a token, and may do what its scopes allow. Tokens are made with: fenfa token create."`
 	RootTokenFile string `key:"root_token_file" doc:"File with a token that may do everything, to make the first tokens with: fenfa token generate writes one. It is read again when it changes. Empty: there is no such token."`
+}
+
+// Activity says how long it is known who has changed what.
+type Activity struct {
+	Retention time.Duration `key:"retention" doc:"How long entries of activity are kept, which say who has changed what: 24h to 87840h."`
 }
 
 // Memory bounds the process.
@@ -155,6 +161,7 @@ func Default() Config {
 		DataDir:    "fenfa-data",
 		GRPC:       GRPC{Listen: "127.0.0.1:7400", TLS: ListenerTLS{MinVersion: "1.3"}},
 		HTTP:       HTTP{Listen: "127.0.0.1:7480", TLS: ListenerTLS{MinVersion: "1.3"}},
+		Activity:   Activity{Retention: 90 * 24 * time.Hour},
 		Partitions: 16,
 		Storage:    Storage{Cache: 128 << 20, MemTable: 64 << 20, MinFree: 256 << 20},
 		Broker:     Broker{Prefix: "fenfa", Timeout: 5 * time.Second},

@@ -44,6 +44,7 @@ func (c *Config) validate() (key string, err error) {
 		{"http.tls.min_version", oneOf(c.HTTP.TLS.MinVersion, "1.2", "1.3")},
 		{"http.listen", check(c.GRPC.Listen != c.HTTP.Listen || strings.HasSuffix(c.HTTP.Listen, ":0"), "it is the same as grpc.listen: each needs its own port")},
 		{"auth.root_token_file", check(c.Auth.RootTokenFile == "" || c.Auth.Required, "it is for a node that asks for tokens: set auth.required too")},
+		{"activity.retention", between(c.Activity.Retention, 24*time.Hour, 87_840*time.Hour)},
 		{"partitions", between(c.Partitions, 1, 4096)},
 		{"memory.limit", check(c.Memory.Limit == 0 || c.Memory.Limit >= 64<<20, "want 0, or at least 64MiB")},
 		{"memory.gc_percent", between(c.Memory.GCPercent, 0, 10_000)},

@@ -235,7 +235,7 @@ func (l *Ledger) Write(now time.Time, w *task.Write, anyVersion bool) (uint64, e
 	if err := l.pinned(w.Key, w.Name, true); err != nil {
 		return 0, err
 	}
-	return l.write(now, Author{}, w.Key, w), nil
+	return l.write(now, Author{Worker: w.By}, w.Key, w), nil
 }
 
 // Keep changes a record of the system's own and returns its version, 0 after a

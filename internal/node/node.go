@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fenfa/fenfa/internal/access"
+	"github.com/fenfa/fenfa/internal/activity"
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/certs"
 	"github.com/fenfa/fenfa/internal/clock"
@@ -57,6 +58,7 @@ type Node struct {
 	dispatch   *dispatch.Dispatcher
 	webhooks   *webhook.Hooks
 	access     *access.Book
+	activity   *activity.Recorder
 	grpcCert   *certs.Keeper // nil: grpc is not encrypted
 	httpCert   *certs.Keeper // nil: http is not encrypted
 	engine     *partition.Engine

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/fenfa/fenfa/internal/access"
+	"github.com/fenfa/fenfa/internal/activity"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/kv"
 	"github.com/fenfa/fenfa/internal/lifecycle"
@@ -32,6 +33,7 @@ func (n *Node) parts() []lifecycle.Part {
 			Drain: func(ctx context.Context) error { return n.engine.Drain(ctx) },
 			Stop:  n.stopEngine,
 		},
+		{Name: "activity", Start: n.openActivity, Stop: n.closeActivity},
 		{
 			Name: "server", Start: n.startServer,
 			// Whoever hears of the drain finds that nothing new is taken, and workers hear
@@ -99,6 +101,23 @@ func (n *Node) closeAccess(context.Context) error {
 	return nil
 }
 
+func (n *Node) openActivity(context.Context) error {
+	r, err := activity.New(activity.Config{
+		Store: n.engine, Node: n.opts.Config.Node, Retention: n.opts.Config.Activity.Retention,
+		Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.activity = r
+	return nil
+}
+
+func (n *Node) closeActivity(context.Context) error {
+	n.activity.Close()
+	return nil
+}
+
 func (n *Node) openDispatch(context.Context) error {
 	workers := n.opts.Config.Workers
 	cfg := dispatch.Config{Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry, SlowStart: workers.SlowStart, NoEjection: !workers.Eject}
@@ -148,7 +167,7 @@ func (n *Node) stopEngine(ctx context.Context) error {
 func (n *Node) startServer(ctx context.Context) error {
 	c := n.opts.Config
 	s, err := server.New(server.Config{ //nolint:contextcheck // Its requests bring their own.
-		Engine: n.ready(), Workers: n.dispatch, Access: n.access, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
+		Engine: n.ready(), Workers: n.dispatch, Access: n.access, Activity: n.activity, GRPC: n.grpc, HTTP: n.http, Clock: n.opts.Clock, Logger: n.log,
 		Registerer: n.registry, Gatherer: n.registry, Node: c.Node, Version: n.opts.Build.Version,
 		Partitions: c.Partitions, Durability: n.broker.Capabilities().Durability, MaxRequest: int(c.Limits.Request),
 		GRPCTLS: tlsOf(n.grpcCert), HTTPTLS: tlsOf(n.httpCert), MaxConnections: c.Limits.Connections, MaxStreams: c.Limits.Streams,

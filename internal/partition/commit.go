@@ -158,6 +158,7 @@ func commitConflict(err error) error {
 // commitAcross begins a transaction for a commit.
 func (c *core) commitAcross(now time.Time, x *committing) {
 	plan := c.newPlan(now)
+	plan.Worker = x.req.By
 	var err error
 	if plan.Shares, err = c.led.Shares(&x.none, &x.change, plan.Tx); err != nil {
 		x.answer(CommitResult{}, err)
@@ -206,7 +207,7 @@ func (c *core) commitAborted(now time.Time, x *committing, err error) {
 // applyCommit makes this partition's part of a commit take effect with the gathering
 // batch.
 func (c *core) applyCommit(now time.Time, x *committing, tx task.ID) {
-	c.led.Apply(now, ledger.Author{Tx: tx}, &x.none, &x.change)
+	c.led.Apply(now, ledger.Author{Tx: tx, Worker: x.req.By}, &x.none, &x.change)
 	r := CommitResult{Tx: tx}
 	if id := x.req.ID; !id.IsZero() {
 		at := c.led.Stamp(now)
@@ -228,6 +229,8 @@ type Commit struct {
 	// Fences are tokens of locks, of any partitions, that must be the current ones when
 	// the commit takes effect.
 	Fences []task.Fence
+	// By says who commits, for the op log.
+	By string
 }
 
 // CommitResult says how a commit took effect.

@@ -72,7 +72,7 @@ func (s *Server) answer(ctx context.Context, c *access.Caller, method string, re
 	if err := s.permit(ctx, c, method, req); err != nil {
 		return nil, err
 	}
-	resp, err := handler(ctx, req)
+	resp, err := s.record(ctx, c, method, req, handler)
 	if ended, ok := errors.AsType[*task.Error](context.Cause(ctx)); err != nil && ok && ended.Code == task.CodeUnauthenticated {
 		return nil, ended // The token stopped counting while the call waited.
 	}

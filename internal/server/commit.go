@@ -15,6 +15,7 @@ func (s *stateService) Commit(ctx context.Context, req *fenfav1.CommitRecordsReq
 	if err != nil {
 		return nil, err
 	}
+	commit.By = writerOf(ctx)
 	r, err := s.cfg.Engine.Commit(ctx, commit)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 		func() error {
 			return fenfav1.RegisterTokenServiceHandlerClient(ctx, mux, fenfav1.NewTokenServiceClient(conn))
 		},
+		func() error {
+			return fenfav1.RegisterActivityServiceHandlerClient(ctx, mux, fenfav1.NewActivityServiceClient(conn))
+		},
 	} {
 		if err := register(); err != nil {
 			return nil, fmt.Errorf("register routes: %w", err)
@@ -106,6 +109,7 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 		"/v1/tasks/{id=*}/wait":                (&fenfav1.WaitTaskRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records":                          (&fenfav1.ScanRecordsRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/activity":                         (&fenfav1.ListActivityRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/dead":                             (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/halted":          (&fenfav1.ListHaltedRequest{}).ProtoReflect().Descriptor().Fields(),

@@ -67,7 +67,7 @@ func TestEveryRouteAsksForTheScopesOfItsMethod(t *testing.T) {
 		if !ok {
 			t.Errorf("%s has no rule", r.selector)
 		}
-		path := strings.NewReplacer("{", "", "}", "", "/tasks/{id}", "/tasks/"+someID, "/dead/{id}", "/dead/"+someID).Replace(r.path)
+		path := strings.NewReplacer("{", "", "}", "", "/tasks/{id}", "/tasks/"+someID, "/dead/{id}", "/dead/"+someID, "/wait", "/wait?timeout=0s").Replace(r.path)
 		body := func() io.Reader {
 			if r.body == "" {
 				return nil

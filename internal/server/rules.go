@@ -101,6 +101,8 @@ func rules() map[string]rule {
 		fenfav1.TokenService_Get_FullMethodName:    admin,
 		fenfav1.TokenService_Rotate_FullMethodName: admin,
 		fenfav1.TokenService_Revoke_FullMethodName: admin,
+
+		fenfav1.ActivityService_List_FullMethodName: admin,
 	}
 }
 
@@ -119,6 +121,7 @@ func (s *Server) services(r grpc.ServiceRegistrar) {
 	fenfav1.RegisterShardServiceServer(r, &shardService{Server: s})
 	fenfav1.RegisterClusterServiceServer(r, &clusterService{Server: s})
 	fenfav1.RegisterTokenServiceServer(r, &tokenService{Server: s})
+	fenfav1.RegisterActivityServiceServer(r, &activityService{Server: s})
 }
 
 // permit holds the rule of a method against a request.

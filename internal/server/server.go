@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/fenfa/fenfa/internal/access"
+	"github.com/fenfa/fenfa/internal/activity"
 	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/pull"
@@ -34,6 +35,8 @@ type Config struct {
 	GRPCTLS *tls.Config  // nil: connections are not encrypted
 	HTTPTLS *tls.Config  // nil: connections are not encrypted
 	Access  *access.Book // knows the tokens; nil: every caller may do everything
+	// Activity keeps who has changed what; nil: nobody does.
+	Activity *activity.Recorder
 
 	Clock      clock.Clock           // default: the machine's
 	Logger     *slog.Logger          // default: none

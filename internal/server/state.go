@@ -64,7 +64,7 @@ func (s *stateService) Put(ctx context.Context, req *fenfav1.PutRecordRequest) (
 	}
 	version, err := s.cfg.Engine.PutRecord(ctx, task.Write{
 		Key: req.GetKey(), Name: req.GetName(), Expected: req.GetExpectedVersion(), Value: req.GetValue(), Delete: req.GetDelete(),
-		Fence: fenceFromWire(req.GetFence()),
+		Fence: fenceFromWire(req.GetFence()), By: writerOf(ctx),
 	}, req.GetAnyVersion())
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func some() target {
 }
 
 // queueOfTask is for the id of a task: the action must be allowed on its queue.
-func queueOfTask(path string) target {
+func queueOfTask(path string) target { //nolint:unparam // Like its siblings, it says in the table where the name is.
 	return target{text: "queue of the task `" + path + "`", check: func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error {
 		return lookedUp(c, a, req, path, func(text string) (string, error) {
 			id, err := idFromWire(text)

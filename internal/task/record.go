@@ -47,6 +47,8 @@ type Write struct {
 	Delta  int64
 	// Fence makes a direct write depend on a lock's token; nil: it does not.
 	Fence *Fence
+	// By says who makes a direct write, for the op log. A task's writes have its worker.
+	By string
 }
 
 // Read is one version that an outcome depends on without writing it.
