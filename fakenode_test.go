@@ -26,7 +26,6 @@ type fakeNode struct {
 	fenfav1.UnimplementedTaskServiceServer
 	fenfav1.UnimplementedWorkerServiceServer
 	fenfav1.UnimplementedStateServiceServer
-	fenfav1.UnimplementedQueueServiceServer
 	fenfav1.UnimplementedClusterServiceServer
 
 	tb   testing.TB

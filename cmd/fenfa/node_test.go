@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/fenfa/fenfa"
 )
 
 func TestTasksGoTheirWayThroughTheCommandLine(t *testing.T) {
@@ -109,6 +112,52 @@ func TestRejectedTaskIsADeadLetter(t *testing.T) {
 	code, stdout, _ := n.run(t, "dead", "show", id)
 	if code != exitOK || !strings.Contains(stdout, "no such address") || !strings.Contains(stdout, "will not work") {
 		t.Errorf("exit code %d, output %q", code, stdout)
+	}
+	decideAboutDeadLetter(t, n, id)
+}
+
+// decideAboutDeadLetter goes on with the only dead letter of queue broken.
+func decideAboutDeadLetter(t *testing.T, n *served, id string) {
+	t.Helper()
+	var why explanationView
+	n.ok(t, &why, "task", "explain", id)
+	if why.Reason != fenfa.ReasonEnded || why.State != fenfa.StateDead || !strings.Contains(why.Text, "no such address") {
+		t.Errorf("it is explained by %+v", why)
+	}
+	var requeued map[string]string
+	n.ok(t, &requeued, "dead", "requeue", id, "--payload", `{"again":true}`)
+	var one deadView
+	waitFor(t, func() bool {
+		code, stdout, _ := n.run(t, "dead", "show", id, "--json")
+		return code == exitOK && json.Unmarshal([]byte(stdout), &one) == nil
+	})
+	if one.Requeues != 1 || one.Attempts != 1 || len(one.History) != 2 || string(one.Payload) != `{"again":true}` {
+		t.Errorf("requeued, the dead letter is %+v", one)
+	}
+	var found struct{ Tasks []taskView }
+	n.ok(t, &found, "task", "list", "--queue", "broken", "--text", "again")
+	if len(found.Tasks) != 1 || found.Tasks[0].ID != id {
+		t.Errorf("found %+v", found)
+	}
+	var change deadChangeView
+	n.ok(t, &change, "dead", "requeue", "--queue", "broken", "--text", "no such", "--dry-run")
+	if !change.DryRun || change.Changed != 1 {
+		t.Errorf("a dry run says %+v", change)
+	}
+	for _, args := range [][]string{{"delete", "--queue", "broken"}, {"delete"}, {"requeue", id, "--queue", "broken"}, {"requeue", "--all", "--payload", "x"}, {"list", "--since", "soon"}} {
+		if code, _, stderr := n.run(t, append([]string{"dead"}, args...)...); code != exitUsage {
+			t.Errorf("dead %v: exit code %d, %s", args, code, stderr)
+		}
+	}
+	n.ok(t, &change, "dead", "delete", "--queue", "broken", "--yes")
+	if code, _, _ := n.run(t, "dead", "show", id); change.Changed != 1 || code != exitNotFound {
+		t.Errorf("deleted %+v, then exit code %d", change, code)
+	}
+	if code, _, _ := n.run(t, "dead", "resume", "broken", "k"); code != exitRefused {
+		t.Errorf("a key that does not wait is resumed with exit code %d", code)
+	}
+	if code, _, _ := n.run(t, "task", "explain", fenfa.NewID().String()); code != exitNotFound {
+		t.Errorf("an unknown task is explained with exit code %d", code)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func newTask() *cobra.Command {
-	return group("task", "Look at tasks and cancel them", "Tell where a task is in its life, why, and what became of it; cancel tasks.", newTaskGet(), newTaskExplain(), newTaskWait(), newTaskCancel())
+	return group("task", "Look at tasks and cancel them", "Tell where a task is in its life, why, and what became of it; cancel tasks.", newTaskGet(), newTaskList(), newTaskExplain(), newTaskWait(), newTaskCancel())
 }
 
 func newTaskGet() *cobra.Command {

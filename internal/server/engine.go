@@ -17,7 +17,6 @@ type TaskEngine interface {
 	// may write to the tasks, and does not keep them after it returned.
 	Submit(ctx context.Context, tasks []task.Task) []partition.SubmitResult
 	TaskStatus(ctx context.Context, id task.ID) (partition.TaskStatus, error)
-	Explain(ctx context.Context, id task.ID) (partition.Explanation, error)
 	// TaskNews takes what a handler says of a task of a lease while it runs.
 	TaskNews(w partition.WorkerRef, ref task.LeaseRef, index int, n task.News)
 	// AwaitTasks calls tell for each of the tasks as soon as it has ended, or at once
@@ -41,6 +40,12 @@ type QueueEngine interface {
 	Queues() []task.Queue
 	QueueStats(ctx context.Context, name string) (partition.QueueStats, error)
 	Waiting(ctx context.Context, name string) ([]partition.WaitingClass, error)
+}
+
+// SearchEngine finds tasks, and says why they are where they are.
+type SearchEngine interface {
+	Tasks(ctx context.Context, f partition.TaskFilter, limit int, pageToken string) (partition.TaskPage, error)
+	Explain(ctx context.Context, id task.ID) (partition.Explanation, error)
 }
 
 // DeadEngine looks after dead letters.
@@ -116,6 +121,7 @@ type WorkEngine interface {
 	ControlEngine
 	QueueEngine
 	LeaseEngine
+	SearchEngine
 	DeadEngine
 	SagaEngine
 }

@@ -111,6 +111,7 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 		"/v1/records/{key=*}/{name=*}/history": (&fenfav1.RecordHistoryRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/activity":                         (&fenfav1.ListActivityRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/locks":                            (&fenfav1.ListLocksRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/tasks":                            (&fenfav1.ListTasksRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/dead":                             (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/halted":          (&fenfav1.ListHaltedRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),

@@ -123,6 +123,14 @@ func (e *fakeEngine) AwaitTasks(ctx context.Context, ids []task.ID, tell func(pa
 	return e.await(ctx, ids, tell)
 }
 
+func (e *fakeEngine) Tasks(_ context.Context, f partition.TaskFilter, limit int, pageToken string) (partition.TaskPage, error) {
+	e.called(fmt.Sprint("tasks ", f, " ", limit, " ", pageToken))
+	return partition.TaskPage{
+		Tasks: []partition.TaskStatus{{ID: someDead().Task.ID, State: task.StateRunning, Queue: "orders", Task: &task.Task{Queue: "orders", Payload: []byte("payload")}}},
+		Next:  "next", Incomplete: []string{"the log"},
+	}, e.err
+}
+
 func (e *fakeEngine) Explain(_ context.Context, id task.ID) (partition.Explanation, error) {
 	if e.explain != nil {
 		return e.explain(id)

@@ -36,6 +36,7 @@ func rules() map[string]rule {
 		fenfav1.TaskService_Submit_FullMethodName:       {{access.Submit, eachOf("tasks.queue")}},
 		fenfav1.TaskService_SubmitStream_FullMethodName: {{access.Submit, eachOf("tasks.queue")}},
 		fenfav1.TaskService_Get_FullMethodName:          {{access.Read, queueOfTask("id")}},
+		fenfav1.TaskService_List_FullMethodName:         {{access.Read, named("queue")}},
 		fenfav1.TaskService_Explain_FullMethodName:      {{access.Read, queueOfTask("id")}},
 		fenfav1.TaskService_Wait_FullMethodName:         {{access.Read, queueOfTask("id")}},
 		fenfav1.TaskService_WaitMany_FullMethodName:     {{access.Read, queueOfEach("ids")}},

@@ -2111,6 +2111,183 @@ func (x *Explanation) GetAhead() int64 {
 	return 0
 }
 
+type ListTasksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: all queues.
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Unset: any.
+	State TaskState `protobuf:"varint,2,opt,name=state,proto3,enum=fenfa.v1.TaskState" json:"state,omitempty"`
+	Key   string    `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Type  string    `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	// Is in the payload, byte by byte.
+	Text string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	// Accepted then or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// Accepted before.
+	Until *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
+	// 0: 100. At most 1000.
+	PageSize      uint32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTasksRequest) Reset() {
+	*x = ListTasksRequest{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTasksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTasksRequest) ProtoMessage() {}
+
+func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTasksRequest.ProtoReflect.Descriptor instead.
+func (*ListTasksRequest) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListTasksRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *ListTasksRequest) GetState() TaskState {
+	if x != nil {
+		return x.State
+	}
+	return TaskState_TASK_STATE_UNSPECIFIED
+}
+
+func (x *ListTasksRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ListTasksRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ListTasksRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ListTasksRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListTasksRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ListTasksRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListTasksRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListTasksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Their payloads stand in their tasks, where these are still kept.
+	Tasks []*TaskStatus `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// Empty: there are no more.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// What of the tasks that the request may mean was not looked at, one sentence each.
+	Incomplete    []string `protobuf:"bytes,3,rep,name=incomplete,proto3" json:"incomplete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTasksResponse) Reset() {
+	*x = ListTasksResponse{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTasksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTasksResponse) ProtoMessage() {}
+
+func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTasksResponse.ProtoReflect.Descriptor instead.
+func (*ListTasksResponse) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListTasksResponse) GetTasks() []*TaskStatus {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+func (x *ListTasksResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListTasksResponse) GetIncomplete() []string {
+	if x != nil {
+		return x.Incomplete
+	}
+	return nil
+}
+
 var File_fenfa_v1_task_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_task_proto_rawDesc = "" +
@@ -2263,7 +2440,24 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\aattempt\x18\v \x01(\rR\aattempt\x12!\n" +
 	"\fmax_attempts\x18\f \x01(\rR\vmaxAttempts\x12\x14\n" +
 	"\x05error\x18\r \x01(\tR\x05error\x12\x14\n" +
-	"\x05ahead\x18\x0e \x01(\x03R\x05ahead*^\n" +
+	"\x05ahead\x18\x0e \x01(\x03R\x05ahead\"\xad\x02\n" +
+	"\x10ListTasksRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12)\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x13.fenfa.v1.TaskStateR\x05state\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x1b\n" +
+	"\tpage_size\x18\b \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\t \x01(\tR\tpageToken\"\x87\x01\n" +
+	"\x11ListTasksResponse\x12*\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x14.fenfa.v1.TaskStatusR\x05tasks\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x03 \x03(\tR\n" +
+	"incomplete*^\n" +
 	"\bPriority\x12\x18\n" +
 	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRIORITY_LOW\x10\x01\x12\x13\n" +
@@ -2297,11 +2491,12 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fREASON_DRAINING\x10\r\x12\x10\n" +
 	"\fREASON_READY\x10\x0e\x12\x12\n" +
 	"\x0eREASON_RUNNING\x10\x0f\x12\x10\n" +
-	"\fREASON_ENDED\x10\x102\xec\x03\n" +
+	"\fREASON_ENDED\x10\x102\xad\x04\n" +
 	"\vTaskService\x12;\n" +
 	"\x06Submit\x12\x17.fenfa.v1.SubmitRequest\x1a\x18.fenfa.v1.SubmitResponse\x12Q\n" +
 	"\fSubmitStream\x12\x1d.fenfa.v1.SubmitStreamRequest\x1a\x1e.fenfa.v1.SubmitStreamResponse(\x010\x01\x12:\n" +
-	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12F\n" +
+	"\x03Get\x12\x18.fenfa.v1.GetTaskRequest\x1a\x19.fenfa.v1.GetTaskResponse\x12?\n" +
+	"\x04List\x12\x1a.fenfa.v1.ListTasksRequest\x1a\x1b.fenfa.v1.ListTasksResponse\x12F\n" +
 	"\aExplain\x12\x1c.fenfa.v1.ExplainTaskRequest\x1a\x1d.fenfa.v1.ExplainTaskResponse\x12E\n" +
 	"\x06Cancel\x12\x1c.fenfa.v1.CancelTasksRequest\x1a\x1d.fenfa.v1.CancelTasksResponse\x12=\n" +
 	"\x04Wait\x12\x19.fenfa.v1.WaitTaskRequest\x1a\x1a.fenfa.v1.WaitTaskResponse\x12C\n" +
@@ -2320,7 +2515,7 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
@@ -2352,19 +2547,21 @@ var file_fenfa_v1_task_proto_goTypes = []any{
 	(*ExplainTaskRequest)(nil),    // 27: fenfa.v1.ExplainTaskRequest
 	(*ExplainTaskResponse)(nil),   // 28: fenfa.v1.ExplainTaskResponse
 	(*Explanation)(nil),           // 29: fenfa.v1.Explanation
-	nil,                           // 30: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 32: google.protobuf.Timestamp
-	(*Error)(nil),                 // 33: fenfa.v1.Error
+	(*ListTasksRequest)(nil),      // 30: fenfa.v1.ListTasksRequest
+	(*ListTasksResponse)(nil),     // 31: fenfa.v1.ListTasksResponse
+	nil,                           // 32: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
+	(*Error)(nil),                 // 35: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	31, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	31, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	30, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	33, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	33, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	32, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	32, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	32, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	31, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	34, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	34, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	3,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	4,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
 	6,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
@@ -2372,56 +2569,62 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	5,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
 	10, // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
 	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	33, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	35, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
 	5,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
 	13, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
 	10, // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
 	23, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
 	18, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
 	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	33, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	31, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	35, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	33, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
 	23, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
 	23, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
-	33, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	35, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
 	1,  // 26: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	32, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	32, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	32, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	34, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	34, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	34, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
 	26, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
 	5,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
 	24, // 32: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
-	32, // 33: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
-	32, // 34: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
-	32, // 35: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
+	34, // 33: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
+	34, // 34: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
+	34, // 35: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
 	25, // 36: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
-	32, // 37: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
-	32, // 38: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	32, // 39: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	34, // 37: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
+	34, // 38: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	34, // 39: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
 	29, // 40: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
 	1,  // 41: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
 	2,  // 42: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
-	32, // 43: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
-	32, // 44: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
-	8,  // 45: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	11, // 46: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	14, // 47: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	27, // 48: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
-	16, // 49: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	19, // 50: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	21, // 51: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	9,  // 52: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	12, // 53: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	15, // 54: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	28, // 55: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
-	17, // 56: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	20, // 57: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	22, // 58: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	52, // [52:59] is the sub-list for method output_type
-	45, // [45:52] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	34, // 43: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	34, // 44: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	1,  // 45: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
+	34, // 46: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
+	34, // 47: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
+	23, // 48: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
+	8,  // 49: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	11, // 50: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	14, // 51: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	30, // 52: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
+	27, // 53: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	16, // 54: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	19, // 55: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	21, // 56: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	9,  // 57: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	12, // 58: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	15, // 59: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	31, // 60: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
+	28, // 61: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	17, // 62: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	20, // 63: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	22, // 64: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	57, // [57:65] is the sub-list for method output_type
+	49, // [49:57] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -2436,7 +2639,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

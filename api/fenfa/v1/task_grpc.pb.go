@@ -22,6 +22,7 @@ const (
 	TaskService_Submit_FullMethodName       = "/fenfa.v1.TaskService/Submit"
 	TaskService_SubmitStream_FullMethodName = "/fenfa.v1.TaskService/SubmitStream"
 	TaskService_Get_FullMethodName          = "/fenfa.v1.TaskService/Get"
+	TaskService_List_FullMethodName         = "/fenfa.v1.TaskService/List"
 	TaskService_Explain_FullMethodName      = "/fenfa.v1.TaskService/Explain"
 	TaskService_Cancel_FullMethodName       = "/fenfa.v1.TaskService/Cancel"
 	TaskService_Wait_FullMethodName         = "/fenfa.v1.TaskService/Wait"
@@ -43,6 +44,10 @@ type TaskServiceClient interface {
 	SubmitStream(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SubmitStreamRequest, SubmitStreamResponse], error)
 	// Get tells where a task is in its life.
 	Get(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error)
+	// List searches tasks, in no particular order, a bounded part of them with each
+	// call. A page may be short, or empty, and not be the last. A task that moves
+	// between two calls may be found twice, or not.
+	List(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
 	// Explain says in one sentence why a task is where it is. That nothing is known of
 	// it is an answer, too.
 	Explain(ctx context.Context, in *ExplainTaskRequest, opts ...grpc.CallOption) (*ExplainTaskResponse, error)
@@ -93,6 +98,16 @@ func (c *taskServiceClient) Get(ctx context.Context, in *GetTaskRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTaskResponse)
 	err := c.cc.Invoke(ctx, TaskService_Get_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *taskServiceClient) List(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListTasksResponse)
+	err := c.cc.Invoke(ctx, TaskService_List_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +178,10 @@ type TaskServiceServer interface {
 	SubmitStream(grpc.BidiStreamingServer[SubmitStreamRequest, SubmitStreamResponse]) error
 	// Get tells where a task is in its life.
 	Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error)
+	// List searches tasks, in no particular order, a bounded part of them with each
+	// call. A page may be short, or empty, and not be the last. A task that moves
+	// between two calls may be found twice, or not.
+	List(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
 	// Explain says in one sentence why a task is where it is. That nothing is known of
 	// it is an answer, too.
 	Explain(context.Context, *ExplainTaskRequest) (*ExplainTaskResponse, error)
@@ -194,6 +213,9 @@ func (UnimplementedTaskServiceServer) SubmitStream(grpc.BidiStreamingServer[Subm
 }
 func (UnimplementedTaskServiceServer) Get(context.Context, *GetTaskRequest) (*GetTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedTaskServiceServer) List(context.Context, *ListTasksRequest) (*ListTasksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
 }
 func (UnimplementedTaskServiceServer) Explain(context.Context, *ExplainTaskRequest) (*ExplainTaskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
@@ -267,6 +289,24 @@ func _TaskService_Get_Handler(srv interface{}, ctx context.Context, dec func(int
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(TaskServiceServer).Get(ctx, req.(*GetTaskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TaskService_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListTasksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TaskServiceServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TaskService_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TaskServiceServer).List(ctx, req.(*ListTasksRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -350,6 +390,10 @@ var TaskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Get",
 			Handler:    _TaskService_Get_Handler,
+		},
+		{
+			MethodName: "List",
+			Handler:    _TaskService_List_Handler,
 		},
 		{
 			MethodName: "Explain",
