@@ -40,6 +40,7 @@ ROBUSTNESS ?= ./tests/robustness ./tests/sagas ./tests/workers ./tests/locks ./t
 RUN ?= .
 FUZZTIME ?= 20s
 BENCHTIME ?= 1s
+HTTP_TIME ?= 60
 DEMO ?=
 
 .PHONY: help
@@ -96,6 +97,10 @@ rabbitmq-kills: ## kill a RabbitMQ server, and the leader of a cluster, KILLS=20
 .PHONY: fuzz
 fuzz: ## fuzz every decoder and parser for FUZZTIME=20s each
 	tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: fuzz-http
+fuzz-http: build ## fuzz the HTTP API of a node from its OpenAPI document for HTTP_TIME=60 seconds
+	tools/fuzz-http.sh $(HTTP_TIME)
 
 .PHONY: openapi
 openapi: ## validate the OpenAPI document, and let a client generated from it work against a real node
