@@ -20,6 +20,7 @@ func bareSession(tb testing.TB, size int, h HandlerFunc) *session {
 	}
 	w := c.Worker()
 	w.Handle("q", h)
+	w.wrapped = w.handlers // As Run does where nothing is around them.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(tb.Context()))
 	s := newSession(ctx, cancel, w, newPool(size))
 	tb.Cleanup(func() {

@@ -30,6 +30,7 @@ type Worker struct {
 	client   *Client
 	cfg      workerConfig
 	handlers map[string]HandlerFunc
+	batches  map[string]Batch       // of the handlers of several tasks
 	around   []Middleware           // the outermost first
 	wrapped  map[string]HandlerFunc // handlers with what is around them; made by Run
 	quiet    atomic.Bool
@@ -185,6 +186,11 @@ func (w *Worker) check() error {
 	for queue, h := range w.handlers {
 		if h == nil {
 			return errorf(CodeInvalidArgument, "the handler of queue %q is nil", clip(queue, 64)).withField("queues")
+		}
+	}
+	for queue, b := range w.batches {
+		if err := b.check(queue); err != nil {
+			return err
 		}
 	}
 	return nil

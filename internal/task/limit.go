@@ -39,7 +39,6 @@ func (q *Queue) validateLimits() error {
 		got   int
 	}{
 		{"concurrency", q.Concurrency},
-		{"key_concurrency", q.KeyConcurrency},
 		{"rate.burst", q.Rate.Burst},
 	} {
 		if c.got < 0 || c.got > MaxConcurrency {
@@ -49,18 +48,12 @@ func (q *Queue) validateLimits() error {
 	if r := q.Rate.PerSecond; r != 0 && !(r >= MinRate && r <= MaxRate) {
 		return Errorf(CodeInvalidArgument, "rate.per_second is %v: want 1/3600 to %d tasks a second, or 0 for no limit", r, MaxRate).WithField("rate.per_second")
 	}
-	if q.KeyConcurrency > 0 && q.Order == OrderKey {
-		return Errorf(CodeInvalidArgument,
-			"key_concurrency is %d, but tasks of one key run one at a time in a queue with order key: it is for queues with order none", q.KeyConcurrency).
-			WithField("key_concurrency")
-	}
 	return nil
 }
 
 // mergeLimits takes over the limits of a change that are set.
 func (q *Queue) mergeLimits(change *Queue) {
 	limit(&q.Concurrency, change.Concurrency)
-	limit(&q.KeyConcurrency, change.KeyConcurrency)
 	limit(&q.Rate.Burst, change.Rate.Burst)
 	limit(&q.Rate.PerSecond, change.Rate.PerSecond)
 	if q.Rate.PerSecond == 0 {

@@ -49,10 +49,6 @@ func TestALimitOutOfRangeIsRefusedByField(t *testing.T) {
 			func(q *task.Queue) { q.Rate.PerSecond = math.NaN() },
 		},
 		"rate.burst": {func(q *task.Queue) { q.Rate = task.Rate{PerSecond: 1, Burst: -3} }},
-		"key_concurrency": {
-			func(q *task.Queue) { q.KeyConcurrency = 1 },
-			func(q *task.Queue) { q.Order, q.KeyConcurrency = task.OrderNone, -2 },
-		},
 	} {
 		for _, change := range changes {
 			q := task.DefaultQueue("orders")
