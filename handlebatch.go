@@ -129,7 +129,7 @@ func (g *gatherer) lead(c *batchCall) {
 	}
 	g.mu.Unlock()
 	defer close(c.over)
-	c.run(g.handle)
+	c.run(g.handle) //nolint:contextcheck // It makes its own, of those of all tasks.
 }
 
 // run calls the handler with the tasks that are still to be done.

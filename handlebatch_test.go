@@ -24,6 +24,7 @@ type meeting struct {
 }
 
 func newMeeting(t *testing.T, most int, linger time.Duration, h BatchHandlerFunc) *meeting {
+	t.Helper()
 	m := &meeting{t: t, ends: map[string]error{}}
 	m.g = &gatherer{most: most, linger: linger, handle: func(ctx context.Context, tasks []*Task) []error {
 		var names []string
@@ -137,7 +138,7 @@ func TestATaskWhoseAttemptEndedWhileItWaitedIsLeftOut(t *testing.T) {
 func TestTheContextOfACallEndsAtTheEarliestDeadlineOrWithAllOfItsTasks(t *testing.T) {
 	type key struct{}
 	causes := make(chan error, 1)
-	wait := func(ctx context.Context, tasks []*Task) []error {
+	wait := func(ctx context.Context, _ []*Task) []error {
 		if ctx.Value(key{}) != "value" {
 			t.Error("the context has not the values of Run")
 		}
