@@ -112,6 +112,15 @@ func TestSecretsShowNowhere(t *testing.T) {
 		run(ci, args...)
 		run(wrongFile, args...)
 	}
+	hook := `{"webhook":{"targets":[{"url":"https://hooks.example.org/a"}],"secret":"h00k5ecret-0123456789"}}`
+	c.secrets["a webhook's secret"] = "h00k5ecret-0123456789"
+	hooked := answer(t, http.MethodPut, "http://"+n.http+"/v1/queues/hooks", root.Reveal(), hook)
+	if !strings.Contains(hooked, "hooks.example.org") {
+		t.Errorf("the webhook was not made: %s", hooked)
+	}
+	c.hear(hooked, answer(t, http.MethodPut, "http://"+n.http+"/v1/queues/hooks", root.Reveal(), strings.Replace(hook, "https", "gopher", 1)))
+	run(rootFile, "queue", "describe", "hooks", "--json")
+	run(rootFile, "activity", "list", "--json")
 	run(rootFile, "token", "rotate", "ci", "--grace", "0", "--out", ci)
 	for _, token := range []string{root.Reveal(), wrong.Reveal(), "Basic " + wrong.Reveal()} {
 		for _, path := range []string{"/metrics", "/readyz", "/v1/tokens", "/v1/activity", "/v1/queues", "/v1/health", "/v1/records", "/v1/nothing"} {
