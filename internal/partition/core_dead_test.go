@@ -2,6 +2,7 @@ package partition
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -137,7 +138,7 @@ func TestAHaltedKeyBeginsWithItsDeadLettersInTheirOrder(t *testing.T) {
 		r.deliver(newTask("keyed", "k", name))
 	}
 	wantRan(t, r.run("1"), "1")
-	resumed := error(fmt.Errorf("not answered"))
+	resumed := errors.New("not answered")
 	r.c.resumeKey("keyed", "k", func(err error) { resumed = err })
 	r.step()
 	r.commit()
@@ -246,7 +247,7 @@ func TestDeletingADeadLetterLetsItsKeyGoOnAndRetentionDoesNot(t *testing.T) {
 	r := newHalting(t)
 	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"))
 	r.run("1")
-	if err := r.c.discard(r.letter("keyed", "1"), true); err != errHaltsKey {
+	if err := r.c.discard(r.letter("keyed", "1"), true); !errors.Is(err, errHaltsKey) {
 		t.Errorf("retention: %v", err)
 	}
 	wantRan(t, r.run())

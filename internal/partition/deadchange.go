@@ -201,7 +201,7 @@ func (own *ownership) retire(ctx context.Context, q *task.Queue) (removed int, e
 func (own *ownership) retirePage(ctx context.Context, f *DeadFilter, cur *deadCursor, before time.Time) (removed int, more bool, err error) {
 	release, err := own.holdDead(ctx)
 	if err != nil {
-		return 0, false, nil //nolint:nilerr // The ownership ends, and with it this work.
+		return 0, false, nil // the ownership ends, and with it this work
 	}
 	defer func() {
 		if err == nil { // else the ownership ends: nobody may come after what is unknown

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/store"
@@ -238,10 +239,8 @@ func (x *Explanation) about(now time.Time, it *item) {
 // holderOf returns the worker that has a task, and since when.
 func (c *core) holderOf(it *item) (worker string, since time.Time) {
 	for _, ls := range c.leases {
-		for _, held := range ls.items {
-			if held == it {
-				return ls.worker.ID, ls.since
-			}
+		if slices.Contains(ls.items, it) {
+			return ls.worker.ID, ls.since
 		}
 	}
 	return "", time.Time{}

@@ -33,7 +33,7 @@ func (r *engineRig) wantWhy(name string, want Reason, blocking string) Explanati
 
 // fails asks for another attempt after a time.
 func fails(after time.Duration) func(*task.Leased) task.Outcome {
-	return func(l *task.Leased) task.Outcome {
+	return func(*task.Leased) task.Outcome {
 		return task.Outcome{Kind: task.OutcomeRetry, Error: "no stock", RetryAfter: after}
 	}
 }

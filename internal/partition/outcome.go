@@ -417,6 +417,7 @@ func (c *core) leave(it *item) {
 	case inParked:
 		c.unpark(it)
 		it.lane.q.stats.Parked--
+	case inDead: // it is parked before anything else happens to it
 	}
 }
 
