@@ -52,14 +52,13 @@ func (c *deadlineContext) stop() {
 
 func (c *deadlineContext) end(err error) {
 	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
-		return
+	if c.err == nil {
+		c.err = err
+		close(c.done)
 	}
-	c.err = err
-	close(c.done)
 	notify := c.notify
 	c.mu.Unlock()
+	// Also where another goroutine has ended it: that may not have told yet.
 	if notify != nil {
 		notify()
 	}
