@@ -77,7 +77,11 @@ func (b *batch) result(i int, r SubmitResult) SubmitResult {
 		return r
 	}
 	w := b.results[i]
-	r.Duplicate = w.GetDuplicate()
+	if r.Duplicate = w.GetDuplicate(); r.Duplicate && w.GetId() != "" {
+		if id, ok := parseID(w.GetId()); ok {
+			r.ID = id // another one's, where the task is to be unique
+		}
+	}
 	r.State = lifeStateOf(w.GetState())
 	if w.GetError() != nil {
 		r.Err = errorFromWire(w.GetError())

@@ -135,6 +135,10 @@ func (t *Task) Emit(next *Task) {
 		e.fail(err)
 		return
 	}
+	if next.wire.GetUnique() != nil {
+		e.fail(errorf(CodeInvalidArgument, "a task that a handler emits cannot be unique: submit it").withField("unique"))
+		return
+	}
 	if len(e.emits) == maxEmits {
 		e.fail(errorf(CodeTooLarge, "the handler emits more than %d tasks", maxEmits))
 		return

@@ -153,7 +153,7 @@ func (t *Task) check() error {
 	}
 	w := t.wire
 	require, prefer := strings.Join(w.GetPlacement().GetRequire(), ","), strings.Join(w.GetPlacement().GetPrefer(), ",")
-	headers := 0
+	args, headers := strings.Join(w.GetUnique().GetArgs(), ","), 0
 	for name, value := range w.GetHeaders() {
 		headers += len(name) + len(value)
 		if !utf8.ValidString(name) || !utf8.ValidString(value) {
@@ -171,6 +171,8 @@ func (t *Task) check() error {
 		{"type", w.GetType(), len(w.GetType()), maxType},
 		{"payload", "", len(w.GetPayload()), maxPayload},
 		{"headers", "", headers, maxHeaders},
+		{"unique.by", w.GetUnique().GetBy(), len(w.GetUnique().GetBy()), maxKey},
+		{"unique.args", args, len(args), maxHeaders},
 		{"placement.require", require, len(require), maxSelector},
 		{"placement.prefer", prefer, len(prefer), maxSelector},
 	} {
@@ -194,7 +196,7 @@ func sizeOf(w *fenfav1.Task) int {
 	for name, value := range w.GetHeaders() {
 		n += 8 + len(name) + len(value)
 	}
-	for _, terms := range [...][]string{w.GetPlacement().GetRequire(), w.GetPlacement().GetPrefer()} {
+	for _, terms := range [...][]string{w.GetPlacement().GetRequire(), w.GetPlacement().GetPrefer(), w.GetUnique().GetArgs(), {w.GetUnique().GetBy()}} {
 		for _, term := range terms {
 			n += 4 + len(term)
 		}

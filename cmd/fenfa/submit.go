@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fenfa/fenfa"
 )
@@ -25,6 +26,9 @@ type submitFlags struct {
 
 	require, prefer             []string
 	requireColumn, preferColumn string
+
+	unique     bool
+	uniqueness fenfa.Unique
 
 	wait        bool
 	waitTimeout time.Duration
@@ -55,6 +59,7 @@ one, the others of its batch, also those after it, may have been submitted.`,
   fenfa submit --queue mail --delay 36h '{"to":"c@example.org"}'
   fenfa submit --queue orders --file orders.csv --key-column SKU
   zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku
+  fenfa submit --queue reports --unique-args customer '{"customer":17,"asked":"today"}'
   fenfa submit --queue render '{"page":7}' --wait --wait-timeout 1m`,
 		Args: cobra.ArbitraryArgs,
 	}
@@ -81,6 +86,7 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.Float64Var(&s.retry.Factor, "retry-factor", 0, "growth of the delay with each failure (default: 2)")
 	f.DurationVar(&s.retry.Max, "retry-max", 0, "longest delay (default: 10m)")
 	f.IntVar(&s.retry.MaxAttempts, "retry-max-attempts", 0, "failures until the task is a dead letter (default: 10)")
+	s.uniqueFlags(f)
 	f.BoolVar(&s.wait, "wait", false, "wait until the tasks have ended, and show how, as `fenfa task wait` does; not with --file")
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 5*time.Minute, "with --wait: how long at most")
 	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
@@ -107,6 +113,14 @@ one, the others of its batch, also those after it, may have been submitted.`,
 		return s.submitArguments(cmd, to, out, args)
 	}
 	return cmd
+}
+
+// uniqueFlags adds those that make tasks the only ones of their content.
+func (s *submitFlags) uniqueFlags(f *pflag.FlagSet) {
+	f.BoolVar(&s.unique, "unique", false, "submit nothing where a task of the same queue, key, type and payload is there that has not ended; show that one")
+	f.StringSliceVar(&s.uniqueness.Args, "unique-args", nil, "the same, but only these top-level fields of a JSON payload count")
+	f.StringVar(&s.uniqueness.By, "unique-by", "", "the same, but this text counts instead of the payload")
+	f.DurationVar(&s.uniqueness.Period, "unique-period", 0, "keep others out for so long after a task was accepted, also when it has ended")
 }
 
 // check refuses flags that contradict each other.
@@ -170,6 +184,9 @@ func (s *submitFlags) options(key string, require, prefer []string) []fenfa.Task
 	}
 	if key != "" {
 		opts = append(opts, fenfa.Key(key))
+	}
+	if u := s.uniqueness; s.unique || len(u.Args) > 0 || u.By != "" || u.Period != 0 {
+		opts = append(opts, fenfa.OnlyOne(u))
 	}
 	if s.kind != "" {
 		opts = append(opts, fenfa.Type(s.kind))

@@ -88,3 +88,20 @@ func TestQueuesArePurgedOnTheCommandLine(t *testing.T) {
 		t.Errorf("a queue that is not there: exit code %d, %s", code, stderr)
 	}
 }
+
+func TestUniqueTasksAreSubmittedOnce(t *testing.T) {
+	n := serveNode(t, t.TempDir())
+	n.ok(t, new(queueView), "queue", "set", "reports")
+	var first, second struct{ Tasks []submittedView }
+	n.ok(t, &first, "submit", "--queue", "reports", "--unique-args", "customer", `{"customer":1,"asked":"a"}`)
+	n.ok(t, &second, "submit", "--queue", "reports", "--unique-args", "customer", `{"customer":1,"asked":"b"}`)
+	if len(second.Tasks) != 1 || !second.Tasks[0].Duplicate || second.Tasks[0].ID != first.Tasks[0].ID {
+		t.Errorf("submitted %+v, then %+v", first, second)
+	}
+	if got := awaitTask(t, n, first.Tasks[0].ID, "ready"); len(got.Headers) != 0 {
+		t.Errorf("its headers are %v", got.Headers)
+	}
+	if code, _, stderr := n.run(t, "submit", "--queue", "reports", "--unique-args", "customer", "1"); code != exitRefused {
+		t.Errorf("a payload that is no object: exit code %d, %s", code, stderr)
+	}
+}

@@ -148,6 +148,7 @@ type core struct {
 	waiters  map[ledger.RecordKey][]*waiter
 	commits  map[task.ID][]func(*store.Dedup) // that wait for the mark with their ID
 	sought   map[task.ID]*soughtMark          // marks that are being read, of tasks to be cancelled
+	claims   map[task.ID]*claiming            // of contents that are to be unique, by what names them
 	unread   map[task.ID]*unreadTask          // cancelled ones that may be on their way to here
 	ends     map[task.ID][]*endWait           // who waits for tasks to end
 	inDoubt  int                              // branches that are counted as prepared
@@ -175,6 +176,7 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		commits: make(map[task.ID][]func(*store.Dedup)),
 		sought:  make(map[task.ID]*soughtMark),
 		unread:  make(map[task.ID]*unreadTask),
+		claims:  make(map[task.ID]*claiming),
 		ends:    make(map[task.ID][]*endWait),
 		recent:  recentIDs{most: recentOf(cfg)},
 		sagas:   counts.sagas.book(cfg.Part),

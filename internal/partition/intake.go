@@ -29,6 +29,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 	}
 	arena := make([]byte, 0, size)
 	route, now := router{e: e}, e.cfg.Clock.Now()
+	only := uniques{e: e, tasks: tasks}
 	for i := range tasks {
 		t := &tasks[i]
 		if t.ID.IsZero() {
@@ -47,16 +48,33 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 			continue
 		}
 		t.CreatedAt = e.stamp()
+		if t.Unique != nil {
+			ref, err := t.Seal()
+			if results[i].Err = err; err != nil {
+				q.refused.Inc()
+				continue
+			}
+			if !only.add(i, ref) {
+				continue
+			}
+		}
 		begin := len(arena)
 		arena = t.Append(arena)
 		messages = append(messages, route.message(t, arena[begin:len(arena):len(arena)]))
 		index = append(index, i)
 	}
-	if len(messages) == 0 {
-		return results
+	if only.first != nil {
+		messages, index = only.claim(ctx, messages, index, results)
 	}
-	err := e.cfg.Broker.Publish(ctx, messages)
-	e.answerSubmit(ctx, err, tasks, index, results)
+	var err error
+	if len(messages) > 0 {
+		err = e.cfg.Broker.Publish(ctx, messages)
+		e.answerSubmit(ctx, err, tasks, index, results)
+	}
+	if only.first != nil {
+		var partial *broker.PublishError
+		only.settle(results, err == nil || errors.As(err, &partial))
+	}
 	return results
 }
 

@@ -134,6 +134,9 @@ func (c *core) check(now time.Time, it *item, o *task.Outcome, token uint64) err
 		if err := e.ValidateAt(now); err != nil {
 			return fmt.Errorf("emitted task %d: %w", i, err)
 		}
+		if e.Unique != nil {
+			return task.Errorf(task.CodeInvalidArgument, "emitted task %d is to be unique: only a task that is submitted can be", i)
+		}
 		if c.queues[e.Queue] == nil {
 			return task.Errorf(task.CodeNotFound, "emitted task %d: there is no queue %q", i, e.Queue)
 		}
@@ -387,6 +390,7 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	})
 	if len(it.Headers) > 0 {
 		c.tellSaga(now, it, end)
+		c.releaseUnique(now, it)
 	}
 	c.leave(it)
 	c.recent.add(it.ID)

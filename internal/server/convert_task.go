@@ -58,6 +58,12 @@ func taskFromWire(w *fenfav1.Task, t *task.Task) error {
 			return err
 		}
 	}
+	if w.GetUnique() != nil {
+		t.Unique = &task.Unique{Args: w.GetUnique().GetArgs(), By: w.GetUnique().GetBy()}
+		if t.Unique.Period, err = durationFromWire(orZero(w.GetUnique().GetPeriod()), "unique.period"); err != nil {
+			return err
+		}
+	}
 	if w.GetPlacement() != nil {
 		t.Placement, err = placementFromWire(w.GetPlacement())
 	}
@@ -155,7 +161,9 @@ func taskToWire(t *task.Task, id string, w *fenfav1.Task) {
 	if len(t.Headers) > 0 {
 		w.Headers = make(map[string]string, len(t.Headers))
 		for _, h := range t.Headers {
-			w.Headers[h.Name] = h.Value
+			if h.Name != task.HeadUnique {
+				w.Headers[h.Name] = h.Value
+			}
 		}
 		if w.Saga = taskSagaToWire(t); w.Saga != nil {
 			delete(w.Headers, saga.Header)

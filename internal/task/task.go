@@ -48,6 +48,7 @@ type Task struct {
 	Timeout   time.Duration // per attempt; zero: the queue's
 	Retry     *RetryPolicy  // nil: the queue's
 	Placement Placement     // what it asks of workers, beyond what the queue asks
+	Unique    *Unique       // of a submit: it is to be the only one of its content; not stored
 }
 
 // Size is the number of bytes that the task is counted as against limits.

@@ -394,6 +394,8 @@ type Task struct {
 	Attempt uint32 `protobuf:"varint,13,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Output only: how often it was handed to a worker, this time included.
 	Delivery uint32 `protobuf:"varint,14,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// Unset: a task may be there any number of times.
+	Unique *Unique `protobuf:"bytes,21,opt,name=unique,proto3" json:"unique,omitempty"`
 	// Output only: the saga whose step or compensation it is.
 	Saga          *TaskSaga `protobuf:"bytes,20,opt,name=saga,proto3" json:"saga,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -533,6 +535,13 @@ func (x *Task) GetDelivery() uint32 {
 		return x.Delivery
 	}
 	return 0
+}
+
+func (x *Task) GetUnique() *Unique {
+	if x != nil {
+		return x.Unique
+	}
+	return nil
 }
 
 func (x *Task) GetSaga() *TaskSaga {
@@ -692,6 +701,73 @@ func (x *SagaResult) GetValue() []byte {
 	return nil
 }
 
+// Unique makes a submit do nothing while another task of the same content is there that
+// has not ended, and at least for the period since that one was accepted: the answer is
+// a duplicate with its id and state. The same are tasks of one queue, key and type with
+// the same "by" if it is set, else the same args if there are any, else the same payload.
+type Unique struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names of top-level fields of the payload, which is a JSON object. At most 32.
+	Args []string `protobuf:"bytes,1,rep,name=args,proto3" json:"args,omitempty"`
+	// At most 512 bytes.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// At most 366 days.
+	Period        *durationpb.Duration `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Unique) Reset() {
+	*x = Unique{}
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Unique) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Unique) ProtoMessage() {}
+
+func (x *Unique) ProtoReflect() protoreflect.Message {
+	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Unique.ProtoReflect.Descriptor instead.
+func (*Unique) Descriptor() ([]byte, []int) {
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Unique) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *Unique) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Unique) GetPeriod() *durationpb.Duration {
+	if x != nil {
+		return x.Period
+	}
+	return nil
+}
+
 type SubmitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tasks         []*Task                `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
@@ -701,7 +777,7 @@ type SubmitRequest struct {
 
 func (x *SubmitRequest) Reset() {
 	*x = SubmitRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +789,7 @@ func (x *SubmitRequest) String() string {
 func (*SubmitRequest) ProtoMessage() {}
 
 func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[5]
+	mi := &file_fenfa_v1_task_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +802,7 @@ func (x *SubmitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitRequest.ProtoReflect.Descriptor instead.
 func (*SubmitRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{5}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SubmitRequest) GetTasks() []*Task {
@@ -746,7 +822,7 @@ type SubmitResponse struct {
 
 func (x *SubmitResponse) Reset() {
 	*x = SubmitResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +834,7 @@ func (x *SubmitResponse) String() string {
 func (*SubmitResponse) ProtoMessage() {}
 
 func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[6]
+	mi := &file_fenfa_v1_task_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +847,7 @@ func (x *SubmitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResponse.ProtoReflect.Descriptor instead.
 func (*SubmitResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{6}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SubmitResponse) GetResults() []*SubmitResult {
@@ -798,7 +874,7 @@ type SubmitResult struct {
 
 func (x *SubmitResult) Reset() {
 	*x = SubmitResult{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +886,7 @@ func (x *SubmitResult) String() string {
 func (*SubmitResult) ProtoMessage() {}
 
 func (x *SubmitResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[7]
+	mi := &file_fenfa_v1_task_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +899,7 @@ func (x *SubmitResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitResult.ProtoReflect.Descriptor instead.
 func (*SubmitResult) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{7}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SubmitResult) GetId() string {
@@ -866,7 +942,7 @@ type SubmitStreamRequest struct {
 
 func (x *SubmitStreamRequest) Reset() {
 	*x = SubmitStreamRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +954,7 @@ func (x *SubmitStreamRequest) String() string {
 func (*SubmitStreamRequest) ProtoMessage() {}
 
 func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[8]
+	mi := &file_fenfa_v1_task_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +967,7 @@ func (x *SubmitStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamRequest.ProtoReflect.Descriptor instead.
 func (*SubmitStreamRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{8}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SubmitStreamRequest) GetSequence() uint64 {
@@ -919,7 +995,7 @@ type SubmitStreamResponse struct {
 
 func (x *SubmitStreamResponse) Reset() {
 	*x = SubmitStreamResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1007,7 @@ func (x *SubmitStreamResponse) String() string {
 func (*SubmitStreamResponse) ProtoMessage() {}
 
 func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[9]
+	mi := &file_fenfa_v1_task_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1020,7 @@ func (x *SubmitStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitStreamResponse.ProtoReflect.Descriptor instead.
 func (*SubmitStreamResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{9}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SubmitStreamResponse) GetSequence() uint64 {
@@ -972,7 +1048,7 @@ type SubmitException struct {
 
 func (x *SubmitException) Reset() {
 	*x = SubmitException{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -984,7 +1060,7 @@ func (x *SubmitException) String() string {
 func (*SubmitException) ProtoMessage() {}
 
 func (x *SubmitException) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[10]
+	mi := &file_fenfa_v1_task_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -997,7 +1073,7 @@ func (x *SubmitException) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitException.ProtoReflect.Descriptor instead.
 func (*SubmitException) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{10}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SubmitException) GetIndex() uint32 {
@@ -1023,7 +1099,7 @@ type GetTaskRequest struct {
 
 func (x *GetTaskRequest) Reset() {
 	*x = GetTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1111,7 @@ func (x *GetTaskRequest) String() string {
 func (*GetTaskRequest) ProtoMessage() {}
 
 func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[11]
+	mi := &file_fenfa_v1_task_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1124,7 @@ func (x *GetTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskRequest.ProtoReflect.Descriptor instead.
 func (*GetTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{11}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetTaskRequest) GetId() string {
@@ -1067,7 +1143,7 @@ type GetTaskResponse struct {
 
 func (x *GetTaskResponse) Reset() {
 	*x = GetTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[12]
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1155,7 @@ func (x *GetTaskResponse) String() string {
 func (*GetTaskResponse) ProtoMessage() {}
 
 func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[12]
+	mi := &file_fenfa_v1_task_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1168,7 @@ func (x *GetTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTaskResponse.ProtoReflect.Descriptor instead.
 func (*GetTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{12}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetTaskResponse) GetStatus() *TaskStatus {
@@ -1115,7 +1191,7 @@ type CancelTasksRequest struct {
 
 func (x *CancelTasksRequest) Reset() {
 	*x = CancelTasksRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1203,7 @@ func (x *CancelTasksRequest) String() string {
 func (*CancelTasksRequest) ProtoMessage() {}
 
 func (x *CancelTasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[13]
+	mi := &file_fenfa_v1_task_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1216,7 @@ func (x *CancelTasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasksRequest.ProtoReflect.Descriptor instead.
 func (*CancelTasksRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{13}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelTasksRequest) GetId() string {
@@ -1174,7 +1250,7 @@ type CancelTasksResponse struct {
 
 func (x *CancelTasksResponse) Reset() {
 	*x = CancelTasksResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	mi := &file_fenfa_v1_task_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1262,7 @@ func (x *CancelTasksResponse) String() string {
 func (*CancelTasksResponse) ProtoMessage() {}
 
 func (x *CancelTasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[14]
+	mi := &file_fenfa_v1_task_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1275,7 @@ func (x *CancelTasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelTasksResponse.ProtoReflect.Descriptor instead.
 func (*CancelTasksResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{14}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CancelTasksResponse) GetResults() []*CancelResult {
@@ -1226,7 +1302,7 @@ type CancelResult struct {
 
 func (x *CancelResult) Reset() {
 	*x = CancelResult{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[15]
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1238,7 +1314,7 @@ func (x *CancelResult) String() string {
 func (*CancelResult) ProtoMessage() {}
 
 func (x *CancelResult) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[15]
+	mi := &file_fenfa_v1_task_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1251,7 +1327,7 @@ func (x *CancelResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelResult.ProtoReflect.Descriptor instead.
 func (*CancelResult) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{15}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelResult) GetId() string {
@@ -1293,7 +1369,7 @@ type WaitTaskRequest struct {
 
 func (x *WaitTaskRequest) Reset() {
 	*x = WaitTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1381,7 @@ func (x *WaitTaskRequest) String() string {
 func (*WaitTaskRequest) ProtoMessage() {}
 
 func (x *WaitTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[16]
+	mi := &file_fenfa_v1_task_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1394,7 @@ func (x *WaitTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitTaskRequest.ProtoReflect.Descriptor instead.
 func (*WaitTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{16}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WaitTaskRequest) GetId() string {
@@ -1345,7 +1421,7 @@ type WaitTaskResponse struct {
 
 func (x *WaitTaskResponse) Reset() {
 	*x = WaitTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	mi := &file_fenfa_v1_task_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1433,7 @@ func (x *WaitTaskResponse) String() string {
 func (*WaitTaskResponse) ProtoMessage() {}
 
 func (x *WaitTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[17]
+	mi := &file_fenfa_v1_task_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1446,7 @@ func (x *WaitTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitTaskResponse.ProtoReflect.Descriptor instead.
 func (*WaitTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{17}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WaitTaskResponse) GetStatus() *TaskStatus {
@@ -1390,7 +1466,7 @@ type WaitManyRequest struct {
 
 func (x *WaitManyRequest) Reset() {
 	*x = WaitManyRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[18]
+	mi := &file_fenfa_v1_task_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1478,7 @@ func (x *WaitManyRequest) String() string {
 func (*WaitManyRequest) ProtoMessage() {}
 
 func (x *WaitManyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[18]
+	mi := &file_fenfa_v1_task_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1491,7 @@ func (x *WaitManyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitManyRequest.ProtoReflect.Descriptor instead.
 func (*WaitManyRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{18}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WaitManyRequest) GetIds() []string {
@@ -1438,7 +1514,7 @@ type WaitManyResponse struct {
 
 func (x *WaitManyResponse) Reset() {
 	*x = WaitManyResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[19]
+	mi := &file_fenfa_v1_task_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1526,7 @@ func (x *WaitManyResponse) String() string {
 func (*WaitManyResponse) ProtoMessage() {}
 
 func (x *WaitManyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[19]
+	mi := &file_fenfa_v1_task_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1539,7 @@ func (x *WaitManyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitManyResponse.ProtoReflect.Descriptor instead.
 func (*WaitManyResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{19}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WaitManyResponse) GetId() string {
@@ -1517,7 +1593,7 @@ type TaskStatus struct {
 
 func (x *TaskStatus) Reset() {
 	*x = TaskStatus{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[20]
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1529,7 +1605,7 @@ func (x *TaskStatus) String() string {
 func (*TaskStatus) ProtoMessage() {}
 
 func (x *TaskStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[20]
+	mi := &file_fenfa_v1_task_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1542,7 +1618,7 @@ func (x *TaskStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TaskStatus.ProtoReflect.Descriptor instead.
 func (*TaskStatus) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{20}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TaskStatus) GetId() string {
@@ -1674,7 +1750,7 @@ type RunningAttempt struct {
 
 func (x *RunningAttempt) Reset() {
 	*x = RunningAttempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1762,7 @@ func (x *RunningAttempt) String() string {
 func (*RunningAttempt) ProtoMessage() {}
 
 func (x *RunningAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[21]
+	mi := &file_fenfa_v1_task_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1775,7 @@ func (x *RunningAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunningAttempt.ProtoReflect.Descriptor instead.
 func (*RunningAttempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{21}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RunningAttempt) GetStartedAt() *timestamppb.Timestamp {
@@ -1746,7 +1822,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1758,7 +1834,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[22]
+	mi := &file_fenfa_v1_task_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1771,7 +1847,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{22}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Progress) GetRatio() float64 {
@@ -1809,7 +1885,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1897,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[23]
+	mi := &file_fenfa_v1_task_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1910,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{23}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Attempt) GetAt() *timestamppb.Timestamp {
@@ -1874,7 +1950,7 @@ type ExplainTaskRequest struct {
 
 func (x *ExplainTaskRequest) Reset() {
 	*x = ExplainTaskRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	mi := &file_fenfa_v1_task_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1962,7 @@ func (x *ExplainTaskRequest) String() string {
 func (*ExplainTaskRequest) ProtoMessage() {}
 
 func (x *ExplainTaskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[24]
+	mi := &file_fenfa_v1_task_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +1975,7 @@ func (x *ExplainTaskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTaskRequest.ProtoReflect.Descriptor instead.
 func (*ExplainTaskRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{24}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExplainTaskRequest) GetId() string {
@@ -1918,7 +1994,7 @@ type ExplainTaskResponse struct {
 
 func (x *ExplainTaskResponse) Reset() {
 	*x = ExplainTaskResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[25]
+	mi := &file_fenfa_v1_task_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2006,7 @@ func (x *ExplainTaskResponse) String() string {
 func (*ExplainTaskResponse) ProtoMessage() {}
 
 func (x *ExplainTaskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[25]
+	mi := &file_fenfa_v1_task_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2019,7 @@ func (x *ExplainTaskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainTaskResponse.ProtoReflect.Descriptor instead.
 func (*ExplainTaskResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{25}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExplainTaskResponse) GetExplanation() *Explanation {
@@ -1985,7 +2061,7 @@ type Explanation struct {
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[26]
+	mi := &file_fenfa_v1_task_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2073,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[26]
+	mi := &file_fenfa_v1_task_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2086,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{26}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Explanation) GetId() string {
@@ -2134,7 +2210,7 @@ type ListTasksRequest struct {
 
 func (x *ListTasksRequest) Reset() {
 	*x = ListTasksRequest{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[27]
+	mi := &file_fenfa_v1_task_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2222,7 @@ func (x *ListTasksRequest) String() string {
 func (*ListTasksRequest) ProtoMessage() {}
 
 func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[27]
+	mi := &file_fenfa_v1_task_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2159,7 +2235,7 @@ func (x *ListTasksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksRequest.ProtoReflect.Descriptor instead.
 func (*ListTasksRequest) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{27}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListTasksRequest) GetQueue() string {
@@ -2239,7 +2315,7 @@ type ListTasksResponse struct {
 
 func (x *ListTasksResponse) Reset() {
 	*x = ListTasksResponse{}
-	mi := &file_fenfa_v1_task_proto_msgTypes[28]
+	mi := &file_fenfa_v1_task_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2327,7 @@ func (x *ListTasksResponse) String() string {
 func (*ListTasksResponse) ProtoMessage() {}
 
 func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_fenfa_v1_task_proto_msgTypes[28]
+	mi := &file_fenfa_v1_task_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2340,7 @@ func (x *ListTasksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTasksResponse.ProtoReflect.Descriptor instead.
 func (*ListTasksResponse) Descriptor() ([]byte, []int) {
-	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{28}
+	return file_fenfa_v1_task_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListTasksResponse) GetTasks() []*TaskStatus {
@@ -2300,7 +2376,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\fmax_attempts\x18\x04 \x01(\rR\vmaxAttempts\"=\n" +
 	"\tPlacement\x12\x18\n" +
 	"\arequire\x18\x01 \x03(\tR\arequire\x12\x16\n" +
-	"\x06prefer\x18\x02 \x03(\tR\x06prefer\"\xa0\x05\n" +
+	"\x06prefer\x18\x02 \x03(\tR\x06prefer\"\xca\x05\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x10\n" +
@@ -2318,7 +2394,8 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\tplacement\x18\x0f \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12.\n" +
 	"\x13created_unix_micros\x18\f \x01(\x03R\x11createdUnixMicros\x12\x18\n" +
 	"\aattempt\x18\r \x01(\rR\aattempt\x12\x1a\n" +
-	"\bdelivery\x18\x0e \x01(\rR\bdelivery\x12&\n" +
+	"\bdelivery\x18\x0e \x01(\rR\bdelivery\x12(\n" +
+	"\x06unique\x18\x15 \x01(\v2\x10.fenfa.v1.UniqueR\x06unique\x12&\n" +
 	"\x04saga\x18\x14 \x01(\v2\x12.fenfa.v1.TaskSagaR\x04saga\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -2334,7 +2411,11 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"SagaResult\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"5\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"_\n" +
+	"\x06Unique\x12\x12\n" +
+	"\x04args\x18\x01 \x03(\tR\x04args\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x121\n" +
+	"\x06period\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06period\"5\n" +
 	"\rSubmitRequest\x12$\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x0e.fenfa.v1.TaskR\x05tasks\"B\n" +
 	"\x0eSubmitResponse\x120\n" +
@@ -2515,7 +2596,7 @@ func file_fenfa_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_fenfa_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_fenfa_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_fenfa_v1_task_proto_goTypes = []any{
 	(Priority)(0),                 // 0: fenfa.v1.Priority
 	(TaskState)(0),                // 1: fenfa.v1.TaskState
@@ -2525,106 +2606,109 @@ var file_fenfa_v1_task_proto_goTypes = []any{
 	(*Task)(nil),                  // 5: fenfa.v1.Task
 	(*TaskSaga)(nil),              // 6: fenfa.v1.TaskSaga
 	(*SagaResult)(nil),            // 7: fenfa.v1.SagaResult
-	(*SubmitRequest)(nil),         // 8: fenfa.v1.SubmitRequest
-	(*SubmitResponse)(nil),        // 9: fenfa.v1.SubmitResponse
-	(*SubmitResult)(nil),          // 10: fenfa.v1.SubmitResult
-	(*SubmitStreamRequest)(nil),   // 11: fenfa.v1.SubmitStreamRequest
-	(*SubmitStreamResponse)(nil),  // 12: fenfa.v1.SubmitStreamResponse
-	(*SubmitException)(nil),       // 13: fenfa.v1.SubmitException
-	(*GetTaskRequest)(nil),        // 14: fenfa.v1.GetTaskRequest
-	(*GetTaskResponse)(nil),       // 15: fenfa.v1.GetTaskResponse
-	(*CancelTasksRequest)(nil),    // 16: fenfa.v1.CancelTasksRequest
-	(*CancelTasksResponse)(nil),   // 17: fenfa.v1.CancelTasksResponse
-	(*CancelResult)(nil),          // 18: fenfa.v1.CancelResult
-	(*WaitTaskRequest)(nil),       // 19: fenfa.v1.WaitTaskRequest
-	(*WaitTaskResponse)(nil),      // 20: fenfa.v1.WaitTaskResponse
-	(*WaitManyRequest)(nil),       // 21: fenfa.v1.WaitManyRequest
-	(*WaitManyResponse)(nil),      // 22: fenfa.v1.WaitManyResponse
-	(*TaskStatus)(nil),            // 23: fenfa.v1.TaskStatus
-	(*RunningAttempt)(nil),        // 24: fenfa.v1.RunningAttempt
-	(*Progress)(nil),              // 25: fenfa.v1.Progress
-	(*Attempt)(nil),               // 26: fenfa.v1.Attempt
-	(*ExplainTaskRequest)(nil),    // 27: fenfa.v1.ExplainTaskRequest
-	(*ExplainTaskResponse)(nil),   // 28: fenfa.v1.ExplainTaskResponse
-	(*Explanation)(nil),           // 29: fenfa.v1.Explanation
-	(*ListTasksRequest)(nil),      // 30: fenfa.v1.ListTasksRequest
-	(*ListTasksResponse)(nil),     // 31: fenfa.v1.ListTasksResponse
-	nil,                           // 32: fenfa.v1.Task.HeadersEntry
-	(*durationpb.Duration)(nil),   // 33: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*Error)(nil),                 // 35: fenfa.v1.Error
+	(*Unique)(nil),                // 8: fenfa.v1.Unique
+	(*SubmitRequest)(nil),         // 9: fenfa.v1.SubmitRequest
+	(*SubmitResponse)(nil),        // 10: fenfa.v1.SubmitResponse
+	(*SubmitResult)(nil),          // 11: fenfa.v1.SubmitResult
+	(*SubmitStreamRequest)(nil),   // 12: fenfa.v1.SubmitStreamRequest
+	(*SubmitStreamResponse)(nil),  // 13: fenfa.v1.SubmitStreamResponse
+	(*SubmitException)(nil),       // 14: fenfa.v1.SubmitException
+	(*GetTaskRequest)(nil),        // 15: fenfa.v1.GetTaskRequest
+	(*GetTaskResponse)(nil),       // 16: fenfa.v1.GetTaskResponse
+	(*CancelTasksRequest)(nil),    // 17: fenfa.v1.CancelTasksRequest
+	(*CancelTasksResponse)(nil),   // 18: fenfa.v1.CancelTasksResponse
+	(*CancelResult)(nil),          // 19: fenfa.v1.CancelResult
+	(*WaitTaskRequest)(nil),       // 20: fenfa.v1.WaitTaskRequest
+	(*WaitTaskResponse)(nil),      // 21: fenfa.v1.WaitTaskResponse
+	(*WaitManyRequest)(nil),       // 22: fenfa.v1.WaitManyRequest
+	(*WaitManyResponse)(nil),      // 23: fenfa.v1.WaitManyResponse
+	(*TaskStatus)(nil),            // 24: fenfa.v1.TaskStatus
+	(*RunningAttempt)(nil),        // 25: fenfa.v1.RunningAttempt
+	(*Progress)(nil),              // 26: fenfa.v1.Progress
+	(*Attempt)(nil),               // 27: fenfa.v1.Attempt
+	(*ExplainTaskRequest)(nil),    // 28: fenfa.v1.ExplainTaskRequest
+	(*ExplainTaskResponse)(nil),   // 29: fenfa.v1.ExplainTaskResponse
+	(*Explanation)(nil),           // 30: fenfa.v1.Explanation
+	(*ListTasksRequest)(nil),      // 31: fenfa.v1.ListTasksRequest
+	(*ListTasksResponse)(nil),     // 32: fenfa.v1.ListTasksResponse
+	nil,                           // 33: fenfa.v1.Task.HeadersEntry
+	(*durationpb.Duration)(nil),   // 34: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*Error)(nil),                 // 36: fenfa.v1.Error
 }
 var file_fenfa_v1_task_proto_depIdxs = []int32{
-	33, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
-	33, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
-	32, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
+	34, // 0: fenfa.v1.RetryPolicy.base:type_name -> google.protobuf.Duration
+	34, // 1: fenfa.v1.RetryPolicy.max:type_name -> google.protobuf.Duration
+	33, // 2: fenfa.v1.Task.headers:type_name -> fenfa.v1.Task.HeadersEntry
 	0,  // 3: fenfa.v1.Task.priority:type_name -> fenfa.v1.Priority
-	34, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
-	34, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
-	33, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
+	35, // 4: fenfa.v1.Task.run_at:type_name -> google.protobuf.Timestamp
+	35, // 5: fenfa.v1.Task.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 6: fenfa.v1.Task.timeout:type_name -> google.protobuf.Duration
 	3,  // 7: fenfa.v1.Task.retry:type_name -> fenfa.v1.RetryPolicy
 	4,  // 8: fenfa.v1.Task.placement:type_name -> fenfa.v1.Placement
-	6,  // 9: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
-	7,  // 10: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
-	5,  // 11: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
-	10, // 12: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
-	1,  // 13: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	35, // 14: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
-	5,  // 15: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
-	13, // 16: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
-	10, // 17: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	23, // 18: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	18, // 19: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
-	1,  // 20: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	35, // 21: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	33, // 22: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
-	23, // 23: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	23, // 24: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
-	35, // 25: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
-	1,  // 26: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	34, // 27: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	34, // 28: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	34, // 29: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	26, // 30: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	5,  // 31: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	24, // 32: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
-	34, // 33: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
-	34, // 34: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
-	34, // 35: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
-	25, // 36: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
-	34, // 37: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
-	34, // 38: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	34, // 39: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	29, // 40: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
-	1,  // 41: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
-	2,  // 42: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
-	34, // 43: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
-	34, // 44: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
-	1,  // 45: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
-	34, // 46: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
-	34, // 47: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
-	23, // 48: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
-	8,  // 49: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	11, // 50: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	14, // 51: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	30, // 52: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
-	27, // 53: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
-	16, // 54: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	19, // 55: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	21, // 56: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	9,  // 57: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	12, // 58: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	15, // 59: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	31, // 60: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
-	28, // 61: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
-	17, // 62: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	20, // 63: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	22, // 64: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	57, // [57:65] is the sub-list for method output_type
-	49, // [49:57] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	8,  // 9: fenfa.v1.Task.unique:type_name -> fenfa.v1.Unique
+	6,  // 10: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
+	7,  // 11: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
+	34, // 12: fenfa.v1.Unique.period:type_name -> google.protobuf.Duration
+	5,  // 13: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
+	11, // 14: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
+	1,  // 15: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
+	36, // 16: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	5,  // 17: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
+	14, // 18: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
+	11, // 19: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
+	24, // 20: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	19, // 21: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
+	1,  // 22: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
+	36, // 23: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	34, // 24: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	24, // 25: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	24, // 26: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
+	36, // 27: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	1,  // 28: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	35, // 29: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	35, // 30: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	35, // 31: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	27, // 32: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	5,  // 33: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	25, // 34: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
+	35, // 35: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
+	35, // 36: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
+	35, // 37: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
+	26, // 38: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
+	35, // 39: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
+	35, // 40: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	35, // 41: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	30, // 42: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
+	1,  // 43: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
+	2,  // 44: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
+	35, // 45: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	35, // 46: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	1,  // 47: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
+	35, // 48: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
+	35, // 49: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
+	24, // 50: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
+	9,  // 51: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	12, // 52: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	15, // 53: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	31, // 54: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
+	28, // 55: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	17, // 56: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	20, // 57: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	22, // 58: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	10, // 59: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	13, // 60: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	16, // 61: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	32, // 62: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
+	29, // 63: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	18, // 64: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	21, // 65: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	23, // 66: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	59, // [59:67] is the sub-list for method output_type
+	51, // [51:59] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
@@ -2639,7 +2723,7 @@ func file_fenfa_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fenfa_v1_task_proto_rawDesc), len(file_fenfa_v1_task_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
