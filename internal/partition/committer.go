@@ -39,7 +39,8 @@ func newCommitter(s store.Store) *committer {
 	return c
 }
 
-// submit hands in a batch; done is called once, from another goroutine.
+// submit hands in a batch; done is called once: from another goroutine, or at once where
+// the committer is closed.
 func (c *committer) submit(b store.Batch, done func(error)) {
 	number := c.groupOf(b.Part)
 	c.mu.Lock()

@@ -11,36 +11,42 @@ import (
 	"github.com/fenfa/fenfa/internal/store"
 )
 
-// heldStore is a store whose commits wait while they have a partition that is held.
+// heldStore is a store whose commits wait, until let is called, while they have a
+// partition that is held. It belongs to the bubble in which it was made: what waits for
+// a channel from outside of it would never count as waiting there.
 type heldStore struct {
 	store.Store
 
+	held  []int
+	fails map[int]error
+	gone  chan struct{} // closed by let
+	let   func()
+
 	mu    sync.Mutex
 	calls [][]int // the partitions of each commit
-	held  map[int]chan struct{}
-	fails map[int]error
+}
+
+func newHeldStore(held ...int) *heldStore {
+	gone := make(chan struct{})
+	return &heldStore{held: held, gone: gone, let: sync.OnceFunc(func() { close(gone) })}
 }
 
 func (s *heldStore) Commit(_ context.Context, batches []store.Batch) error {
-	s.mu.Lock()
 	var parts []int
-	var waits []chan struct{}
 	failed := map[int]error{}
 	for i := range batches {
 		part := batches[i].Part
 		parts = append(parts, part)
-		if ch := s.held[part]; ch != nil {
-			waits = append(waits, ch)
-		}
 		if err := s.fails[part]; err != nil {
 			failed[i] = err
 		}
 	}
 	slices.Sort(parts)
+	s.mu.Lock()
 	s.calls = append(s.calls, parts)
 	s.mu.Unlock()
-	for _, ch := range waits {
-		<-ch
+	if slices.ContainsFunc(parts, func(part int) bool { return slices.Contains(s.held, part) }) {
+		<-s.gone
 	}
 	if len(failed) > 0 {
 		return &store.CommitError{Failed: failed}
@@ -49,30 +55,32 @@ func (s *heldStore) Commit(_ context.Context, batches []store.Batch) error {
 }
 
 // groupedStore keeps every partition in one of three groups.
-type groupedStore struct{ heldStore }
+type groupedStore struct{ *heldStore }
 
 func (s *groupedStore) Group(part int) int { return part % 3 }
 
-// committed is a committer, and what became of each batch.
+// committed is a committer that runs, and what became of each batch.
 type committed struct {
 	c    *committer
+	stop context.CancelFunc
 	mu   sync.Mutex
 	done map[int][]error // by partition
 }
 
-// withCommitter runs a test with a committer over a store.
-func withCommitter(t *testing.T, s store.Store, f func(x *committed)) {
+// newCommitted runs a committer over s, in a bubble. When the test ends, however it
+// does, nothing is held any more, and the committer ends.
+func newCommitted(t *testing.T, s store.Store, held *heldStore) *committed {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		x := &committed{c: newCommitter(s), done: map[int][]error{}}
-		ctx, stop := context.WithCancel(t.Context())
-		var group sync.WaitGroup
-		group.Go(func() { x.c.run(ctx) })
-		synctest.Wait()
-		f(x)
+	ctx, stop := context.WithCancel(t.Context())
+	x := &committed{c: newCommitter(s), stop: stop, done: map[int][]error{}}
+	var group sync.WaitGroup
+	group.Go(func() { x.c.run(ctx) })
+	t.Cleanup(func() {
+		held.let()
 		stop()
 		group.Wait()
 	})
+	return x
 }
 
 // submit hands in one batch of each partition, and lets happen what can.
@@ -95,38 +103,40 @@ func (x *committed) of(part int) []error {
 }
 
 func TestAGroupThatStandsStillHoldsNoOtherUp(t *testing.T) {
-	held := make(chan struct{})
-	s := &groupedStore{heldStore{held: map[int]chan struct{}{}}}
-	for n := range 3 * commitsInFlight {
-		s.held[1+3*n] = held
-	}
-	withCommitter(t, s, func(x *committed) {
-		for n := range 3 * commitsInFlight { // more than may be under way
-			x.submit(0, 1+3*n, 2)
-			if len(x.of(0)) != n+1 || len(x.of(2)) != n+1 || x.of(1+3*n) != nil {
+	const rounds = 3 * commitsInFlight // more than may be under way
+	synctest.Test(t, func(t *testing.T) {
+		var still []int
+		for n := range rounds {
+			still = append(still, 1+3*n)
+		}
+		s := &groupedStore{newHeldStore(still...)}
+		x := newCommitted(t, s, s.heldStore)
+		for n, part := range still {
+			x.submit(0, part, 2)
+			if len(x.of(0)) != n+1 || len(x.of(2)) != n+1 || x.of(part) != nil {
 				t.Fatalf("after %d rounds: partition 0 has %d answers, 2 has %d, the one that stands still %d",
-					n+1, len(x.of(0)), len(x.of(2)), len(x.of(1+3*n)))
+					n+1, len(x.of(0)), len(x.of(2)), len(x.of(part)))
 			}
 		}
-		close(held)
+		s.let()
 		synctest.Wait()
-		for n := range 3 * commitsInFlight {
-			if got := x.of(1 + 3*n); len(got) != 1 || got[0] != nil {
-				t.Errorf("partition %d, which stood still, was answered %v", 1+3*n, got)
+		for _, part := range still {
+			if got := x.of(part); len(got) != 1 || got[0] != nil {
+				t.Errorf("partition %d, which stood still, was answered %v", part, got)
+			}
+		}
+		for _, parts := range s.calls {
+			if slices.ContainsFunc(parts, func(part int) bool { return part%3 != parts[0]%3 }) {
+				t.Errorf("one commit has partitions %v, of different groups", parts)
 			}
 		}
 	})
-	for _, parts := range s.calls {
-		if slices.ContainsFunc(parts, func(part int) bool { return part%3 != parts[0]%3 }) {
-			t.Errorf("one commit has partitions %v, of different groups", parts)
-		}
-	}
 }
 
 func TestWithoutGroupsEverythingSharesACommit(t *testing.T) {
-	held := make(chan struct{})
-	s := &heldStore{held: map[int]chan struct{}{9: held}}
-	withCommitter(t, s, func(x *committed) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newHeldStore(9)
+		x := newCommitted(t, s, s)
 		for range commitsInFlight {
 			x.submit(9)
 		}
@@ -134,19 +144,29 @@ func TestWithoutGroupsEverythingSharesACommit(t *testing.T) {
 		if len(s.calls) != commitsInFlight || x.of(0) != nil {
 			t.Fatalf("commits %v", s.calls)
 		}
-		close(held)
+		s.let()
 		synctest.Wait()
+		if last := s.calls[len(s.calls)-1]; !slices.Equal(last, []int{0, 1, 2, 3, 4}) {
+			t.Errorf("the last commit has partitions %v", last)
+		}
 	})
-	if last := s.calls[len(s.calls)-1]; !slices.Equal(last, []int{0, 1, 2, 3, 4}) {
-		t.Errorf("the last commit has partitions %v", last)
-	}
 }
 
 func TestEachBatchHearsItsOwnError(t *testing.T) {
-	s := &groupedStore{heldStore{fails: map[int]error{3: store.ErrFenced}}}
-	withCommitter(t, s, func(x *committed) {
-		x.submit(0, 3, 6)
-		for part, want := range map[int]error{0: nil, 3: store.ErrFenced, 6: nil} {
+	synctest.Test(t, func(t *testing.T) {
+		s := &groupedStore{newHeldStore(0)} // so that 3 and 6 share the next commits
+		s.fails = map[int]error{3: store.ErrFenced}
+		x := newCommitted(t, s, s.heldStore)
+		for range commitsInFlight {
+			x.submit(0)
+		}
+		x.submit(3, 6)
+		s.let()
+		synctest.Wait()
+		if last := s.calls[len(s.calls)-1]; !slices.Equal(last, []int{3, 6}) {
+			t.Errorf("the last commit has partitions %v", last)
+		}
+		for part, want := range map[int]error{3: store.ErrFenced, 6: nil} {
 			if got := x.of(part); len(got) != 1 || !errors.Is(got[0], want) {
 				t.Errorf("partition %d was answered %v, want %v", part, got, want)
 			}
@@ -155,18 +175,13 @@ func TestEachBatchHearsItsOwnError(t *testing.T) {
 }
 
 func TestAClosedCommitterAnswersWhatIsLeft(t *testing.T) {
-	held := make(chan struct{})
-	s := &groupedStore{heldStore{held: map[int]chan struct{}{1: held}}}
-	var x *committed
 	synctest.Test(t, func(t *testing.T) {
-		x = &committed{c: newCommitter(s), done: map[int][]error{}}
-		ctx, stop := context.WithCancel(t.Context())
-		var group sync.WaitGroup
-		group.Go(func() { x.c.run(ctx) })
+		s := &groupedStore{newHeldStore(1)}
+		x := newCommitted(t, s, s.heldStore)
 		for range commitsInFlight + 1 {
 			x.submit(1)
 		}
-		stop()
+		x.stop()
 		synctest.Wait()
 		if got := x.of(1); len(got) != 1 || !errors.Is(got[0], store.ErrClosed) {
 			t.Errorf("what could not begin was answered %v", got)
@@ -175,11 +190,10 @@ func TestAClosedCommitterAnswersWhatIsLeft(t *testing.T) {
 		if got := x.of(0); len(got) != 1 || !errors.Is(got[0], store.ErrClosed) {
 			t.Errorf("what came later was answered %v", got)
 		}
-		close(held)
-		group.Wait()
+		s.let()
 		synctest.Wait()
+		if got := x.of(1); len(got) != commitsInFlight+1 {
+			t.Errorf("partition 1 was answered %d times, want %d", len(got), commitsInFlight+1)
+		}
 	})
-	if got := x.of(1); len(got) != commitsInFlight+1 {
-		t.Errorf("partition 1 was answered %d times, want %d", len(got), commitsInFlight+1)
-	}
 }
