@@ -169,7 +169,7 @@ func (n *fakeNode) notify() {
 // await waits until the condition, which is asked under the lock, holds.
 func (n *fakeNode) await(what string, holds func() bool) {
 	n.tb.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		n.mu.Lock()
 		ok, changed := holds(), n.changed

@@ -2,6 +2,7 @@ package fenfa
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,10 +25,16 @@ func blocked(t *testing.T, ordered bool) (s *session, ran chan uint64, release f
 		ran <- task.run.lease.wire.GetRef().GetToken()
 		return nil
 	})
+	release = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(release) // Before the session's, which waits for the handler.
 	s.take([]*fenfav1.Lease{wireLease(1, ordered, 1)})
-	<-begun
+	select {
+	case <-begun:
+	case <-s.wake:
+		t.Fatalf("the first task ended and its handler never began: %v", s.collect())
+	}
 	s.take([]*fenfav1.Lease{wireLease(2, ordered, 3), wireLease(3, ordered, 3)})
-	return s, ran, func() { close(gate) }
+	return s, ran, release
 }
 
 // kinds counts the outcomes of a message by their kind, for each token.
@@ -54,16 +61,19 @@ func TestWhatWaitsForTooLongGoesBack(t *testing.T) {
 	}{{"ordered", true, 1}, {"unordered", false, 3}} {
 		t.Run(test.name, func(t *testing.T) {
 			s, ran, release := blocked(t, test.ordered)
-			s.tend(time.Now())
+			s.mu.Lock()
+			arrived := s.leases[leaseKey{token: 3}].arrived
+			s.mu.Unlock()
+			s.tend(arrived)
 			if got := kinds(s.collect()); len(got) != 0 {
 				t.Errorf("leases that just came went back: %v", got)
 			}
 			s.mu.Lock()
-			s.leases[leaseKey{token: 2}].arrived = time.Now().Add(-2 * time.Second)
+			s.leases[leaseKey{token: 2}].arrived = arrived.Add(-2 * time.Second)
 			s.mu.Unlock()
-			s.tend(time.Now())
+			s.tend(arrived)
 			if got := kinds(s.collect()); len(got) != 1 || got[2][back] != test.want {
-				t.Errorf("after 2 s there went back %v, want lease 2", got)
+				t.Fatalf("after 2 s there went back %v, want lease 2", got)
 			}
 			release()
 			for _, want := range []uint64{1, 3, 3, 3} {
@@ -119,8 +129,8 @@ func TestAWorkerThatWasFrozenBeginsNothing(t *testing.T) {
 		s, ran, release := blocked(t, ordered)
 		now := time.Now()
 		s.mu.Lock()
-		s.silence = 3 * time.Second
-		s.beat(now.Add(-4 * time.Second))
+		s.silence = time.Hour // So long that a slow machine is not silent again after the next heartbeat.
+		s.beat(now.Add(-2 * time.Hour))
 		s.mu.Unlock()
 		release()
 		if got := <-ran; got != 1 {
@@ -285,11 +295,8 @@ func TestAQuietThatAPersonHasEndedStaysEnded(t *testing.T) {
 	if _, err := c.SetWorkerQuiet(t.Context(), "me", false); err != nil {
 		t.Fatal(err)
 	}
-	for w.quiet.Load() {
-		if t.Context().Err() != nil {
-			t.Fatal("the worker does not hear of it")
-		}
-	}
+	// The node sees a change with every heartbeat, so that the worker is looked at again.
+	n.await("the worker hears of it", func() bool { return !w.quiet.Load() })
 	n.stop()
 	n.start()
 	task := NewTask("q", nil)

@@ -20,7 +20,9 @@ func bareSession(tb testing.TB, size int, h HandlerFunc) *session {
 	}
 	w := c.Worker()
 	w.Handle("q", h)
-	w.wrapped = w.handlers // As Run does where nothing is around them.
+	if err := w.prepare(); err != nil {
+		tb.Fatal(err)
+	}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(tb.Context()))
 	s := newSession(ctx, cancel, w, newPool(size))
 	tb.Cleanup(func() {

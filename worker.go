@@ -32,7 +32,7 @@ type Worker struct {
 	handlers map[string]HandlerFunc
 	batches  map[string]Batch       // of the handlers of several tasks
 	around   []Middleware           // the outermost first
-	wrapped  map[string]HandlerFunc // handlers with what is around them; made by Run
+	wrapped  map[string]HandlerFunc // handlers with what is around them; made by prepare
 	quiet    atomic.Bool
 	current  atomic.Pointer[session]
 }
@@ -133,10 +133,9 @@ func (w *Worker) Handle(queue string, h HandlerFunc) { w.handlers[queue] = h }
 // finished: the node hands the rest to others. Handlers' contexts carry the values of
 // ctx.
 func (w *Worker) Run(ctx context.Context) error {
-	if err := w.check(); err != nil {
+	if err := w.prepare(); err != nil {
 		return err
 	}
-	w.wrapped = wrapHandlers(w.handlers, w.around)
 	conn, err := w.client.cfg.connect(w.client.addr)
 	if err != nil {
 		return err
@@ -166,6 +165,15 @@ func (w *Worker) setQuiet(quiet bool) {
 	if s := w.current.Load(); s != nil {
 		s.nudge()
 	}
+}
+
+// prepare makes the worker ready for sessions, or says why it cannot be.
+func (w *Worker) prepare() error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	w.wrapped = wrapHandlers(w.handlers, w.around)
+	return nil
 }
 
 func (w *Worker) check() error {
