@@ -23,14 +23,17 @@ func TestServersThatCannotWriteAreNamedSo(t *testing.T) {
 		}
 		return nil
 	}}
-	s := open(t, mysql.Config{Shards: databases(t, 1), Timeout: time.Second, Observe: answers.observe})
+	waits := &patience{}
+	s := open(t, mysql.Config{Shards: databases(t, 1), Timeout: longTimeout, Clock: waits, Observe: answers.observe})
 	c := &counter{s: s}
 	if err := errors.Join(c.claim(t.Context()), c.step(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	for n, want := range map[uint32]error{1021: store.ErrFull, 1114: store.ErrFull, 1026: store.ErrFull, 1030: store.ErrFull, 1290: mysql.ErrReadOnly, 1836: mysql.ErrReadOnly} {
 		number.Store(n)
+		waits.lost.Store(true)
 		err := c.step(t.Context())
+		waits.lost.Store(false)
 		if !errors.Is(err, want) || errors.Is(err, store.ErrFenced) {
 			t.Errorf("error %d: got %v, want %v", n, err, want)
 		}

@@ -132,7 +132,9 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, mysql.Config{Shards: addresses(t, []string{address}), Timeout: time.Second})
+	waits := &patience{}
+	cfg := mysql.Config{Shards: addresses(t, []string{address}), Timeout: longTimeout, Clock: waits}
+	s := open(t, cfg)
 	c := &counter{s: s, part: 1}
 	if err := errors.Join(c.claim(t.Context()), c.step(t.Context())); err != nil {
 		t.Fatal(err)
@@ -140,10 +142,11 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 	if err := private.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	waits.lost.Store(true)
 	_, claimErr := s.Claim(t.Context(), 1, 0)
 	_, loadErr := s.Load(t.Context(), store.Scan{Part: 1, Table: store.TableDead, Limit: 1})
 	_, _, metaErr := s.Meta().Get(t.Context(), "a")
-	_, openErr := mysql.New(t.Context(), mysql.Config{Shards: addresses(t, []string{address}), Timeout: time.Second})
+	_, openErr := mysql.New(t.Context(), cfg)
 	for what, err := range map[string]error{"commit": c.step(t.Context()), "claim": claimErr, "load": loadErr, "read named value": metaErr, "migrate schema": openErr} {
 		if err == nil || errors.Is(err, store.ErrFenced) {
 			t.Errorf("%s: got %v", what, err)
@@ -158,6 +161,7 @@ func TestAServerThatStaysAwayIsAnErrorThatNamesIt(t *testing.T) {
 			t.Errorf("%s: the password shows: %v", what, err)
 		}
 	}
+	waits.lost.Store(false)
 	if err := private.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
