@@ -26,6 +26,7 @@ type Client struct {
 	cluster  fenfav1.ClusterServiceClient
 	watches  fenfav1.WatchServiceClient
 	sagas    fenfav1.SagaServiceClient
+	crons    fenfav1.CronServiceClient
 	auditor  fenfav1.AuditServiceClient
 	shards   fenfav1.ShardServiceClient
 	tokens   fenfav1.TokenServiceClient
@@ -67,6 +68,7 @@ func Dial(addr string, opts ...DialOption) (*Client, error) {
 		cluster:  fenfav1.NewClusterServiceClient(conn),
 		watches:  fenfav1.NewWatchServiceClient(conn),
 		sagas:    fenfav1.NewSagaServiceClient(conn),
+		crons:    fenfav1.NewCronServiceClient(conn),
 		auditor:  fenfav1.NewAuditServiceClient(conn),
 		shards:   fenfav1.NewShardServiceClient(conn),
 		tokens:   fenfav1.NewTokenServiceClient(conn),

@@ -28,7 +28,7 @@ func newRoot(std streams) *cobra.Command {
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newServe(), newDemo(), newDemoWorker(), newBenchWorker(), newSubmit(), newWorker(),
-		newTask(), newQueue(), newDead(), newState(), newLock(), newSaga(), newCluster(),
+		newTask(), newQueue(), newDead(), newState(), newLock(), newSaga(), newCron(), newCluster(),
 		newToken(), newActivity(), newTop(), newBalance(), newBridge(), newBench(), newVersion(), newDocs(),
 	)
 	return root

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/cron"
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/store"
@@ -141,6 +142,7 @@ type core struct {
 	counts   *counters
 	locks    *lock.Table
 	sagas    *sagaBook
+	crons    cronBook
 
 	txns     map[task.ID]*transaction // of which this partition is home
 	asked    map[task.ID]time.Time    // when home was asked about a prepared branch
@@ -180,6 +182,7 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 		ends:    make(map[task.ID][]*endWait),
 		recent:  recentIDs{most: recentOf(cfg)},
 		sagas:   counts.sagas.book(cfg.Part),
+		crons:   cronBook{open: make(map[string]*cron.Schedule), gone: make(map[string]struct{})},
 	}
 	c.locks = lock.NewTable(lock.Config{Journal: lockJournal{c}, Meter: counts.locks, Claimed: now})
 	return c

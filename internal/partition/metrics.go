@@ -36,6 +36,7 @@ type counters struct {
 	doubts      doubts
 
 	sagas *sagaCounters
+	crons *cronCounters
 
 	mu     sync.Mutex
 	recent map[string]*startLatency // by queue
@@ -46,6 +47,7 @@ func newCounters(reg prometheus.Registerer) *counters {
 		recent: make(map[string]*startLatency),
 		locks:  newLockMetrics(reg),
 		sagas:  newSagaCounters(reg),
+		crons:  newCronCounters(reg),
 		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fenfa_submit_tasks_total", Help: "Submitted tasks by what became of the submit: accepted, duplicate or refused.",
 		}, []string{"queue", "result"}),

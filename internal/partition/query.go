@@ -222,6 +222,7 @@ func (c *core) published(rows []*store.Outbox) {
 // emitRefused keeps a follow-up task that the broker will never take as a dead
 // letter that says why.
 func (c *core) emitRefused(now time.Time, row *store.Outbox, t task.Task, cause error) {
+	c.tellCron(now, &t, task.StateDead, "the broker refused the task: "+cause.Error())
 	if c.stepRefused(now, &t, cause) {
 		c.led.Delete(&store.Outbox{Seq: row.Seq})
 		return

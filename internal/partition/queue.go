@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/cron"
 	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
@@ -50,7 +51,7 @@ func (c *core) configure(_ time.Time, settings task.Queue) {
 		q = &queue{
 			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class),
 			kept: c.cfg.Classes, sweepAt: c.cfg.Classes, metrics: c.counts.queue(settings.Name),
-			own: settings.Name == saga.Queue,
+			own: settings.Name == saga.Queue || settings.Name == cron.Queue,
 		}
 		q.plain = q.newClass(task.Placement{})
 		c.queues[settings.Name] = q

@@ -54,6 +54,11 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 		}
 	})
 	own.start(func(ctx context.Context) {
+		if err := own.loadCrons(ctx); err != nil {
+			own.fail(err)
+		}
+	})
+	own.start(func(ctx context.Context) {
 		if err := own.loadSagas(ctx); err != nil {
 			own.fail(err)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/cron"
 	"github.com/fenfa/fenfa/internal/ledger"
 	"github.com/fenfa/fenfa/internal/saga"
 	"github.com/fenfa/fenfa/internal/store"
@@ -49,7 +50,7 @@ func (c *core) receive(now time.Time, l *lane) {
 			c.press()
 			return
 		}
-		if missing := c.missingOfSaga(l.key); len(missing) > 0 {
+		if missing := c.missingOf(l); len(missing) > 0 {
 			l.status = laneLoading
 			c.loadAll(missing, func() { c.loaded(l) })
 			return
@@ -65,6 +66,14 @@ func (c *core) receive(now time.Time, l *lane) {
 	c.wake(now, l)
 }
 
+// missingOf returns what must be known before a message to the lane's key is taken.
+func (c *core) missingOf(l *lane) []ledger.RecordKey {
+	if l.q.Name == cron.Queue {
+		return c.missingOfCron(l.key)
+	}
+	return c.missingOfSaga(l.key)
+}
+
 func (c *core) missingOfSaga(key string) (missing []ledger.RecordKey) {
 	for _, name := range []string{saga.RecordBegun, saga.RecordState} {
 		if !c.led.KnowsRecord(key, name) {
@@ -77,6 +86,9 @@ func (c *core) missingOfSaga(key string) (missing []ledger.RecordKey) {
 // handleMessage takes one message to a saga. One for a saga that is not there any
 // more has nothing to tell.
 func (c *core) handleMessage(now time.Time, it *item) error {
+	if it.lane.q.Name == cron.Queue {
+		return c.cronMessage(now, it)
+	}
 	in, err := c.instance(it.Key)
 	if in == nil || err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/cron"
 	"github.com/fenfa/fenfa/internal/lock"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/saga"
@@ -101,6 +102,15 @@ type SagaEngine interface {
 	OperateSaga(ctx context.Context, id string, op saga.Operation) (*saga.Instance, error)
 }
 
+// CronEngine keeps schedules.
+type CronEngine interface {
+	CreateCron(ctx context.Context, d cron.Definition) (s *cron.Schedule, created bool, err error)
+	OperateCron(ctx context.Context, name string, op cron.Operation) (*cron.Schedule, error)
+	Cron(ctx context.Context, name string) (*cron.Schedule, error)
+	Crons(ctx context.Context, prefix string, limit int, after string) (all []*cron.Schedule, next string, err error)
+	DeleteCron(ctx context.Context, name string) (*cron.Schedule, error)
+}
+
 // AuditEngine compares records with the op log.
 type AuditEngine interface {
 	// Audit audits partitions one after another; none: all. It tells of differences
@@ -115,7 +125,8 @@ type ShardEngine interface {
 	MovePartition(ctx context.Context, part, to int) (partition.Move, error)
 }
 
-// WorkEngine distributes work: tasks by themselves, and as steps of sagas.
+// WorkEngine distributes work: tasks by themselves, as steps of sagas, and those of
+// schedules.
 type WorkEngine interface {
 	TaskEngine
 	ControlEngine
@@ -124,6 +135,7 @@ type WorkEngine interface {
 	SearchEngine
 	DeadEngine
 	SagaEngine
+	CronEngine
 }
 
 // Engine is what the server calls.

@@ -59,6 +59,9 @@ func (s *Server) newGateway() (http.Handler, error) {
 			return fenfav1.RegisterDeadServiceHandlerClient(ctx, mux, fenfav1.NewDeadServiceClient(conn))
 		},
 		func() error {
+			return fenfav1.RegisterCronServiceHandlerClient(ctx, mux, fenfav1.NewCronServiceClient(conn))
+		},
+		func() error {
 			return fenfav1.RegisterSagaServiceHandlerClient(ctx, mux, fenfav1.NewSagaServiceClient(conn))
 		},
 		func() error {
@@ -115,6 +118,8 @@ func (s *Server) strictQuery(next runtime.HandlerFunc) runtime.HandlerFunc {
 		"/v1/dead":                             (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/halted":          (&fenfav1.ListHaltedRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/queues/{queue=*}/dead":            (&fenfav1.ListDeadRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/crons":                            (&fenfav1.ListCronsRequest{}).ProtoReflect().Descriptor().Fields(),
+		"/v1/crons/{name=*}/next":              (&fenfav1.NextCronRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/sagas":                            (&fenfav1.ListSagasRequest{}).ProtoReflect().Descriptor().Fields(),
 		"/v1/saga-definitions/{name=*}":        (&fenfav1.GetSagaDefinitionRequest{}).ProtoReflect().Descriptor().Fields(),
 	}

@@ -79,6 +79,17 @@ func rules() map[string]rule {
 		fenfav1.DeadService_ListHalted_FullMethodName: {{access.Read, named("queue")}},
 		fenfav1.DeadService_Resume_FullMethodName:     {{access.Manage, named("queue")}},
 
+		// A schedule submits for whoever manages it.
+		fenfav1.CronService_Create_FullMethodName: {{access.Manage, named("definition.queue")}},
+		fenfav1.CronService_Update_FullMethodName: {{access.Manage, queueOfCron("name", "definition.queue")}},
+		fenfav1.CronService_Get_FullMethodName:    {{access.Read, queueOfCron("name")}},
+		fenfav1.CronService_List_FullMethodName:   {{access.Read, filtered("schedule")}},
+		fenfav1.CronService_Next_FullMethodName:   {{access.Read, queueOfCron("name")}},
+		fenfav1.CronService_Pause_FullMethodName:  {{access.Manage, queueOfCron("name")}},
+		fenfav1.CronService_Resume_FullMethodName: {{access.Manage, queueOfCron("name")}},
+		fenfav1.CronService_Delete_FullMethodName: {{access.Manage, queueOfCron("name")}},
+		fenfav1.CronService_Run_FullMethodName:    {{access.Submit, queueOfCron("name")}},
+
 		fenfav1.SagaService_Define_FullMethodName:          admin,
 		fenfav1.SagaService_GetDefinition_FullMethodName:   {{access.Saga, named("name")}},
 		fenfav1.SagaService_ListDefinitions_FullMethodName: {{access.Saga, filtered("definition")}},
@@ -118,6 +129,7 @@ func (s *Server) services(r grpc.ServiceRegistrar) {
 	fenfav1.RegisterAuditServiceServer(r, &auditService{Server: s})
 	fenfav1.RegisterQueueServiceServer(r, &queueService{Server: s})
 	fenfav1.RegisterDeadServiceServer(r, &deadService{Server: s})
+	fenfav1.RegisterCronServiceServer(r, &cronService{Server: s})
 	fenfav1.RegisterSagaServiceServer(r, &sagaService{Server: s})
 	fenfav1.RegisterShardServiceServer(r, &shardService{Server: s})
 	fenfav1.RegisterClusterServiceServer(r, &clusterService{Server: s})

@@ -145,6 +145,29 @@ func definitionOfSaga(path string) target { //nolint:unparam // Like its sibling
 	}}
 }
 
+// queueOfCron is for the name of a schedule: the action must be allowed on the queue
+// that it submits to, and on those that are named at further paths.
+func queueOfCron(path string, further ...string) target {
+	text := "queue of the schedule `" + path + "`"
+	for _, p := range further {
+		text += ", and `" + p + "`"
+	}
+	return target{text: text, check: func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error {
+		for _, p := range further {
+			if err := named(p).check(ctx, s, c, a, req); err != nil {
+				return err
+			}
+		}
+		return lookedUp(c, a, req, path, func(name string) (string, error) {
+			found, err := s.cfg.Engine.Cron(ctx, name)
+			if err != nil {
+				return "", err
+			}
+			return found.Definition.Queue, nil
+		})
+	}}
+}
+
 // lookedUp asks what the names at a path belong to, where that makes a difference.
 // One that is not found is the answer: nothing is done to what appears meanwhile.
 func lookedUp(c *access.Caller, a access.Action, req proto.Message, path string, find func(string) (string, error)) error {
