@@ -9,7 +9,7 @@ import (
 
 func TestSchedulesGoTheirWayThroughTheCommandLine(t *testing.T) {
 	n := serveNode(t, t.TempDir())
-	n.ok(t, nil, "queue", "set", "reports")
+	n.ok(t, &queueView{}, "queue", "set", "reports")
 	var made appliedCron
 	n.ok(t, &made, "cron", "create", "nightly", "--spec", "30 2 * * *", "--zone", "Europe/Berlin", "--queue", "reports", "--header", "a=b", "--payload", "hello")
 	if !made.Created || made.Zone != "Europe/Berlin" || made.NextAt == "" || made.Headers["a"] != "b" || made.Payload != "hello" {

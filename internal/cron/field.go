@@ -17,8 +17,12 @@ type field struct {
 // The fields, in their order. Sunday is 0, and also 7.
 func fields() [6]field {
 	return [6]field{
-		{"second", 0, 59, ""}, {"minute", 0, 59, ""}, {"hour", 0, 23, ""}, {"day of month", 1, 31, ""},
-		{"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"}, {"day of week", 0, 7, "sunmontuewedthufrisat"},
+		{"second", 0, 59, ""},
+		{"minute", 0, 59, ""},
+		{"hour", 0, 23, ""},
+		{"day of month", 1, 31, ""},
+		{"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"},
+		{"day of week", 0, 7, "sunmontuewedthufrisat"},
 	}
 }
 

@@ -3,6 +3,8 @@ package cron
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -38,14 +40,9 @@ type Ref struct {
 	Tick  time.Time
 }
 
-const refVersion = 1
-
+// encode writes text, because handlers see headers.
 func (r *Ref) encode() string {
-	b := []byte{refVersion}
-	b = task.AppendBytes(b, r.Name)
-	b = binary.AppendUvarint(b, r.Birth)
-	b = binary.AppendVarint(b, r.Tick.UnixMicro())
-	return string(b)
+	return strings.Join([]string{r.Tick.UTC().Format(time.RFC3339Nano), strconv.FormatUint(r.Birth, 36), r.Name}, " ")
 }
 
 // RefOf returns what a task's Header says; ok is false where it has none that can be
@@ -55,12 +52,13 @@ func RefOf(t *task.Task) (ref Ref, ok bool) {
 		if t.Headers[i].Name != Header {
 			continue
 		}
-		p := task.NewParser([]byte(t.Headers[i].Value))
-		if p.Byte() != refVersion {
+		parts := strings.Split(t.Headers[i].Value, " ")
+		if len(parts) != 3 {
 			return Ref{}, false
 		}
-		ref.Name, ref.Birth, ref.Tick = p.String(), p.Uvarint(), time.UnixMicro(p.Varint()).UTC()
-		return ref, p.End() == nil
+		tick, err := time.Parse(time.RFC3339Nano, parts[0])
+		birth, wrong := strconv.ParseUint(parts[1], 36, 64)
+		return Ref{Name: parts[2], Birth: birth, Tick: tick}, err == nil && wrong == nil
 	}
 	return Ref{}, false
 }

@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -282,7 +283,7 @@ func TestDefinitionsAreRefusedByField(t *testing.T) {
 			}
 			change(&d)
 			err := d.Normalize()
-			if refusal, ok := err.(*task.Error); !ok || refusal.Field != field {
+			if refusal, ok := errors.AsType[*task.Error](err); !ok || refusal.Field != field {
 				t.Errorf("got %v, want one about %s", err, field)
 			}
 		})
@@ -302,6 +303,14 @@ func TestMessagesTellHowATaskEnded(t *testing.T) {
 	}
 	if _, ok := MessageOf(&task.Task{Headers: []task.Header{{Name: Header, Value: "?"}}}, task.StateDone, ""); ok {
 		t.Error("a header that cannot be read has a message")
+	}
+	for _, bad := range []string{"", "a b c", "2026-01-01T00:00:00Z !! s", "2026-01-01T00:00:00Z 1"} {
+		if _, ok := RefOf(&task.Task{Headers: []task.Header{{Name: Header, Value: bad}}}); ok {
+			t.Errorf("header %q was read", bad)
+		}
+	}
+	if ref, ok := RefOf(&tasks[0]); !ok || ref.Name != "s" || ref.Birth != 42 || !ref.Tick.Equal(time.Unix(2000, 5)) {
+		t.Errorf("header %+v", ref)
 	}
 	for _, bad := range []task.Task{{Type: "other"}, {Type: messageEnded, Payload: []byte{1}}} {
 		if _, err := Read(&bad); err == nil {

@@ -129,8 +129,8 @@ func (s *Spec) nextElapsed(after time.Time) time.Time {
 // nextNamed meets each local time that the spec names once: at its first
 // occurrence, or where it does not exist at the moment that clocks are put forward.
 func (s *Spec) nextNamed(after time.Time) time.Time {
-	shown, ok := wall(after), true
-	for {
+	for shown := wall(after); ; {
+		var ok bool
 		if shown, ok = s.nextWall(shown); !ok {
 			return time.Time{}
 		}

@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func TestTicksOfASpec(t *testing.T) {
 
 // splitEvery splits at blanks, but not behind a weekday.
 func splitEvery(text string) (all []string) {
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if n := len(all); n > 0 && len(all[n-1]) == 3 {
 			all[n-1] += " " + word
 			continue
@@ -124,12 +125,11 @@ func TestWrongSpecsAreRefusedInWords(t *testing.T) {
 	} {
 		t.Run(spec, func(t *testing.T) {
 			_, err := Parse(spec)
-			refusal := &task.Error{}
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Fatalf("got %v, want something about %q", err, want)
 			}
-			if r, ok := err.(*task.Error); !ok || r.Field != "spec" {
-				t.Errorf("%T blames %q", err, refusal.Field)
+			if refusal, ok := errors.AsType[*task.Error](err); !ok || refusal.Field != "spec" {
+				t.Errorf("%T blames another field", err)
 			}
 		})
 	}

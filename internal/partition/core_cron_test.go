@@ -34,9 +34,9 @@ func (r *cronRig) create(d cron.Definition) cronAnswer {
 	return r.call(func(answer func(cronAnswer)) { r.c.createCron(r.now, &d, answer) })
 }
 
-func (r *cronRig) operate(name string, do cron.Do) cronAnswer {
+func (r *cronRig) operate(do cron.Do) cronAnswer {
 	r.t.Helper()
-	return r.call(func(answer func(cronAnswer)) { r.c.operateCron(r.now, name, &cron.Operation{Do: do}, answer) })
+	return r.call(func(answer func(cronAnswer)) { r.c.operateCron(r.now, "minutely", &cron.Operation{Do: do}, answer) })
 }
 
 // call asks the core for something, and answers its reads until it has answered.
@@ -242,19 +242,19 @@ func TestOperationsOnSchedules(t *testing.T) {
 	if a := r.create(other); task.CodeOf(a.err) != task.CodeAlreadyExists {
 		t.Errorf("another one: %v", a.err)
 	}
-	if a := r.operate("minutely", cron.DoPause); a.err != nil || !a.s.Paused {
+	if a := r.operate(cron.DoPause); a.err != nil || !a.s.Paused {
 		t.Errorf("paused: %+v", a)
 	}
 	r.until(rigStart.Add(5 * time.Minute))
 	if len(r.fired) != 0 {
 		t.Error("a paused schedule ticked")
 	}
-	if a := r.operate("minutely", cron.DoRun); a.err != nil || len(r.fired) != 1 {
+	if a := r.operate(cron.DoRun); a.err != nil || len(r.fired) != 1 {
 		t.Errorf("run: %+v, %d tasks", a, len(r.fired))
 	}
 	r.finish(r.one())
 	r.settle()
-	r.operate("minutely", cron.DoResume)
+	r.operate(cron.DoResume)
 	r.until(rigStart.Add(6 * time.Minute))
 	r.finish(r.one())
 	r.settle()
@@ -263,7 +263,7 @@ func TestOperationsOnSchedules(t *testing.T) {
 	}
 	n := len(r.fired)
 	r.until(rigStart.Add(10 * time.Minute))
-	if a := r.operate("minutely", cron.DoPause); task.CodeOf(a.err) != task.CodeNotFound || len(r.fired) != n {
+	if a := r.operate(cron.DoPause); task.CodeOf(a.err) != task.CodeNotFound || len(r.fired) != n {
 		t.Errorf("a deleted schedule goes on: %v", a.err)
 	}
 	if left := len(r.table(store.TableRecord)); left != 0 {
@@ -277,7 +277,7 @@ func TestASchedulesThatWereFoundLateDoNotHideNewerOnes(t *testing.T) {
 	old := r.call(func(answer func(cronAnswer)) { r.c.getCron("minutely", answer) }).s
 	r.c.crons.loaded = false
 	r.c.crons.gone = map[string]struct{}{}
-	r.operate("minutely", cron.DoPause)
+	r.operate(cron.DoPause)
 	r.c.cronsLoaded([]*cron.Schedule{old})
 	if !r.c.crons.open["minutely"].Paused {
 		t.Error("an older state is taken")

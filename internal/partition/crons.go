@@ -99,6 +99,15 @@ func (e *Engine) Cron(ctx context.Context, name string) (*cron.Schedule, error) 
 	return a.s, err
 }
 
+// CronTicks returns the next ticks of a schedule, as if it were not paused.
+func (e *Engine) CronTicks(ctx context.Context, name string, count int) ([]time.Time, error) {
+	s, err := e.Cron(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Ticks(e.cfg.Clock.Now(), count)
+}
+
 // DeleteCron ends a schedule; tasks that it submitted go on. It returns what it was.
 func (e *Engine) DeleteCron(ctx context.Context, name string) (*cron.Schedule, error) {
 	a, err := e.askCron(ctx, name, func(c *core, now time.Time, answer func(cronAnswer)) { c.deleteCron(now, name, answer) })

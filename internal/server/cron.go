@@ -135,11 +135,7 @@ func (s *cronService) Next(ctx context.Context, req *fenfav1.NextCronRequest) (*
 	case count > maxTicks:
 		return nil, task.Errorf(task.CodeInvalidArgument, "count is %d: want 1 to %d, or 0 for %d", count, maxTicks, defaultTicks).WithField("count")
 	}
-	found, err := s.cfg.Engine.Cron(ctx, req.GetName())
-	if err != nil {
-		return nil, err
-	}
-	ticks, err := found.Ticks(s.cfg.Clock.Now(), count)
+	ticks, err := s.cfg.Engine.CronTicks(ctx, req.GetName(), count)
 	if err != nil {
 		return nil, err
 	}

@@ -108,6 +108,7 @@ type CronEngine interface {
 	OperateCron(ctx context.Context, name string, op cron.Operation) (*cron.Schedule, error)
 	Cron(ctx context.Context, name string) (*cron.Schedule, error)
 	Crons(ctx context.Context, prefix string, limit int, after string) (all []*cron.Schedule, next string, err error)
+	CronTicks(ctx context.Context, name string, count int) ([]time.Time, error)
 	DeleteCron(ctx context.Context, name string) (*cron.Schedule, error)
 }
 

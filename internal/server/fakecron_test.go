@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -35,6 +36,11 @@ func (e *fakeEngine) Cron(context.Context, string) (*cron.Schedule, error) {
 func (e *fakeEngine) Crons(_ context.Context, prefix string, _ int, after string) ([]*cron.Schedule, string, error) {
 	e.called("crons " + prefix + " " + after)
 	return []*cron.Schedule{someCron("nightly")}, "nightly", e.err
+}
+
+func (e *fakeEngine) CronTicks(_ context.Context, name string, count int) ([]time.Time, error) {
+	ticks, err := someCron(name).Ticks(time.Unix(1_700_000_000, 0), count)
+	return ticks, cmp.Or(e.err, err)
 }
 
 func (e *fakeEngine) DeleteCron(_ context.Context, name string) (*cron.Schedule, error) {

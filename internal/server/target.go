@@ -147,12 +147,9 @@ func definitionOfSaga(path string) target { //nolint:unparam // Like its sibling
 
 // queueOfCron is for the name of a schedule: the action must be allowed on the queue
 // that it submits to, and on those that are named at further paths.
-func queueOfCron(path string, further ...string) target {
-	text := "queue of the schedule `" + path + "`"
-	for _, p := range further {
-		text += ", and `" + p + "`"
-	}
-	return target{text: text, check: func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error {
+func queueOfCron(path string, further ...string) target { //nolint:unparam // Like its siblings, it says in the table where the name is.
+	paths := append([]string{"queue of the schedule `" + path + "`"}, further...)
+	return target{text: strings.Join(paths, ", and "), check: func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error {
 		for _, p := range further {
 			if err := named(p).check(ctx, s, c, a, req); err != nil {
 				return err
