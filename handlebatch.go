@@ -107,7 +107,7 @@ func (g *gatherer) join(ctx context.Context, t *Task) error {
 	}
 	g.mu.Unlock()
 	if first {
-		g.lead(c)
+		g.lead(c) //nolint:contextcheck // It calls the handler with a context of all tasks.
 	} else {
 		<-c.over // A handler has to return when its context ends: then all return.
 	}
@@ -129,7 +129,7 @@ func (g *gatherer) lead(c *batchCall) {
 	}
 	g.mu.Unlock()
 	defer close(c.over)
-	c.run(g.handle) //nolint:contextcheck // It makes its own, of those of all tasks.
+	c.run(g.handle)
 }
 
 // run calls the handler with the tasks that are still to be done.

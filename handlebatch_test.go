@@ -23,10 +23,10 @@ type meeting struct {
 	ends  map[string]error
 }
 
-func newMeeting(t *testing.T, most int, linger time.Duration, h BatchHandlerFunc) *meeting {
+func newMeeting(t *testing.T, most int, h BatchHandlerFunc) *meeting {
 	t.Helper()
 	m := &meeting{t: t, ends: map[string]error{}}
-	m.g = &gatherer{most: most, linger: linger, handle: func(ctx context.Context, tasks []*Task) []error {
+	m.g = &gatherer{most: most, linger: time.Second, handle: func(ctx context.Context, tasks []*Task) []error {
 		var names []string
 		for _, task := range tasks {
 			names = append(names, task.Type())
@@ -70,7 +70,7 @@ func (m *meeting) want(calls string, ends map[string]string) {
 
 func TestTasksMeetInOneCallAndEndEachByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeeting(t, 3, time.Second, func(_ context.Context, tasks []*Task) []error {
+		m := newMeeting(t, 3, func(_ context.Context, tasks []*Task) []error {
 			errs := make([]error, len(tasks))
 			for i, task := range tasks {
 				if task.Type() == "b" {
@@ -101,7 +101,7 @@ func TestWhatIsWrongWithACallFailsAllOfItsTasks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := newMeeting(t, 2, time.Second, c.h)
+				m := newMeeting(t, 2, c.h)
 				m.come(t.Context(), "a", "b")
 				m.want("a b", map[string]string{"a": c.want, "b": c.want})
 			})
@@ -111,7 +111,7 @@ func TestWhatIsWrongWithACallFailsAllOfItsTasks(t *testing.T) {
 
 func TestAHandlerThatEndsItsGoroutineFailsTheOtherTasks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeeting(t, 2, time.Second, func(context.Context, []*Task) []error {
+		m := newMeeting(t, 2, func(context.Context, []*Task) []error {
 			runtime.Goexit()
 			return nil
 		})
@@ -122,7 +122,7 @@ func TestAHandlerThatEndsItsGoroutineFailsTheOtherTasks(t *testing.T) {
 
 func TestATaskWhoseAttemptEndedWhileItWaitedIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeeting(t, 9, time.Second, func(context.Context, []*Task) []error { return nil })
+		m := newMeeting(t, 9, func(context.Context, []*Task) []error { return nil })
 		ctx, cancel := context.WithCancel(t.Context())
 		m.come(t.Context(), "a")
 		m.come(ctx, "b")
@@ -138,7 +138,7 @@ func TestATaskWhoseAttemptEndedWhileItWaitedIsLeftOut(t *testing.T) {
 func TestTheContextOfACallEndsAtTheEarliestDeadlineOrWithAllOfItsTasks(t *testing.T) {
 	type key struct{}
 	causes := make(chan error, 1)
-	wait := func(ctx context.Context, _ []*Task) []error {
+	wait := func(ctx context.Context, _ []*Task) []error { //nolint:unparam // It is a BatchHandlerFunc.
 		if ctx.Value(key{}) != "value" {
 			t.Error("the context has not the values of Run")
 		}
@@ -148,7 +148,7 @@ func TestTheContextOfACallEndsAtTheEarliestDeadlineOrWithAllOfItsTasks(t *testin
 	}
 	synctest.Test(t, func(t *testing.T) {
 		base := context.WithValue(t.Context(), key{}, "value")
-		m := newMeeting(t, 2, time.Second, wait)
+		m := newMeeting(t, 2, wait)
 		start := time.Now()
 		long, stopLong := context.WithTimeout(base, time.Hour)
 		defer stopLong()

@@ -126,8 +126,13 @@ type ShardEngine interface {
 	MovePartition(ctx context.Context, part, to int) (partition.Move, error)
 }
 
-// WorkEngine distributes work: tasks by themselves, as steps of sagas, and those of
-// schedules.
+// FlowEngine makes tasks by itself: the steps of sagas, and those of schedules.
+type FlowEngine interface {
+	SagaEngine
+	CronEngine
+}
+
+// WorkEngine distributes work.
 type WorkEngine interface {
 	TaskEngine
 	ControlEngine
@@ -135,8 +140,7 @@ type WorkEngine interface {
 	LeaseEngine
 	SearchEngine
 	DeadEngine
-	SagaEngine
-	CronEngine
+	FlowEngine
 }
 
 // Engine is what the server calls.

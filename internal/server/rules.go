@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -28,10 +29,21 @@ type target struct {
 	check func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error
 }
 
+// Rules of who needs nothing but a token that counts, and of who may do everything.
+func anyToken() rule  { return rule{} }
+func adminOnly() rule { return rule{{access.Admin, whole()}} }
+
 // rules is the one table of who may call what, for gRPC and HTTP alike. A method that
 // is not in it is refused to everybody, and fails a test.
 func rules() map[string]rule {
-	anyToken, admin := rule{}, rule{{access.Admin, whole()}}
+	all := workRules()
+	maps.Copy(all, stateRules())
+	maps.Copy(all, nodeRules())
+	return all
+}
+
+// workRules are those of tasks, and of what makes and keeps them.
+func workRules() map[string]rule {
 	return map[string]rule{
 		fenfav1.TaskService_Submit_FullMethodName:       {{access.Submit, eachOf("tasks.queue")}},
 		fenfav1.TaskService_SubmitStream_FullMethodName: {{access.Submit, eachOf("tasks.queue")}},
@@ -47,21 +59,6 @@ func rules() map[string]rule {
 		fenfav1.LeaseService_Extend_FullMethodName:   {{access.Work, queueOfLeases("leases")}},
 		fenfav1.LeaseService_Complete_FullMethodName: {{access.Work, queueOfLeases("tasks.lease")}},
 		fenfav1.LeaseService_Fail_FullMethodName:     {{access.Work, queueOfLeases("tasks.lease")}},
-
-		fenfav1.StateService_Get_FullMethodName:     {{access.StateRead, named("key")}},
-		fenfav1.StateService_Scan_FullMethodName:    {{access.StateRead, beginning("key_prefix")}},
-		fenfav1.StateService_Put_FullMethodName:     {{access.State, named("key")}},
-		fenfav1.StateService_Commit_FullMethodName:  {{access.State, named("writes.key")}, {access.StateRead, named("reads.key")}},
-		fenfav1.StateService_History_FullMethodName: {{access.StateRead, named("key")}},
-		fenfav1.WatchService_Watch_FullMethodName:   {{access.StateRead, keysOrBeginning("keys", "key_prefix")}},
-		fenfav1.AuditService_Audit_FullMethodName:   {{access.StateRead, whole()}},
-
-		fenfav1.LockService_Acquire_FullMethodName: {{access.Lock, named("name")}},
-		fenfav1.LockService_Renew_FullMethodName:   {{access.Lock, named("locks.name")}},
-		fenfav1.LockService_Release_FullMethodName: {{access.Lock, named("name")}},
-		fenfav1.LockService_Steal_FullMethodName:   admin,
-		fenfav1.LockService_Get_FullMethodName:     {{access.Lock, named("name")}},
-		fenfav1.LockService_List_FullMethodName:    {{access.Lock, beginning("prefix")}},
 
 		fenfav1.QueueService_Configure_FullMethodName: {{access.Manage, named("queue.name")}},
 		fenfav1.QueueService_Describe_FullMethodName:  {{access.Read, named("name")}},
@@ -90,7 +87,7 @@ func rules() map[string]rule {
 		fenfav1.CronService_Delete_FullMethodName: {{access.Manage, queueOfCron("name")}},
 		fenfav1.CronService_Run_FullMethodName:    {{access.Submit, queueOfCron("name")}},
 
-		fenfav1.SagaService_Define_FullMethodName:          admin,
+		fenfav1.SagaService_Define_FullMethodName:          adminOnly(),
 		fenfav1.SagaService_GetDefinition_FullMethodName:   {{access.Saga, named("name")}},
 		fenfav1.SagaService_ListDefinitions_FullMethodName: {{access.Saga, filtered("definition")}},
 		fenfav1.SagaService_Start_FullMethodName:           {{access.Saga, named("name")}},
@@ -99,22 +96,47 @@ func rules() map[string]rule {
 		fenfav1.SagaService_Retry_FullMethodName:           {{access.Operate, definitionOfSaga("id")}},
 		fenfav1.SagaService_Skip_FullMethodName:            {{access.Operate, definitionOfSaga("id")}},
 		fenfav1.SagaService_Compensate_FullMethodName:      {{access.Operate, definitionOfSaga("id")}},
+	}
+}
 
+// stateRules are those of records and locks.
+func stateRules() map[string]rule {
+	return map[string]rule{
+		fenfav1.StateService_Get_FullMethodName:     {{access.StateRead, named("key")}},
+		fenfav1.StateService_Scan_FullMethodName:    {{access.StateRead, beginning("key_prefix")}},
+		fenfav1.StateService_Put_FullMethodName:     {{access.State, named("key")}},
+		fenfav1.StateService_Commit_FullMethodName:  {{access.State, named("writes.key")}, {access.StateRead, named("reads.key")}},
+		fenfav1.StateService_History_FullMethodName: {{access.StateRead, named("key")}},
+		fenfav1.WatchService_Watch_FullMethodName:   {{access.StateRead, keysOrBeginning("keys", "key_prefix")}},
+		fenfav1.AuditService_Audit_FullMethodName:   {{access.StateRead, whole()}},
+
+		fenfav1.LockService_Acquire_FullMethodName: {{access.Lock, named("name")}},
+		fenfav1.LockService_Renew_FullMethodName:   {{access.Lock, named("locks.name")}},
+		fenfav1.LockService_Release_FullMethodName: {{access.Lock, named("name")}},
+		fenfav1.LockService_Steal_FullMethodName:   adminOnly(),
+		fenfav1.LockService_Get_FullMethodName:     {{access.Lock, named("name")}},
+		fenfav1.LockService_List_FullMethodName:    {{access.Lock, beginning("prefix")}},
+	}
+}
+
+// nodeRules are those of what a node consists of, and of who may use it.
+func nodeRules() map[string]rule {
+	return map[string]rule{
 		fenfav1.ShardService_List_FullMethodName: {{access.Read, whole()}},
-		fenfav1.ShardService_Move_FullMethodName: admin,
+		fenfav1.ShardService_Move_FullMethodName: adminOnly(),
 
-		fenfav1.ClusterService_Health_FullMethodName:       anyToken,
+		fenfav1.ClusterService_Health_FullMethodName:       anyToken(),
 		fenfav1.ClusterService_Workers_FullMethodName:      {{access.Read, filtered("worker")}},
-		fenfav1.ClusterService_UpdateWorker_FullMethodName: admin,
-		fenfav1.ClusterService_DrainWorker_FullMethodName:  admin,
+		fenfav1.ClusterService_UpdateWorker_FullMethodName: adminOnly(),
+		fenfav1.ClusterService_DrainWorker_FullMethodName:  adminOnly(),
 
-		fenfav1.TokenService_Create_FullMethodName: admin,
-		fenfav1.TokenService_List_FullMethodName:   admin,
-		fenfav1.TokenService_Get_FullMethodName:    admin,
-		fenfav1.TokenService_Rotate_FullMethodName: admin,
-		fenfav1.TokenService_Revoke_FullMethodName: admin,
+		fenfav1.TokenService_Create_FullMethodName: adminOnly(),
+		fenfav1.TokenService_List_FullMethodName:   adminOnly(),
+		fenfav1.TokenService_Get_FullMethodName:    adminOnly(),
+		fenfav1.TokenService_Rotate_FullMethodName: adminOnly(),
+		fenfav1.TokenService_Revoke_FullMethodName: adminOnly(),
 
-		fenfav1.ActivityService_List_FullMethodName: admin,
+		fenfav1.ActivityService_List_FullMethodName: adminOnly(),
 	}
 }
 
