@@ -114,7 +114,7 @@ func TestAClassIsAskedForOnceUntilThereIsRoom(t *testing.T) {
 func TestClassesAndQueuesTakeTurns(t *testing.T) {
 	r := newRig(t, nil)
 	r.slots = 0
-	r.c.configure(r.now, task.DefaultQueue("flood"))
+	r.c.configure(task.DefaultQueue("flood"))
 	for i := range 50 {
 		r.deliver(newTask("flood", fmt.Sprint(i), "f"+fmt.Sprint(i)))
 		if i < 10 {

@@ -162,7 +162,7 @@ func BenchmarkFreedSlot(b *testing.B) {
 			r.slots, r.homes = 0, map[string]uint64{}
 			q := r.c.queues["keyed"].Queue
 			q.Balance.Policy, q.Balance.Overflow = task.BalanceConsistentHash, "wait"
-			r.c.configure(r.now, q)
+			r.c.configure(q)
 			for i := range keys {
 				key := fmt.Sprint("k", i)
 				r.homes[key] = 1

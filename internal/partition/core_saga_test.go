@@ -24,7 +24,7 @@ func newSagaRig(t *testing.T) *rig {
 }
 
 func (r *rig) openSagas() {
-	r.c.configure(r.now, sagaQueue())
+	r.c.configure(sagaQueue())
 	r.c.sagas.loaded()
 	r.step()
 }

@@ -111,7 +111,7 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 	o.serves(own)
 	own.tail.Claimed(own.fence)
 	claimed()
-	own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
+	own.mail.post(func(c *core, _ time.Time) { own.catchUp(ctx, c) })
 	err = own.loop(ctx)
 	o.mu.Lock()
 	o.own, o.lost = nil, o.e.cfg.Clock.Now()
@@ -128,12 +128,12 @@ func (o *owner) once(ctx context.Context, claimed func()) error {
 
 // catchUp takes in what happened to the engine while the partition was claimed
 // and could not be told.
-func (own *ownership) catchUp(ctx context.Context, c *core, now time.Time) {
+func (own *ownership) catchUp(ctx context.Context, c *core) {
 	for _, q := range own.e.Queues() {
 		if known := c.queues[q.Name]; known != nil && known.Queue == q {
 			continue
 		}
-		if err := own.serveQueue(ctx, now, q); err != nil {
+		if err := own.serveQueue(ctx, q); err != nil {
 			own.failed = err
 		}
 	}
@@ -328,8 +328,8 @@ func (own *ownership) LookUp(queue string, upTo broker.Position) (begun uint64) 
 }
 
 // serveQueue adds a queue, or changes its settings.
-func (own *ownership) serveQueue(ctx context.Context, now time.Time, q task.Queue) error {
-	own.core.configure(now, q)
+func (own *ownership) serveQueue(ctx context.Context, q task.Queue) error {
+	own.core.configure(q)
 	if own.feeders[q.Name] != nil {
 		return nil
 	}

@@ -45,7 +45,7 @@ type queue struct {
 }
 
 // configure adds a queue or changes its settings.
-func (c *core) configure(_ time.Time, settings task.Queue) {
+func (c *core) configure(settings task.Queue) {
 	q := c.queues[settings.Name]
 	if q == nil {
 		q = &queue{

@@ -153,8 +153,8 @@ func (e *Engine) changeQueue(ctx context.Context, name string, change func(q *ta
 	e.limits.Configure(&q)
 	e.configured(q)
 	for _, o := range e.owners {
-		_, err := ask(ctx, o, func(_ *core, at time.Time, answer func(struct{})) {
-			o.applySettings(context.WithoutCancel(ctx), at, q)
+		_, err := ask(ctx, o, func(_ *core, _ time.Time, answer func(struct{})) {
+			o.applySettings(context.WithoutCancel(ctx), q)
 			answer(struct{}{})
 		})
 		// A partition that is not served reads the settings when it is claimed.
@@ -187,9 +187,9 @@ func (e *Engine) PauseQueue(ctx context.Context, name string, paused bool) (task
 }
 
 // applySettings runs in the goroutine of the partition's core.
-func (o *owner) applySettings(ctx context.Context, now time.Time, q task.Queue) {
+func (o *owner) applySettings(ctx context.Context, q task.Queue) {
 	if own := o.current(); own != nil {
-		if err := own.serveQueue(ctx, now, q); err != nil {
+		if err := own.serveQueue(ctx, q); err != nil {
 			own.failed = err
 		}
 	}

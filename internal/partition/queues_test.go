@@ -114,7 +114,7 @@ func TestCatchUpServesWhatTheClaimMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 		own.start(func(ctx context.Context) {
-			own.mail.post(func(c *core, now time.Time) { own.catchUp(ctx, c, now) })
+			own.mail.post(func(c *core, _ time.Time) { own.catchUp(ctx, c) })
 		})
 		r.submit(newTask("missed", "k", "1"))
 		r.work(done)

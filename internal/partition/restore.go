@@ -17,7 +17,7 @@ const scanPage = 1000
 // restore brings back what waits in the store, before the first task is read.
 func (own *ownership) restore(ctx context.Context, now time.Time) error {
 	for _, q := range own.e.Queues() {
-		own.core.configure(now, q)
+		own.core.configure(q)
 	}
 	// Counted before the first of these rows is read back, so the numbers are exact.
 	waiting := make(chan struct{})
@@ -38,7 +38,7 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 		return err
 	}
 	for _, q := range own.e.Queues() {
-		if err := own.serveQueue(ctx, now, q); err != nil {
+		if err := own.serveQueue(ctx, q); err != nil {
 			return err
 		}
 	}

@@ -103,7 +103,7 @@ func (r *rig) claim(change func(*coreConfig)) {
 		if name == "loose" {
 			q.Order = task.OrderNone
 		}
-		r.c.configure(r.now, q)
+		r.c.configure(q)
 	}
 	r.step()
 }
@@ -444,7 +444,7 @@ func (l *lane) describe() string {
 func (r *rig) settings(name string, change func(*task.Queue)) {
 	q := r.c.queues[name].Queue
 	change(&q)
-	r.c.configure(r.now, q)
+	r.c.configure(q)
 	r.step()
 }
 

@@ -359,7 +359,7 @@ func (w *world) configureQueue(name string, change func(*task.Queue)) {
 	w.engine.limits.Configure(&q)
 	for _, o := range w.current {
 		if o != nil {
-			o.mail.post(func(_ *core, now time.Time) { w.must(o.serveQueue(context.Background(), now, q)) })
+			o.mail.post(func(*core, time.Time) { w.must(o.serveQueue(context.Background(), q)) })
 		}
 	}
 }
