@@ -82,7 +82,7 @@ func TestCommandLineMistakesAreExplained(t *testing.T) {
 	for line, want := range map[string]string{
 		"srve":                                   "fenfa: `fenfa` has no subcommand \"srve\"\n  did you mean `fenfa serve`?\n",
 		"xyzzy":                                  "fenfa: `fenfa` has no subcommand \"xyzzy\"\n  see `fenfa --help` for all of them\n",
-		"queue":                                  "fenfa: `fenfa queue` needs a subcommand\n  one of: describe, list, set\n",
+		"queue":                                  "fenfa: `fenfa queue` needs a subcommand\n  one of: describe, list, pause, purge, resume, set\n",
 		"queue lst":                              "fenfa: `fenfa queue` has no subcommand \"lst\"\n  did you mean `fenfa queue list`?\n",
 		"queue describe":                         "fenfa: `fenfa queue describe` needs NAME\n  usage: fenfa queue describe NAME [flags]\n",
 		"queue list x":                           "fenfa: `fenfa queue list` does not take \"x\"\n  usage: fenfa queue list [flags]\n",
