@@ -20,7 +20,7 @@ type cronRig struct {
 func newCronRig(t *testing.T) *cronRig {
 	t.Helper()
 	r := &cronRig{rig: newRig(t, nil).begin(), fired: map[task.ID]int{}}
-	r.c.configure(r.now, cronQueue())
+	r.c.configure(cronQueue())
 	r.settings("loose", func(q *task.Queue) { q.Timeout = time.Hour })
 	r.c.cronsLoaded(nil)
 	return r
@@ -103,7 +103,7 @@ func (r *cronRig) again() {
 	r.outbox, r.published = nil, 0
 	r.fence.Epoch++
 	r.claim(nil)
-	r.c.configure(r.now, cronQueue())
+	r.c.configure(cronQueue())
 	values := map[string][]byte{} // there is one schedule
 	for _, row := range r.table(store.TableRecord) {
 		values[row.(*store.Record).Name] = row.(*store.Record).Value
