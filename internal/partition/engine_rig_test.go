@@ -319,14 +319,15 @@ func inBubble(t *testing.T, partitions int, f func(r *engineRig)) {
 		fk := storefake.New(storefake.Config{AutoSync: true})
 		r := &engineRig{t: t, b: newMemBroker(), fk: fk, s: &flakyStore{Store: fk}}
 		r.start(partitions)
+		defer r.stop() // Also where f ends the test.
 		r.configure(task.Queue{Name: "keyed"})
 		r.configure(task.Queue{Name: "loose", Order: task.OrderNone})
 		f(r)
-		r.stop()
 	})
 }
 
-// start starts a new engine over what there is.
+// start starts a new engine over what there is, and lets it finish what it commits of
+// its own accord: a failure that a test orders then meets what the test does.
 func (r *engineRig) start(partitions int) {
 	r.t.Helper()
 	r.w = newCrew()
@@ -338,6 +339,7 @@ func (r *engineRig) start(partitions int) {
 	if err := e.Start(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
+	synctest.Wait()
 }
 
 // stop drains the engine at once.
