@@ -75,7 +75,7 @@ func shortMethod(full string) string {
 func namesIn(m proto.Message) []string {
 	const most = 100
 	var names []string
-	for _, path := range []string{"id", "ids", "name", "names", "queue", "queue.name"} {
+	for _, path := range []string{"id", "ids", "name", "names", "queue", "queue.name", "definition.name"} {
 		first, _, _ := strings.Cut(path, ".")
 		field := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(first))
 		if field == nil || (field.Kind() == protoreflect.StringKind) == strings.Contains(path, ".") {

@@ -129,3 +129,17 @@ func TestWhichMethodsAreChanges(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAChangeIsAboutIsFoundInItsRequest(t *testing.T) {
+	for want, req := range map[string]proto.Message{
+		someID:   &fenfav1.CancelTasksRequest{Ids: []string{someID}},
+		"orders": &fenfav1.ConfigureQueueRequest{Queue: &fenfav1.Queue{Name: "orders"}},
+		"mail":   &fenfav1.PauseQueueRequest{Name: "mail"},
+		"daily":  &fenfav1.CreateCronRequest{Definition: &fenfav1.CronDefinition{Name: "daily", Queue: "mail"}},
+		"shop":   &fenfav1.DefineSagaRequest{Definition: &fenfav1.SagaDefinition{Name: "shop"}},
+	} {
+		if got := namesIn(req); !slices.Equal(got, []string{want}) {
+			t.Errorf("%T is about %v, want %s", req, got, want)
+		}
+	}
+}
