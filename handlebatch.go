@@ -107,21 +107,22 @@ func (g *gatherer) join(ctx context.Context, t *Task) error {
 	}
 	g.mu.Unlock()
 	if first {
-		g.lead(c) //nolint:contextcheck // It calls the handler with a context of all tasks.
+		g.lead(ctx, c)
 	} else {
 		<-c.over // A handler has to return when its context ends: then all return.
 	}
 	return c.errs[at]
 }
 
-// lead waits for others and calls the handler.
-func (g *gatherer) lead(c *batchCall) {
+// lead waits for others and calls the handler. ctx is that of the first task; the
+// others join while it waits.
+func (g *gatherer) lead(ctx context.Context, c *batchCall) {
 	timer := time.NewTimer(g.linger)
 	defer timer.Stop()
 	select {
 	case <-c.full:
 	case <-timer.C:
-	case <-c.ctxs[0].Done(): // Those that came meanwhile do not wait for it.
+	case <-ctx.Done(): // Those that came meanwhile do not wait for it.
 	}
 	g.mu.Lock()
 	if g.open == c {
@@ -129,7 +130,7 @@ func (g *gatherer) lead(c *batchCall) {
 	}
 	g.mu.Unlock()
 	defer close(c.over)
-	c.run(g.handle)
+	c.run(g.handle) //nolint:contextcheck // Its context is that of all tasks.
 }
 
 // run calls the handler with the tasks that are still to be done.
