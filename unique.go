@@ -18,6 +18,11 @@ type Unique struct {
 	// Period is for how long after its acceptance a task keeps others out at least,
 	// also when it has ended; at most 366 days. 0: only until it has ended.
 	Period time.Duration
+	// States are those in which a task keeps others out: StateQueued, StateScheduled and
+	// StateRunning, and with a Period, until that is over, StateDone, StateDead,
+	// StateCancelled and StateExpired. A ready task counts as queued. None: until it has
+	// ended, and with a Period in every state.
+	States []LifeState
 }
 
 // OnlyOne makes a submit do nothing while another task of the same queue, key, type
@@ -26,6 +31,14 @@ type Unique struct {
 // handler emits cannot be unique.
 func OnlyOne(u Unique) TaskOption {
 	return func(t *Task) {
-		t.wire.Unique = &fenfav1.Unique{Args: u.Args, By: u.By, Period: durationToWire(u.Period)}
+		w := &fenfav1.Unique{Args: u.Args, By: u.By, Period: durationToWire(u.Period)}
+		for _, s := range u.States {
+			state, err := s.toWire()
+			if err != nil {
+				t.err = err
+			}
+			w.States = append(w.States, state)
+		}
+		t.wire.Unique = w
 	}
 }

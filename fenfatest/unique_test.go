@@ -2,7 +2,9 @@ package fenfatest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -135,5 +137,66 @@ func TestTasksOfOneBatchMayBeTheSame(t *testing.T) {
 	_, err = n.Client().Submit(t.Context(), fenfa.NewTask("reports", "no object", fenfa.OnlyOne(fenfa.Unique{Args: []string{"x"}})))
 	if fenfa.CodeOf(err) != fenfa.CodeInvalidArgument {
 		t.Errorf("fields of no object: %v", err)
+	}
+}
+
+// A task that is to be unique only while it waits may be there again once it runs; a
+// dead letter comes back only while nobody else has its content.
+func TestStatesThatHoldAContentAreChosen(t *testing.T) {
+	n := fenfatest.Start(t, fenfatest.WithQueues("refresh"))
+	c := n.Client()
+	refresh := func(opts ...fenfa.LifeState) *fenfa.Task {
+		return fenfa.NewTask("refresh", 1, fenfa.OnlyOne(fenfa.Unique{States: opts}))
+	}
+	waiting := []fenfa.LifeState{fenfa.StateQueued, fenfa.StateScheduled}
+	first, err := c.SubmitResult(t.Context(), refresh(waiting...))
+	if err != nil || first.Duplicate {
+		t.Fatalf("the first one: %+v, %v", first, err)
+	}
+	if again, err := c.SubmitResult(t.Context(), refresh(waiting...)); err != nil || again.ID != first.ID {
+		t.Errorf("while it waits: %+v, %v", again, err)
+	}
+	runs, end := make(chan fenfa.ID), make(chan error)
+	w := c.Worker()
+	w.Handle("refresh", func(_ context.Context, task *fenfa.Task) error {
+		runs <- task.ID()
+		return <-end
+	})
+	n.Run(w)
+	<-runs
+	second, err := c.SubmitResult(t.Context(), refresh(waiting...))
+	if err != nil || second.Duplicate {
+		t.Fatalf("while the first one runs: %+v, %v", second, err)
+	}
+	end <- fenfa.Reject(errors.New("no"))
+	n.Await(t.Context(), first.ID)
+	<-runs // The second one runs: the first one may come back.
+	if err := c.RequeueDead(t.Context(), first.ID); err != nil {
+		t.Error(err)
+	}
+	end <- nil
+	<-runs
+	end <- fenfa.Reject(errors.New("no"))
+	n.Await(t.Context(), first.ID)
+	third, err := c.SubmitResult(t.Context(), refresh())
+	if err != nil || third.Duplicate {
+		t.Fatalf("after both: %+v, %v", third, err)
+	}
+	if err := c.RequeueDead(t.Context(), first.ID); fenfa.CodeOf(err) != fenfa.CodeConflict || !strings.Contains(err.Error(), third.ID.String()) {
+		t.Errorf("requeue while another one has the content: %v", err)
+	}
+	<-runs
+	end <- nil
+
+	for name, u := range map[string]fenfa.Unique{
+		"no period": {States: []fenfa.LifeState{fenfa.StateDone}},
+		"no end":    {States: []fenfa.LifeState{fenfa.StateQueued}, Period: time.Hour},
+		"no state":  {States: []fenfa.LifeState{"asleep"}},
+		"empty":     {States: []fenfa.LifeState{""}},
+		"unknown":   {States: []fenfa.LifeState{fenfa.StateUnknown}},
+	} {
+		if _, err := c.Submit(t.Context(), fenfa.NewTask("refresh", 1, fenfa.OnlyOne(u))); fenfa.CodeOf(err) != fenfa.CodeInvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

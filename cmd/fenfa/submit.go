@@ -29,6 +29,7 @@ type submitFlags struct {
 
 	unique     bool
 	uniqueness fenfa.Unique
+	uniqueIn   []string
 
 	wait        bool
 	waitTimeout time.Duration
@@ -121,6 +122,7 @@ func (s *submitFlags) uniqueFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.uniqueness.Args, "unique-args", nil, "the same, but only these top-level fields of a JSON payload count")
 	f.StringVar(&s.uniqueness.By, "unique-by", "", "the same, but this text counts instead of the payload")
 	f.DurationVar(&s.uniqueness.Period, "unique-period", 0, "keep others out for so long after a task was accepted, also when it has ended")
+	f.StringSliceVar(&s.uniqueIn, "unique-states", nil, "states in which a task keeps others out: queued, scheduled, running, and with --unique-period done, dead, cancelled, expired (default: the first three, with --unique-period all)")
 }
 
 // check refuses flags that contradict each other.
@@ -158,6 +160,11 @@ func (s *submitFlags) check(args []string) error {
 			return err
 		}
 	}
+	for _, state := range s.uniqueIn {
+		if err := oneOf("unique-states", state, "queued", "scheduled", "running", "done", "dead", "cancelled", "expired"); err != nil {
+			return err
+		}
+	}
 	return oneOf("on-error", s.onError, "stop", "skip")
 }
 
@@ -185,7 +192,10 @@ func (s *submitFlags) options(key string, require, prefer []string) []fenfa.Task
 	if key != "" {
 		opts = append(opts, fenfa.Key(key))
 	}
-	if u := s.uniqueness; s.unique || len(u.Args) > 0 || u.By != "" || u.Period != 0 {
+	if u := s.uniqueness; s.unique || len(u.Args) > 0 || u.By != "" || u.Period != 0 || len(s.uniqueIn) > 0 {
+		for _, state := range s.uniqueIn {
+			u.States = append(u.States, fenfa.LifeState(state))
+		}
 		opts = append(opts, fenfa.OnlyOne(u))
 	}
 	if s.kind != "" {

@@ -104,4 +104,14 @@ func TestUniqueTasksAreSubmittedOnce(t *testing.T) {
 	if code, _, stderr := n.run(t, "submit", "--queue", "reports", "--unique-args", "customer", "1"); code != exitRefused {
 		t.Errorf("a payload that is no object: exit code %d, %s", code, stderr)
 	}
+	n.ok(t, &first, "submit", "--queue", "reports", "--unique-by", "day", "--unique-states", "running", "1")
+	n.ok(t, &second, "submit", "--queue", "reports", "--unique-by", "day", "--unique-states", "running", "2")
+	if second.Tasks[0].Duplicate {
+		t.Errorf("kept out by one that waits: %+v", second)
+	}
+	for flags, want := range map[string]int{"asleep": exitUsage, "done": exitRefused} {
+		if code, _, stderr := n.run(t, "submit", "--queue", "reports", "--unique-states", flags, "1"); code != want {
+			t.Errorf("--unique-states %s: exit code %d, %s", flags, code, stderr)
+		}
+	}
 }

@@ -75,8 +75,8 @@ func TestOfClaimsAtTheSameTimeOneWins(t *testing.T) {
 	r.decide(second)
 	r.settleClaim(b, true)
 	r.decide(third)
-	if !a.won() || !b.won() || c.won() || c.holder != b.task {
-		t.Errorf("holders: %v, %v, %v", a.holder, b.holder, c.holder)
+	if !a.won() || !b.won() || c.won() || c.holder.task != b.task {
+		t.Errorf("holders: %v, %v, %v", a.holder.task, b.holder.task, c.holder.task)
 	}
 	if len(r.c.claims) != 0 {
 		t.Errorf("%d claims are left", len(r.c.claims))
@@ -148,7 +148,7 @@ func TestAStaleClaimIsTakenOverOnce(t *testing.T) {
 	_, c := uniqueTask(t, "c", 0)
 	for _, x := range []*uniqueClaim{b, c} {
 		r.decide(r.claiming(x))
-		if x.won() || x.holder != a.task || !x.held {
+		if x.won() || x.holder.task != a.task || !x.holder.open {
 			t.Fatalf("it found %+v", x)
 		}
 		x.stale = a.task
@@ -161,7 +161,7 @@ func TestAStaleClaimIsTakenOverOnce(t *testing.T) {
 	}
 	r.settleClaim(b, true)
 	c.busy = false
-	if r.decide(r.claiming(c)); c.won() || c.holder != b.task {
+	if r.decide(r.claiming(c)); c.won() || c.holder.task != b.task {
 		t.Errorf("the second found %+v", c)
 	}
 }

@@ -113,7 +113,7 @@ func (e *Engine) changePage(ctx context.Context, req *DeadChange, cur *deadCurso
 	if len(letters) == 0 {
 		return examined, nil
 	}
-	errs, err := own.changeDead(context.WithoutCancel(ctx), letters, changeOf(req.Op))
+	errs, err := own.changeWith(context.WithoutCancel(ctx), req.Op, letters)
 	if err != nil {
 		return 0, err
 	}
@@ -140,12 +140,14 @@ func (e *Engine) lettersOf(req *DeadChange, at *deadCursor, rows []*store.Dead, 
 	return letters, examined
 }
 
-func changeOf(op DeadOp) func(c *core, now time.Time, d *letter) error {
+func (own *ownership) changeWith(ctx context.Context, op DeadOp, letters []*letter) ([]error, error) {
 	if op == DeadDelete {
-		return func(c *core, _ time.Time, d *letter) error { return c.discard(d, false) }
+		return own.changeDead(ctx, letters, deleteLetter)
 	}
-	return func(c *core, now time.Time, d *letter) error { return c.requeue(now, c.revived(now, d)) }
+	return own.reviveDead(ctx, letters, func(c *core, now time.Time, d *letter) error { return c.requeue(now, c.revived(now, d)) })
 }
+
+func deleteLetter(c *core, _ time.Time, d *letter) error { return c.discard(d, false) }
 
 func (p *DeadProgress) took(letters []*letter, errs []error) {
 	for i, err := range errs {

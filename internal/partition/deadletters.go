@@ -257,7 +257,7 @@ func (e *Engine) RequeueDead(ctx context.Context, id task.ID, payload []byte) er
 	if len(payload) > task.MaxPayload {
 		return task.Errorf(task.CodeTooLarge, "payload has %d bytes; at most %d are allowed", len(payload), task.MaxPayload).WithField("payload")
 	}
-	return e.changeOne(ctx, id, func(c *core, now time.Time, d *letter) error {
+	return e.changeOne(ctx, id, (*ownership).reviveDead, func(c *core, now time.Time, d *letter) error {
 		if payload != nil {
 			d.task.Payload = payload
 			d.body = nil
@@ -268,10 +268,16 @@ func (e *Engine) RequeueDead(ctx context.Context, id task.ID, payload []byte) er
 
 // DeleteDead removes one dead letter.
 func (e *Engine) DeleteDead(ctx context.Context, id task.ID) error {
-	return e.changeOne(ctx, id, func(c *core, _ time.Time, d *letter) error { return c.discard(d, false) })
+	return e.changeOne(ctx, id, (*ownership).changeDead, deleteLetter)
 }
 
-func (e *Engine) changeOne(ctx context.Context, id task.ID, change func(c *core, now time.Time, d *letter) error) error {
+// letterChange changes a dead letter that was read, or says why not.
+type letterChange = func(c *core, now time.Time, d *letter) error
+
+// lettersChange is changeDead, or reviveDead.
+type lettersChange = func(own *ownership, ctx context.Context, letters []*letter, change letterChange) ([]error, error)
+
+func (e *Engine) changeOne(ctx context.Context, id task.ID, changeAll lettersChange, change letterChange) error {
 	o, row, err := e.findDead(ctx, id)
 	if err != nil {
 		return err
@@ -298,7 +304,7 @@ func (e *Engine) changeOne(ctx context.Context, id task.ID, change func(c *core,
 	if err != nil {
 		return fmt.Errorf("read dead letter %d of queue %s: %w", row.Seq, row.Queue, err)
 	}
-	errs, err := own.changeDead(context.WithoutCancel(ctx), []*letter{{row: row, task: t, body: row.Body}}, change)
+	errs, err := changeAll(own, context.WithoutCancel(ctx), []*letter{{row: row, task: t, body: row.Body}}, change)
 	if err != nil {
 		return err
 	}
@@ -333,7 +339,7 @@ func (own *ownership) holdDead(ctx context.Context) (release func(), err error) 
 // when that is durable, for each what prevented it. Until then nobody else may read
 // them: the caller releases its hold only after an answer, or when there never will
 // be one because the ownership has ended.
-func (own *ownership) changeDead(ctx context.Context, letters []*letter, change func(c *core, now time.Time, d *letter) error) ([]error, error) {
+func (own *ownership) changeDead(ctx context.Context, letters []*letter, change letterChange) ([]error, error) {
 	if err := own.markLetters(ctx, letters); err != nil {
 		return nil, err
 	}

@@ -67,6 +67,8 @@ type Engine struct {
 	hlc       atomic.Uint64
 	runs      atomic.Uint32 // of tasks without a key
 	dedupes   bool          // the broker recognizes repeated submits
+	alone     bool          // no other node can submit
+	run       uint64        // tells this engine from those before it and beside it
 	draining  atomic.Bool
 	waits     atomic.Int64 // tasks that AwaitTasks waits for
 
@@ -111,6 +113,7 @@ func New(cfg Config) (*Engine, error) {
 		audits: newAudits(cfg.Registerer),
 	}
 	e.moves = newMoves(e)
+	e.alone, e.run = !cfg.Broker.Capabilities().SeveralNodes, uint64(e.stamp())
 	if e.limits, err = limit.New(limit.Config{Clock: cfg.Clock, Wake: e.permitted, Shares: cfg.Shares, Registerer: cfg.Registerer}); err != nil {
 		return nil, fmt.Errorf("partition engine: %w", err)
 	}

@@ -390,7 +390,7 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	})
 	if len(it.Headers) > 0 {
 		c.tellSaga(now, it, end)
-		c.releaseUnique(now, it)
+		c.releaseUnique(now, it, end.state)
 		c.tellCron(now, &it.Task, end.state, end.err)
 	}
 	c.leave(it)

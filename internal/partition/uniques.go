@@ -12,12 +12,16 @@ import (
 
 // staleClaim is after how long the claim of a task that is nowhere may be taken over.
 // Its submit has ended by then: the node went down before the broker had the task.
+// Where no other node can submit, the claim of an earlier run is stale at once.
 const staleClaim = time.Minute
 
-// uniques are the tasks of one submit that are to be the only ones of their content.
+// uniques are the tasks of one submit that are to be the only ones of their content,
+// or dead letters of such tasks that are to come back.
 type uniques struct {
-	e      *Engine
-	tasks  []task.Task
+	e       *Engine
+	tasks   []task.Task
+	revives bool
+
 	byPart map[int][]*uniqueClaim
 	first  map[task.ID]*uniqueClaim // by content
 	again  map[int]*uniqueClaim     // tasks that are the same as an earlier one of the submit
@@ -33,7 +37,7 @@ func (u *uniques) add(i int, ref task.UniqueRef) bool {
 		u.again[i] = same
 		return false
 	}
-	x := &uniqueClaim{ref: ref, task: t.ID, created: t.CreatedAt, index: i}
+	x := &uniqueClaim{ref: ref, task: t.ID, created: t.CreatedAt, run: u.e.run, revives: u.revives, index: i}
 	u.first[ref.ID] = x
 	part, _ := u.e.fixedPartition(t)
 	u.byPart[part] = append(u.byPart[part], x)
@@ -43,6 +47,18 @@ func (u *uniques) add(i int, ref task.UniqueRef) bool {
 // claim decides which tasks go to the broker, and fills in the results of the others.
 // Their messages are taken out.
 func (u *uniques) claim(ctx context.Context, messages []broker.Message, index []int, results []SubmitResult) ([]broker.Message, []int) {
+	u.decide(ctx, results)
+	kept, keptIndex := messages[:0], index[:0]
+	for n, i := range index {
+		if results[i].Err == nil && !results[i].Duplicate {
+			kept, keptIndex = append(kept, messages[n]), append(keptIndex, i)
+		}
+	}
+	return kept, keptIndex
+}
+
+// decide claims the contents, and fills in the results of tasks that others keep out.
+func (u *uniques) decide(ctx context.Context, results []SubmitResult) {
 	parts := make([]int, 0, len(u.byPart))
 	for part := range u.byPart {
 		parts = append(parts, part)
@@ -53,13 +69,6 @@ func (u *uniques) claim(ctx context.Context, messages []broker.Message, index []
 		slices.SortFunc(claims, func(a, b *uniqueClaim) int { return slices.Compare(a.ref.ID[:], b.ref.ID[:]) })
 		u.claimIn(ctx, part, claims, results)
 	}
-	kept, keptIndex := messages[:0], index[:0]
-	for n, i := range index {
-		if results[i].Err == nil && !results[i].Duplicate {
-			kept, keptIndex = append(kept, messages[n]), append(keptIndex, i)
-		}
-	}
-	return kept, keptIndex
 }
 
 func (u *uniques) claimIn(ctx context.Context, part int, claims []*uniqueClaim, results []SubmitResult) {
@@ -76,12 +85,12 @@ func (u *uniques) claimIn(ctx context.Context, part int, claims []*uniqueClaim, 
 				continue
 			}
 			if x.busy {
-				results[x.index].Err = errClaimed(x.holder)
+				results[x.index].Err = errClaimed(x.holder.task)
 				continue
 			}
 			r, stale := u.held(ctx, x)
 			if stale {
-				x.stale = x.holder
+				x.stale = x.holder.task
 				again = append(again, x)
 				continue
 			}
@@ -102,21 +111,28 @@ func (u *uniques) ask(ctx context.Context, part int, claims []*uniqueClaim) erro
 
 // held says who holds the content, or that nobody does any more.
 func (u *uniques) held(ctx context.Context, x *uniqueClaim) (r SubmitResult, stale bool) {
-	r = SubmitResult{ID: x.holder, Duplicate: true, State: task.StateQueued}
-	st, err := u.e.TaskStatus(ctx, x.holder)
+	h := &x.holder
+	r = SubmitResult{ID: h.task, Duplicate: true, State: h.ended}
+	st, err := u.e.TaskStatus(ctx, h.task)
 	switch {
-	case err == nil && st.State.Final() && x.held:
-		return r, true // It was submitted again after its end, and did nothing.
+	case !h.open: // Its mark may be gone before the period is over.
+		if err == nil {
+			r.State = st.State
+		}
+	case err == nil && (st.State.Final() || !h.holdsIn(st.State)):
+		return r, true // A final one was submitted again after its end, and did nothing.
 	case err == nil:
 		r.State = st.State
 	case task.CodeOf(err) != task.CodeNotFound:
 		return SubmitResult{ID: x.task, Err: err}, false
-	case u.e.cfg.Clock.Now().Sub(x.since.Time()) > staleClaim:
+	case u.e.alone && h.run != u.e.run, u.e.cfg.Clock.Now().Sub(h.since.Time()) > staleClaim:
 		return r, true
 	default:
-		return SubmitResult{ID: x.task, Err: errClaimed(x.holder)}, false
+		return SubmitResult{ID: x.task, Err: errClaimed(h.task)}, false
 	}
-	(*u.e.queues.Load())[u.tasks[x.index].Queue].repeated.Inc()
+	if !u.revives {
+		(*u.e.queues.Load())[u.tasks[x.index].Queue].repeated.Inc()
+	}
 	return r, false
 }
 

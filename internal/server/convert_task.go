@@ -59,8 +59,7 @@ func taskFromWire(w *fenfav1.Task, t *task.Task) error {
 		}
 	}
 	if w.GetUnique() != nil {
-		t.Unique = &task.Unique{Args: w.GetUnique().GetArgs(), By: w.GetUnique().GetBy()}
-		if t.Unique.Period, err = durationFromWire(orZero(w.GetUnique().GetPeriod()), "unique.period"); err != nil {
+		if t.Unique, err = uniqueFromWire(w.GetUnique()); err != nil {
 			return err
 		}
 	}
@@ -68,6 +67,23 @@ func taskFromWire(w *fenfav1.Task, t *task.Task) error {
 		t.Placement, err = placementFromWire(w.GetPlacement())
 	}
 	return err
+}
+
+func uniqueFromWire(w *fenfav1.Unique) (*task.Unique, error) {
+	u := &task.Unique{Args: w.GetArgs(), By: w.GetBy()}
+	for _, s := range w.GetStates() {
+		state, err := stateFromWire(s)
+		switch {
+		case err != nil || state == task.StateUnknown:
+			return nil, task.Errorf(task.CodeInvalidArgument, "unique.states has %s: want queued, scheduled, running, done, dead, cancelled or expired", s).WithField("unique.states")
+		case state == task.StateReady:
+			state = task.StateQueued
+		}
+		u.States |= task.StatesOf(state)
+	}
+	var err error
+	u.Period, err = durationFromWire(orZero(w.GetPeriod()), "unique.period")
+	return u, err
 }
 
 func priorityFromWire(w fenfav1.Priority) (task.Priority, error) {

@@ -141,3 +141,17 @@ func (s State) String() string {
 
 // Final reports whether a task in this state stays in it by itself.
 func (s State) Final() bool { return s >= StateDone }
+
+// StateSet is a set of states. The zero value is empty.
+type StateSet uint16
+
+// StatesOf returns the set of these states.
+func StatesOf(states ...State) (set StateSet) {
+	for _, s := range states {
+		set |= 1 << s
+	}
+	return set
+}
+
+// Has reports whether a state is in the set.
+func (set StateSet) Has(s State) bool { return set&(1<<s) != 0 }

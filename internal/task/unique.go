@@ -18,20 +18,37 @@ const HeadUnique = ReservedPrefix + "unique"
 const MaxUniqueArgs = 32
 
 // Unique says that a task is to be the only one of its content: a submit is answered
-// with the one that is there already, as long as that has not ended, and at least for
-// Period since it was accepted. The same are tasks of one queue, key and type with
-// the same By if it is set, else the same Args if there are any, else the same payload.
+// with the one that is there already, as long as that is in one of its States. The same
+// are tasks of one queue, key and type with the same By if it is set, else the same
+// Args if there are any, else the same payload.
 type Unique struct {
 	Args   []string // names of top-level fields of the payload, which is a JSON object
 	By     string
-	Period time.Duration
+	Period time.Duration // since it was accepted, how long a task holds that has ended
+	// States are those in which the task holds its content; a ready one counts as
+	// queued. Empty: until it has ended, and with a Period in any other state too.
+	States StateSet
 }
 
 // UniqueRef names what a task is the only one of.
 type UniqueRef struct {
 	ID     ID // the same for tasks that are the same
 	Period time.Duration
+	States StateSet // never empty
 }
+
+// HoldsUntilEnd reports whether nobody else can have the content before the task has
+// ended.
+func (r *UniqueRef) HoldsUntilEnd() bool { return r.States&openStates == openStates }
+
+// What a task holds its content in unless its submitter chose.
+const (
+	openStates  = 1<<StateQueued | 1<<StateScheduled | 1<<StateRunning
+	endedStates = 1<<StateDone | 1<<StateDead | 1<<StateCancelled | 1<<StateExpired
+)
+
+// OpenStates are those of a task that has not ended.
+func OpenStates() StateSet { return openStates }
 
 // Seal makes the task tell what it is the only one of, which UniqueOf reads.
 func (t *Task) Seal() (UniqueRef, error) {
@@ -41,8 +58,11 @@ func (t *Task) Seal() (UniqueRef, error) {
 		return UniqueRef{}, err
 	}
 	// DeriveID keeps its arguments apart.
-	ref := UniqueRef{ID: DeriveID(HeadUnique, t.Queue, t.Key, t.Type, content), Period: u.Period}
+	ref := UniqueRef{ID: DeriveID(HeadUnique, t.Queue, t.Key, t.Type, content), Period: u.Period, States: statesOr(u.States, u.Period)}
 	value := hex.EncodeToString(ref.ID[:]) + " " + strconv.FormatInt(int64(u.Period), 10)
+	if ref.States != statesOr(0, u.Period) {
+		value += " " + strconv.FormatUint(uint64(ref.States), 10)
+	}
 	t.Headers = append(slices.Clip(t.Headers), Header{Name: HeadUnique, Value: value})
 	slices.SortFunc(t.Headers, func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
 	return ref, nil
@@ -54,15 +74,38 @@ func UniqueOf(t *Task) (ref UniqueRef, ok bool) {
 		if t.Headers[i].Name != HeadUnique {
 			continue
 		}
-		id, period, _ := strings.Cut(t.Headers[i].Value, " ")
+		id, rest, _ := strings.Cut(t.Headers[i].Value, " ")
+		period, states, chosen := strings.Cut(rest, " ")
 		n, err := strconv.ParseInt(period, 10, 64)
-		if raw, hexErr := hex.DecodeString(id); err == nil && hexErr == nil && len(raw) == len(ref.ID) {
-			copy(ref.ID[:], raw)
-			ref.Period = time.Duration(n)
-			return ref, true
+		raw, hexErr := hex.DecodeString(id)
+		if err != nil || hexErr != nil || len(raw) != len(ref.ID) {
+			continue
 		}
+		set := uint64(0)
+		if chosen {
+			if set, err = strconv.ParseUint(states, 10, 16); err != nil {
+				continue
+			}
+		}
+		copy(ref.ID[:], raw)
+		ref.Period = time.Duration(n)
+		ref.States = statesOr(StateSet(set), ref.Period)
+		return ref, true
 	}
 	return ref, false
+}
+
+// statesOr returns the states that a submitter chose, or those that count without a
+// choice.
+func statesOr(chosen StateSet, period time.Duration) StateSet {
+	switch {
+	case chosen != 0:
+		return chosen
+	case period > 0:
+		return openStates | endedStates
+	default:
+		return openStates
+	}
 }
 
 // Partition is where tasks without a key are that are the only ones of this.
@@ -81,6 +124,12 @@ func (u *Unique) Validate() error {
 		return Errorf(CodeTooLarge, "unique.args has %d names; at most %d are allowed", len(u.Args), MaxUniqueArgs).WithField("unique.args")
 	case u.By != "" && len(u.Args) > 0:
 		return Errorf(CodeInvalidArgument, "unique.by and unique.args exclude each other").WithField("unique.by")
+	case u.States&^(openStates|endedStates) != 0:
+		return Errorf(CodeInvalidArgument, "unique.states has a state in which no task can hold its content: want queued, scheduled, running, done, dead, cancelled or expired").WithField("unique.states")
+	case u.States&endedStates != 0 && u.Period == 0:
+		return Errorf(CodeInvalidArgument, "unique.states has states of tasks that have ended: say with unique.period for how long they count").WithField("unique.period")
+	case u.States != 0 && u.States&endedStates == 0 && u.Period != 0:
+		return Errorf(CodeInvalidArgument, "unique.period is for tasks that have ended, and unique.states has no such state: add done, dead, cancelled or expired, or leave the period out").WithField("unique.states")
 	}
 	return nil
 }

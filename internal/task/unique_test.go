@@ -60,9 +60,42 @@ func TestUniquenessThatCannotBeIsRefused(t *testing.T) {
 		"many names":   {Unique: &Unique{Args: make([]string, MaxUniqueArgs+1)}},
 		"long period":  {Unique: &Unique{Period: MaxDelay + time.Second}},
 		"no such past": {Unique: &Unique{Period: -1}},
+		"no period":    {Unique: &Unique{States: StatesOf(StateQueued, StateDone)}},
+		"no end":       {Unique: &Unique{States: StatesOf(StateQueued), Period: time.Hour}},
+		"no state":     {Unique: &Unique{States: StatesOf(StateUnknown)}},
+		"ready":        {Unique: &Unique{States: StatesOf(StateReady)}},
 	} {
 		if _, err := x.Seal(); CodeOf(err) != CodeInvalidArgument && CodeOf(err) != CodeTooLarge || len(x.Headers) > 0 {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestStatesThatWereChosenTravelWithTheTask(t *testing.T) {
+	for _, c := range []struct {
+		states StateSet
+		period time.Duration
+		want   StateSet
+		words  int // of the header
+	}{
+		{0, 0, StatesOf(StateQueued, StateScheduled, StateRunning), 2},
+		{0, time.Hour, StatesOf(StateQueued, StateScheduled, StateRunning, StateDone, StateDead, StateCancelled, StateExpired), 2},
+		{StatesOf(StateRunning, StateQueued, StateScheduled), 0, StatesOf(StateQueued, StateScheduled, StateRunning), 2},
+		{StatesOf(StateQueued), 0, StatesOf(StateQueued), 3},
+		{StatesOf(StateQueued, StateExpired), time.Hour, StatesOf(StateQueued, StateExpired), 3},
+	} {
+		x := Task{Unique: &Unique{States: c.states, Period: c.period}}
+		sealed, err := x.Seal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := UniqueOf(&x)
+		if !ok || got != sealed || got.States != c.want || got.HoldsUntilEnd() != c.want.Has(StateRunning) {
+			t.Errorf("%v, %v: got %+v", c.states, c.period, got)
+		}
+		// Repeats of submits from before states could be chosen are the same bytes.
+		if words := len(strings.Fields(x.Headers[0].Value)); words != c.words {
+			t.Errorf("%v, %v: the header is %q", c.states, c.period, x.Headers[0].Value)
 		}
 	}
 }

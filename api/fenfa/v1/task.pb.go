@@ -702,8 +702,8 @@ func (x *SagaResult) GetValue() []byte {
 }
 
 // Unique makes a submit do nothing while another task of the same content is there that
-// has not ended, and at least for the period since that one was accepted: the answer is
-// a duplicate with its id and state. The same are tasks of one queue, key and type with
+// has not ended, and at least for the period since that one was accepted, unless it says
+// in which states: the answer is a duplicate with its id and state. The same are tasks of one queue, key and type with
 // the same "by" if it is set, else the same args if there are any, else the same payload.
 type Unique struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -712,7 +712,11 @@ type Unique struct {
 	// At most 512 bytes.
 	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	// At most 366 days.
-	Period        *durationpb.Duration `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	Period *durationpb.Duration `protobuf:"bytes,3,opt,name=period,proto3" json:"period,omitempty"`
+	// States in which the one that is there keeps others out: TASK_STATE_QUEUED (ready
+	// ones too), _SCHEDULED, _RUNNING, and with a period, until that is over, _DONE, _DEAD,
+	// _CANCELLED and _EXPIRED. None: until it has ended, and with a period in every state.
+	States        []TaskState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=fenfa.v1.TaskState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,6 +768,13 @@ func (x *Unique) GetBy() string {
 func (x *Unique) GetPeriod() *durationpb.Duration {
 	if x != nil {
 		return x.Period
+	}
+	return nil
+}
+
+func (x *Unique) GetStates() []TaskState {
+	if x != nil {
+		return x.States
 	}
 	return nil
 }
@@ -2411,11 +2422,12 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\n" +
 	"SagaResult\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"_\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\x8c\x01\n" +
 	"\x06Unique\x12\x12\n" +
 	"\x04args\x18\x01 \x03(\tR\x04args\x12\x0e\n" +
 	"\x02by\x18\x02 \x01(\tR\x02by\x121\n" +
-	"\x06period\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06period\"5\n" +
+	"\x06period\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06period\x12+\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x13.fenfa.v1.TaskStateR\x06states\"5\n" +
 	"\rSubmitRequest\x12$\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x0e.fenfa.v1.TaskR\x05tasks\"B\n" +
 	"\x0eSubmitResponse\x120\n" +
@@ -2650,65 +2662,66 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	6,  // 10: fenfa.v1.Task.saga:type_name -> fenfa.v1.TaskSaga
 	7,  // 11: fenfa.v1.TaskSaga.results:type_name -> fenfa.v1.SagaResult
 	34, // 12: fenfa.v1.Unique.period:type_name -> google.protobuf.Duration
-	5,  // 13: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
-	11, // 14: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
-	1,  // 15: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
-	36, // 16: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
-	5,  // 17: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
-	14, // 18: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
-	11, // 19: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
-	24, // 20: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	19, // 21: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
-	1,  // 22: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
-	36, // 23: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
-	34, // 24: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
-	24, // 25: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
-	24, // 26: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
-	36, // 27: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
-	1,  // 28: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
-	35, // 29: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
-	35, // 30: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
-	35, // 31: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
-	27, // 32: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
-	5,  // 33: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
-	25, // 34: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
-	35, // 35: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
-	35, // 36: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
-	35, // 37: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
-	26, // 38: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
-	35, // 39: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
-	35, // 40: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	35, // 41: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	30, // 42: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
-	1,  // 43: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
-	2,  // 44: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
-	35, // 45: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
-	35, // 46: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
-	1,  // 47: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
-	35, // 48: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
-	35, // 49: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
-	24, // 50: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
-	9,  // 51: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	12, // 52: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	15, // 53: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	31, // 54: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
-	28, // 55: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
-	17, // 56: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	20, // 57: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	22, // 58: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	10, // 59: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	13, // 60: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	16, // 61: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	32, // 62: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
-	29, // 63: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
-	18, // 64: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	21, // 65: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	23, // 66: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	59, // [59:67] is the sub-list for method output_type
-	51, // [51:59] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	1,  // 13: fenfa.v1.Unique.states:type_name -> fenfa.v1.TaskState
+	5,  // 14: fenfa.v1.SubmitRequest.tasks:type_name -> fenfa.v1.Task
+	11, // 15: fenfa.v1.SubmitResponse.results:type_name -> fenfa.v1.SubmitResult
+	1,  // 16: fenfa.v1.SubmitResult.state:type_name -> fenfa.v1.TaskState
+	36, // 17: fenfa.v1.SubmitResult.error:type_name -> fenfa.v1.Error
+	5,  // 18: fenfa.v1.SubmitStreamRequest.tasks:type_name -> fenfa.v1.Task
+	14, // 19: fenfa.v1.SubmitStreamResponse.exceptions:type_name -> fenfa.v1.SubmitException
+	11, // 20: fenfa.v1.SubmitException.result:type_name -> fenfa.v1.SubmitResult
+	24, // 21: fenfa.v1.GetTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	19, // 22: fenfa.v1.CancelTasksResponse.results:type_name -> fenfa.v1.CancelResult
+	1,  // 23: fenfa.v1.CancelResult.state:type_name -> fenfa.v1.TaskState
+	36, // 24: fenfa.v1.CancelResult.error:type_name -> fenfa.v1.Error
+	34, // 25: fenfa.v1.WaitTaskRequest.timeout:type_name -> google.protobuf.Duration
+	24, // 26: fenfa.v1.WaitTaskResponse.status:type_name -> fenfa.v1.TaskStatus
+	24, // 27: fenfa.v1.WaitManyResponse.status:type_name -> fenfa.v1.TaskStatus
+	36, // 28: fenfa.v1.WaitManyResponse.error:type_name -> fenfa.v1.Error
+	1,  // 29: fenfa.v1.TaskStatus.state:type_name -> fenfa.v1.TaskState
+	35, // 30: fenfa.v1.TaskStatus.created_at:type_name -> google.protobuf.Timestamp
+	35, // 31: fenfa.v1.TaskStatus.finished_at:type_name -> google.protobuf.Timestamp
+	35, // 32: fenfa.v1.TaskStatus.next_at:type_name -> google.protobuf.Timestamp
+	27, // 33: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
+	5,  // 34: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
+	25, // 35: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
+	35, // 36: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
+	35, // 37: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
+	35, // 38: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
+	26, // 39: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
+	35, // 40: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
+	35, // 41: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	35, // 42: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	30, // 43: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
+	1,  // 44: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
+	2,  // 45: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
+	35, // 46: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	35, // 47: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	1,  // 48: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
+	35, // 49: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
+	35, // 50: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
+	24, // 51: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
+	9,  // 52: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	12, // 53: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	15, // 54: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	31, // 55: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
+	28, // 56: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	17, // 57: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	20, // 58: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	22, // 59: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	10, // 60: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	13, // 61: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	16, // 62: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	32, // 63: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
+	29, // 64: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	18, // 65: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	21, // 66: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	23, // 67: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	60, // [60:68] is the sub-list for method output_type
+	52, // [52:60] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }
