@@ -31,11 +31,14 @@ func (s LifeState) Final() bool {
 
 // TaskStatus is everything that is known of a task.
 type TaskStatus struct {
-	ID         ID
-	State      LifeState
-	Queue      string
-	Key        string
-	CreatedAt  time.Time // zero times: not yet, or not known
+	ID        ID
+	State     LifeState
+	Queue     string
+	Key       string
+	CreatedAt time.Time // zero times: not yet, or not known
+	// StartedAt is when the attempt began that ended it as done: at most as early as the
+	// task came to the worker. Zero: it is not done, or not known.
+	StartedAt  time.Time
 	FinishedAt time.Time
 	NextAt     time.Time // when it is due, if it waits for a time
 	Attempts   int       // how often a handler failed
@@ -86,6 +89,7 @@ func statusOf(id ID, w *fenfav1.TaskStatus) *TaskStatus {
 		Queue:      w.GetQueue(),
 		Key:        w.GetKey(),
 		CreatedAt:  timeOf(w.GetCreatedAt()),
+		StartedAt:  timeOf(w.GetStartedAt()),
 		FinishedAt: timeOf(w.GetFinishedAt()),
 		NextAt:     timeOf(w.GetNextAt()),
 		Attempts:   int(w.GetAttempts()),

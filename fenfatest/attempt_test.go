@@ -68,4 +68,7 @@ func TestARunningHandlerShowsHowFarItIsAndGetsMoreTime(t *testing.T) {
 	if st, err = n.Client().Task(ctx, task.ID()); err != nil || st.Running != nil {
 		t.Errorf("the end is %+v, %v", st, err)
 	}
+	if st.StartedAt.Before(st.History[0].At) || st.FinishedAt.Before(st.StartedAt) {
+		t.Errorf("it began at %v and ended at %v, after an attempt that ended at %v", st.StartedAt, st.FinishedAt, st.History[0].At)
+	}
 }

@@ -45,6 +45,7 @@ func writeTask(w io.Writer, s *fenfa.TaskStatus) {
 		{"key", s.Key},
 		{"created", moment(s.CreatedAt)},
 		{"next", moment(s.NextAt)},
+		{"started", moment(s.StartedAt)},
 		{"finished", moment(s.FinishedAt)},
 		{"attempts", fmt.Sprintf("%d failed, handed out %d times", s.Attempts, s.Deliveries)},
 		{"waits for", s.WaitsFor},

@@ -59,6 +59,7 @@ type taskView struct {
 	Key           string            `json:"key,omitempty"`
 	Type          string            `json:"type,omitempty"`
 	CreatedAt     string            `json:"created_at,omitempty"`
+	StartedAt     string            `json:"started_at,omitempty"`
 	FinishedAt    string            `json:"finished_at,omitempty"`
 	NextAt        string            `json:"next_at,omitempty"`
 	Attempts      int               `json:"attempts"`
@@ -80,7 +81,7 @@ type taskView struct {
 func viewTask(s *fenfa.TaskStatus) taskView {
 	v := taskView{
 		ID: s.ID.String(), State: s.State, Queue: s.Queue, Key: s.Key,
-		CreatedAt: timeView(s.CreatedAt), FinishedAt: timeView(s.FinishedAt), NextAt: timeView(s.NextAt),
+		CreatedAt: timeView(s.CreatedAt), StartedAt: timeView(s.StartedAt), FinishedAt: timeView(s.FinishedAt), NextAt: timeView(s.NextAt),
 		Attempts: s.Attempts, Deliveries: s.Deliveries, Worker: s.Worker, Error: s.Error, History: attemptViews(s.History),
 		WaitsFor: s.WaitsFor, Running: viewRunning(s.Running),
 	}

@@ -81,6 +81,7 @@ type TaskStatus struct {
 	Queue      string
 	Key        string
 	CreatedAt  time.Time
+	StartedAt  time.Time // of the attempt that ended it as done; zero: not known
 	FinishedAt time.Time
 	NextAt     time.Time
 	Attempts   int

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +150,41 @@ func TestTheHistorySaysHowLongEachAttemptTook(t *testing.T) {
 	st, _ := r.c.status(r.now, task.DeriveID("2"))
 	if len(st.History) != 2 || st.History[0].Took != 2*time.Second {
 		t.Errorf("history %+v", st.History)
+	}
+}
+
+// What ended as done keeps when it began: in order when the outcome before came, else
+// when the worker got the lease. Outcomes that come together have the same begin.
+func TestWhatIsDoneKeepsHowLongItTook(t *testing.T) {
+	for queue, want := range map[string][3]time.Duration{
+		"keyed": {3 * time.Second, 2 * time.Second, 2 * time.Second},
+		"loose": {3 * time.Second, 5 * time.Second, 5 * time.Second},
+	} {
+		t.Run(queue, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.slots = 0
+			r.deliver(newTask(queue, "k", "1"), newTask(queue, "k", "2"), newTask(queue, "k", "3"))
+			r.slots = 3
+			r.capacity(queue, "")
+			l := r.one()
+			r.pass(3 * time.Second)
+			r.answer(l, 0, did())
+			r.pass(2 * time.Second)
+			r.answer(l, 1, did(), did())
+			r.commit()
+			for i, took := range want {
+				mark := r.mark(strconv.Itoa(i + 1))
+				if mark.Took != took {
+					t.Errorf("task %d took %v, want %v", i+1, mark.Took, took)
+				}
+				if st := statusOf(mark); !st.StartedAt.Equal(st.FinishedAt.Add(-took)) {
+					t.Errorf("task %d began at %v and ended at %v", i+1, st.StartedAt, st.FinishedAt)
+				}
+			}
+			r.wantEmpty()
+		})
+	}
+	if st := statusOf(&store.Dedup{FinishedAt: 1}); !st.StartedAt.IsZero() {
+		t.Errorf("without a begin: %+v", st)
 	}
 }

@@ -76,8 +76,12 @@ func (c *core) loseEnds() {
 
 // statusOf is what a mark says of its task.
 func statusOf(mark *store.Dedup) TaskStatus {
-	return TaskStatus{
+	st := TaskStatus{
 		ID: mark.ID, State: mark.State, Queue: mark.Queue, Key: mark.Key, CreatedAt: mark.CreatedAt.Time(), FinishedAt: mark.FinishedAt.Time(),
 		NextAt: mark.Due, Attempts: mark.Attempts, Deliveries: mark.Deliveries, Worker: mark.Worker, Result: mark.Result, Error: mark.Error,
 	}
+	if mark.Took > 0 {
+		st.StartedAt = st.FinishedAt.Add(-mark.Took)
+	}
+	return st
 }

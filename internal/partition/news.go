@@ -81,9 +81,15 @@ type tried struct {
 
 // tried is the attempt at a task that ends now. It is asked before the lease ends.
 func (ls *lease) tried(now time.Time, index int) tried {
-	t := tried{WorkerRef: ls.worker}
-	if began := ls.began(index); !began.IsZero() {
-		t.took = max(now.Sub(began).Truncate(time.Microsecond), time.Microsecond)
+	return tried{WorkerRef: ls.worker, took: ls.took(now, index)}
+}
+
+// took is how long the attempt at a task took that ends now, in whole microseconds; 0:
+// it is not known when it began.
+func (ls *lease) took(now time.Time, index int) time.Duration {
+	began := ls.began(index)
+	if began.IsZero() {
+		return 0
 	}
-	return t
+	return max(now.Sub(began).Truncate(time.Microsecond), time.Microsecond)
 }

@@ -87,12 +87,13 @@ func (c *core) follow(now time.Time, ls *lease, outs []task.Outcome) {
 // gathering batch: it is done, and was checked.
 func (c *core) accept(now time.Time, ls *lease, it *item, o *task.Outcome, tx task.ID) {
 	c.gathering.committed(ls.worker.Session, ls.ref, ls.next)
+	took := ls.took(now, ls.next)
 	ls.items[ls.next] = nil
 	ls.next++
 	ls.open--
 	ls.crossed = ls.crossed || !tx.IsZero()
 	ls.saw(now, 1, 0)
-	c.complete(now, it, ls, o, tx)
+	c.complete(now, it, ls, took, o, tx)
 }
 
 // goOn waits for the next outcome of an ordered lease, or ends it after the last.
@@ -222,7 +223,7 @@ func (c *core) acceptOne(now time.Time, ls *lease, index int, o *task.Outcome, t
 	case task.OutcomeReturned: // restart puts it back
 	case task.OutcomeDone:
 		ls.saw(now, 1, 0)
-		c.complete(now, it, ls, o, tx)
+		c.complete(now, it, ls, ls.took(now, index), o, tx)
 	case task.OutcomeRetry, task.OutcomeDead:
 		ls.saw(now, 1, failures(o))
 		c.failed(now, it, ls.tried(now, index), o)
@@ -302,7 +303,7 @@ func refusal(ls *lease, index int, cause error) verdictFor {
 
 // complete makes a checked, done outcome take effect with the gathering batch. With
 // a transaction, what it does in other partitions is that transaction's.
-func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome, tx task.ID) {
+func (c *core) complete(now time.Time, it *item, ls *lease, took time.Duration, o *task.Outcome, tx task.ID) {
 	by := ledger.Author{TaskID: it.ID, Attempt: it.attempts + 1, Worker: ls.worker.ID, Token: ls.ref.Token, Run: ls.run, Tx: tx}
 	c.led.Apply(now, by, &it.Task, o)
 	for i := range o.Emits {
@@ -312,7 +313,7 @@ func (c *core) complete(now time.Time, it *item, ls *lease, o *task.Outcome, tx 
 		c.gathering.outbox = append(c.gathering.outbox, c.led.Emit(now, &o.Emits[i]))
 		c.press()
 	}
-	c.finish(now, it, ending{state: task.StateDone, worker: ls.worker.ID, result: o.Result})
+	c.finish(now, it, ending{state: task.StateDone, worker: ls.worker.ID, took: took, result: o.Result})
 }
 
 // failed takes an outcome that asks for another attempt, or for none.
@@ -369,6 +370,7 @@ func (c *core) fail(now time.Time, it *item, by tried, text string, after time.D
 type ending struct {
 	state  task.State
 	worker string
+	took   time.Duration // of the attempt that ended it as done; 0: not known
 	result []byte
 	err    string
 	ref    uint64         // of the dead letter
@@ -385,7 +387,7 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 	}
 	c.putMark(&store.Dedup{
 		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
-		Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
+		Took: end.took, Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
 		Expires: now.Add(max(q.DedupeWindow, q.ResultTTL)),
 	})
 	if len(it.Headers) > 0 {

@@ -267,7 +267,7 @@ func stateToWire(s task.State) fenfav1.TaskState {
 func statusToWire(st *partition.TaskStatus) *fenfav1.TaskStatus {
 	w := &fenfav1.TaskStatus{
 		Id: st.ID.String(), State: stateToWire(st.State), Queue: st.Queue, Key: st.Key,
-		CreatedAt: timeToWire(st.CreatedAt), FinishedAt: timeToWire(st.FinishedAt), NextAt: timeToWire(st.NextAt),
+		CreatedAt: timeToWire(st.CreatedAt), StartedAt: timeToWire(st.StartedAt), FinishedAt: timeToWire(st.FinishedAt), NextAt: timeToWire(st.NextAt),
 		Attempts: uint32(st.Attempts), Deliveries: uint32(st.Deliveries), Worker: text(st.Worker),
 		Result: st.Result, Error: text(st.Error), History: triesToWire(st.History),
 	}

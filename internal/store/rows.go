@@ -65,6 +65,7 @@ type Dedup struct {
 	Due         time.Time
 	CreatedAt   task.Timestamp
 	FinishedAt  task.Timestamp
+	Took        time.Duration // of the attempt that ended the task as done, whole microseconds; 0: not known
 	Attempts    int
 	Deliveries  int
 	Worker      string

@@ -1597,7 +1597,10 @@ type TaskStatus struct {
 	// What a ready task waits for, for a person, where no worker may get it now.
 	WaitsFor string `protobuf:"bytes,15,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
 	// Of a running task.
-	Running       *RunningAttempt `protobuf:"bytes,16,opt,name=running,proto3" json:"running,omitempty"`
+	Running *RunningAttempt `protobuf:"bytes,16,opt,name=running,proto3" json:"running,omitempty"`
+	// When the attempt began that ended it as done: at most as early as the task came to
+	// the worker. Unset: not known.
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1740,6 +1743,13 @@ func (x *TaskStatus) GetWaitsFor() string {
 func (x *TaskStatus) GetRunning() *RunningAttempt {
 	if x != nil {
 		return x.Running
+	}
+	return nil
+}
+
+func (x *TaskStatus) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
 	}
 	return nil
 }
@@ -2473,7 +2483,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x10WaitManyResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x06status\x18\x02 \x01(\v2\x14.fenfa.v1.TaskStatusR\x06status\x12%\n" +
-	"\x05error\x18\x03 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\xc0\x04\n" +
+	"\x05error\x18\x03 \x01(\v2\x0f.fenfa.v1.ErrorR\x05error\"\xfb\x04\n" +
 	"\n" +
 	"TaskStatus\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12)\n" +
@@ -2496,7 +2506,9 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\ahistory\x18\r \x03(\v2\x11.fenfa.v1.AttemptR\ahistory\x12\"\n" +
 	"\x04task\x18\x0e \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x12\x1b\n" +
 	"\twaits_for\x18\x0f \x01(\tR\bwaitsFor\x122\n" +
-	"\arunning\x18\x10 \x01(\v2\x18.fenfa.v1.RunningAttemptR\arunning\"\xea\x01\n" +
+	"\arunning\x18\x10 \x01(\v2\x18.fenfa.v1.RunningAttemptR\arunning\x129\n" +
+	"\n" +
+	"started_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\xea\x01\n" +
 	"\x0eRunningAttempt\x129\n" +
 	"\n" +
 	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x126\n" +
@@ -2685,43 +2697,44 @@ var file_fenfa_v1_task_proto_depIdxs = []int32{
 	27, // 33: fenfa.v1.TaskStatus.history:type_name -> fenfa.v1.Attempt
 	5,  // 34: fenfa.v1.TaskStatus.task:type_name -> fenfa.v1.Task
 	25, // 35: fenfa.v1.TaskStatus.running:type_name -> fenfa.v1.RunningAttempt
-	35, // 36: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
-	35, // 37: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
-	35, // 38: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
-	26, // 39: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
-	35, // 40: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
-	35, // 41: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
-	35, // 42: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
-	30, // 43: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
-	1,  // 44: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
-	2,  // 45: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
-	35, // 46: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
-	35, // 47: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
-	1,  // 48: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
-	35, // 49: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
-	35, // 50: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
-	24, // 51: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
-	9,  // 52: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
-	12, // 53: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
-	15, // 54: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
-	31, // 55: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
-	28, // 56: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
-	17, // 57: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
-	20, // 58: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
-	22, // 59: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
-	10, // 60: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
-	13, // 61: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
-	16, // 62: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
-	32, // 63: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
-	29, // 64: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
-	18, // 65: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
-	21, // 66: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
-	23, // 67: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
-	60, // [60:68] is the sub-list for method output_type
-	52, // [52:60] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	35, // 36: fenfa.v1.TaskStatus.started_at:type_name -> google.protobuf.Timestamp
+	35, // 37: fenfa.v1.RunningAttempt.started_at:type_name -> google.protobuf.Timestamp
+	35, // 38: fenfa.v1.RunningAttempt.deadline:type_name -> google.protobuf.Timestamp
+	35, // 39: fenfa.v1.RunningAttempt.heard_at:type_name -> google.protobuf.Timestamp
+	26, // 40: fenfa.v1.RunningAttempt.progress:type_name -> fenfa.v1.Progress
+	35, // 41: fenfa.v1.Progress.at:type_name -> google.protobuf.Timestamp
+	35, // 42: fenfa.v1.Attempt.at:type_name -> google.protobuf.Timestamp
+	35, // 43: fenfa.v1.Attempt.started_at:type_name -> google.protobuf.Timestamp
+	30, // 44: fenfa.v1.ExplainTaskResponse.explanation:type_name -> fenfa.v1.Explanation
+	1,  // 45: fenfa.v1.Explanation.state:type_name -> fenfa.v1.TaskState
+	2,  // 46: fenfa.v1.Explanation.reason:type_name -> fenfa.v1.Reason
+	35, // 47: fenfa.v1.Explanation.since:type_name -> google.protobuf.Timestamp
+	35, // 48: fenfa.v1.Explanation.next_at:type_name -> google.protobuf.Timestamp
+	1,  // 49: fenfa.v1.ListTasksRequest.state:type_name -> fenfa.v1.TaskState
+	35, // 50: fenfa.v1.ListTasksRequest.since:type_name -> google.protobuf.Timestamp
+	35, // 51: fenfa.v1.ListTasksRequest.until:type_name -> google.protobuf.Timestamp
+	24, // 52: fenfa.v1.ListTasksResponse.tasks:type_name -> fenfa.v1.TaskStatus
+	9,  // 53: fenfa.v1.TaskService.Submit:input_type -> fenfa.v1.SubmitRequest
+	12, // 54: fenfa.v1.TaskService.SubmitStream:input_type -> fenfa.v1.SubmitStreamRequest
+	15, // 55: fenfa.v1.TaskService.Get:input_type -> fenfa.v1.GetTaskRequest
+	31, // 56: fenfa.v1.TaskService.List:input_type -> fenfa.v1.ListTasksRequest
+	28, // 57: fenfa.v1.TaskService.Explain:input_type -> fenfa.v1.ExplainTaskRequest
+	17, // 58: fenfa.v1.TaskService.Cancel:input_type -> fenfa.v1.CancelTasksRequest
+	20, // 59: fenfa.v1.TaskService.Wait:input_type -> fenfa.v1.WaitTaskRequest
+	22, // 60: fenfa.v1.TaskService.WaitMany:input_type -> fenfa.v1.WaitManyRequest
+	10, // 61: fenfa.v1.TaskService.Submit:output_type -> fenfa.v1.SubmitResponse
+	13, // 62: fenfa.v1.TaskService.SubmitStream:output_type -> fenfa.v1.SubmitStreamResponse
+	16, // 63: fenfa.v1.TaskService.Get:output_type -> fenfa.v1.GetTaskResponse
+	32, // 64: fenfa.v1.TaskService.List:output_type -> fenfa.v1.ListTasksResponse
+	29, // 65: fenfa.v1.TaskService.Explain:output_type -> fenfa.v1.ExplainTaskResponse
+	18, // 66: fenfa.v1.TaskService.Cancel:output_type -> fenfa.v1.CancelTasksResponse
+	21, // 67: fenfa.v1.TaskService.Wait:output_type -> fenfa.v1.WaitTaskResponse
+	23, // 68: fenfa.v1.TaskService.WaitMany:output_type -> fenfa.v1.WaitManyResponse
+	61, // [61:69] is the sub-list for method output_type
+	53, // [53:61] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_task_proto_init() }

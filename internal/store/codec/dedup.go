@@ -24,6 +24,7 @@ const (
 	dedupHasWorker
 	dedupHasResult
 	dedupHasError
+	dedupHasTook
 	dedupFlags = 1<<iota - 1
 )
 
@@ -32,6 +33,7 @@ func dedupFlagsOf(r *store.Dedup) (flags uint16) {
 		r.Fingerprint != 0, r.Queue != "", r.Key != "", r.Ref != 0,
 		r.CreatedAt != 0, !r.Due.IsZero(), r.FinishedAt != 0, !r.Expires.IsZero(),
 		r.Attempts != 0, r.Deliveries != 0, r.Worker != "", len(r.Result) > 0, r.Error != "",
+		r.Took > 0,
 	} {
 		if set {
 			flags |= 1 << i
@@ -70,6 +72,9 @@ func appendDedup(b []byte, r *store.Dedup) []byte {
 	}
 	if flags&dedupHasError != 0 {
 		b = task.AppendBytes(b, r.Error)
+	}
+	if flags&dedupHasTook != 0 {
+		b = binary.AppendUvarint(b, uint64(r.Took.Microseconds()))
 	}
 	return b
 }
@@ -136,6 +141,9 @@ func (d *decoder) dedup() *store.Dedup {
 	}
 	if flags&dedupHasError != 0 {
 		r.Error = v.String()
+	}
+	if flags&dedupHasTook != 0 {
+		r.Took = time.Duration(v.Uvarint()) * time.Microsecond
 	}
 	return r
 }

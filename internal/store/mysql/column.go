@@ -79,6 +79,17 @@ func count[R any](name string, at func(*R) *int) column {
 		})
 }
 
+// span is a duration in whole microseconds.
+func span[R any](name string, at func(*R) *time.Duration) column {
+	return columnOf(name,
+		func(r *R) any { return at(r).Microseconds() },
+		func(r *R, raw []byte) error {
+			us, err := strconv.ParseInt(string(raw), 10, 64)
+			*at(r) = time.Duration(us) * time.Microsecond
+			return err
+		})
+}
+
 // signed is a whole number.
 func signed[R any](name string, at func(*R) *int64) column {
 	return columnOf(name,

@@ -69,6 +69,7 @@ func dedupTable() *table {
 			moment("due_us", func(r *row) *time.Time { return &r.Due }),
 			number("created_hlc", func(r *row) *task.Timestamp { return &r.CreatedAt }),
 			number("finished_hlc", func(r *row) *task.Timestamp { return &r.FinishedAt }),
+			span("took_us", func(r *row) *time.Duration { return &r.Took }),
 			count("attempts", func(r *row) *int { return &r.Attempts }),
 			count("deliveries", func(r *row) *int { return &r.Deliveries }),
 			text("worker", func(r *row) *string { return &r.Worker }),
