@@ -58,9 +58,9 @@ func RunAt(at time.Time) TaskOption { return func(t *Task) { t.wire.RunAt = time
 // refused as different content: use RunAt there. It is at most 366 days.
 func Delay(d time.Duration) TaskOption { return RunAt(time.Now().Add(d)) }
 
-// ExpiresAt lets the task expire instead of running after the given moment. That is
-// found when it would be handed out: while its queue has no worker, or while tasks
-// of its key are before it, it stays queued.
+// ExpiresAt lets the task expire at the given moment if it has not started by then,
+// wherever it waits. Between attempts it waits again: one whose attempt failed expires
+// instead of another one.
 func ExpiresAt(at time.Time) TaskOption {
 	return func(t *Task) { t.wire.ExpiresAt = timestamppb.New(at) }
 }

@@ -21,6 +21,7 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 	cl := l.q.classOf(&l.items.at(0).Task)
 	if l.ordered {
 		c.parkAll(now, l)
+		l.headRow = l.items.at(0).seq
 	}
 	for i := stay; i < l.items.len(); i++ {
 		c.park(now, l.items.at(i))
@@ -28,6 +29,7 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 	for l.items.len() > stay {
 		it := l.popBack()
 		from = min(from, it.seq-1)
+		c.holdExpiry(it)
 		c.forget(it)
 	}
 	if l.ordered {
@@ -35,6 +37,20 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 	}
 	l.lastRow, l.tail = from, true
 	l.outdate(c.led.Pending())
+}
+
+// beheaded takes a key whose first task left the store before it was read. What the
+// next one asks of workers is not known: it is read whatever the first one asked.
+func (c *core) beheaded(l *lane) {
+	if cl := l.class; cl != nil {
+		if i := cl.aside.find(func(other *lane) bool { return other == l }); i >= 0 {
+			cl.aside.remove(i)
+			cl.due = min(cl.due, cl.aside.len())
+			l.fetching = false
+		}
+	}
+	l.headRow = 0
+	l.join(nil)
 }
 
 // crowded reports whether a queue's window is nearly full, or lanes wait for room

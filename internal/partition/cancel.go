@@ -13,12 +13,13 @@ import (
 // moved meanwhile.
 const seekTries = 100
 
-// cancelling is one call that cancels tasks, from its arrival at the core to its
-// answer.
+// cancelling is one call that cancels tasks, or ends those that have expired, from its
+// arrival at the core to its answer.
 type cancelling struct {
 	why     string
-	waiting bool  // those that run stay
-	ended   int64 // tasks that this call has cancelled
+	expired time.Time // they end as expired, if they were at this time; zero: they are cancelled
+	waiting bool      // those that run stay
+	ended   int64     // tasks that this call has cancelled
 	results []CancelResult
 	places  []broker.Located // of each; without a queue: the broker does not know it
 	tries   int
@@ -89,16 +90,16 @@ func (c *core) cancelHeld(now time.Time, x *cancelling, which []int) (others []i
 // mark was written meanwhile: what was read of them is out of date.
 func (c *core) lookFor(x *cancelling, which []int, keys []store.Row, found func(now time.Time, rows []store.Row, moved []bool)) {
 	before := make([]uint64, len(which))
-	c.afterDurable(func() {
-		for n, i := range which {
-			s := c.sought[x.results[i].ID]
-			if s == nil {
-				s = &soughtMark{}
-				c.sought[x.results[i].ID] = s
-			}
-			s.readers++
-			before[n] = s.written
+	for n, i := range which { // from now on: what is written before the read may not be durable then
+		s := c.sought[x.results[i].ID]
+		if s == nil {
+			s = &soughtMark{}
+			c.sought[x.results[i].ID] = s
 		}
+		s.readers++
+		before[n] = s.written
+	}
+	c.afterDurable(func() {
 		c.env.LoadRows(keys, func(now time.Time, rows []store.Row) {
 			moved := make([]bool, len(which))
 			for n, i := range which {
@@ -136,7 +137,7 @@ func (c *core) marksFound(now time.Time, x *cancelling, which []int, rows []stor
 		case mark == nil || mark.Queue == "": // a mark without a queue is that of a commit
 			c.cancelUnread(now, x.why, x.places[i], r)
 		case mark.State == task.StateScheduled, mark.State == task.StateQueued:
-			for _, key := range c.rowsOf(mark) {
+			for _, key := range append(c.rowsOf(mark), &store.Attempt{ID: mark.ID}) {
 				keys, owner = append(keys, key), append(owner, len(waiting))
 			}
 			waiting, marks = append(waiting, i), append(marks, mark)
@@ -150,14 +151,16 @@ func (c *core) marksFound(now time.Time, x *cancelling, which []int, rows []stor
 		return
 	}
 	c.lookFor(x, waiting, keys, func(now time.Time, rows []store.Row, moved []bool) {
-		found := make([]store.Row, len(waiting))
+		found, attempts := make([]store.Row, len(waiting)), make([]*store.Attempt, len(waiting))
 		for n, row := range rows {
-			if row != nil {
+			if attempt, ok := row.(*store.Attempt); ok {
+				attempts[owner[n]] = attempt
+			} else if row != nil {
 				found[owner[n]] = row
 			}
 		}
 		for n, i := range waiting {
-			if moved[n] || found[n] == nil || !c.cancelRow(now, found[n], marks[n], x, &x.results[i]) {
+			if moved[n] || found[n] == nil || !c.cancelRow(now, found[n], marks[n], attempts[n], x, &x.results[i]) {
 				again = append(again, i)
 			}
 		}
@@ -195,12 +198,26 @@ func (c *core) cancelItem(now time.Time, it *item, x *cancelling, r *CancelResul
 	case it.state == task.StateRunning:
 		r.State, r.Stopping = task.StateRunning, true
 		c.stop(it, x.why)
+	case x.spares(it):
+		r.State = it.state
 	default:
-		r.State = task.StateCancelled
 		x.ended++
 		c.takeOut(it)
-		c.finish(now, it, ending{state: task.StateCancelled, err: x.why})
+		end := x.ending(it)
+		r.State = end.state
+		c.finish(now, it, end)
 	}
+}
+
+// spares reports whether a task is not to end after all.
+func (x *cancelling) spares(it *item) bool { return !x.expired.IsZero() && !it.expired(x.expired) }
+
+// ending is how a task ends that is taken out.
+func (x *cancelling) ending(it *item) ending {
+	if !x.expired.IsZero() {
+		return it.expiration()
+	}
+	return ending{state: task.StateCancelled, err: x.why}
 }
 
 func errOwnTask(id task.ID) error {
@@ -224,6 +241,9 @@ func (c *core) takeOut(it *item) {
 		l.class.withdraw(l)
 		l.status = laneIdle
 	case laneIdle, laneLeased, laneSettling, laneLoading, laneHalted:
+	}
+	if l.items.len() == 0 {
+		l.join(nil)
 	}
 	c.woken = append(c.woken, l)
 }
@@ -254,8 +274,8 @@ func (c *core) finishStopped(now time.Time, it *item) {
 }
 
 // cancelRow cancels a task that waits in the store, and reports false if its row
-// cannot be read.
-func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, x *cancelling, r *CancelResult) bool {
+// cannot be read. attempt is what is known of those there were, or nil.
+func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attempt *store.Attempt, x *cancelling, r *CancelResult) bool {
 	var body []byte
 	var it item
 	switch row := row.(type) {
@@ -277,19 +297,27 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, x *can
 		return true
 	}
 	it.Task, it.body, it.size = t, body, len(body)+itemOverhead
-	it.attempts, it.deliveries = mark.Attempts, mark.Deliveries
-	it.attempted = true // perhaps: the row goes in any case
+	if it.attempts, it.deliveries = mark.Attempts, mark.Deliveries; attempt != nil {
+		it.attach(attempt)
+	}
+	if r.State = mark.State; x.spares(&it) {
+		return true
+	}
 	x.ended++
-	c.endMarked(now, q, &it, ending{state: task.StateCancelled, err: x.why})
+	end := x.ending(&it)
+	r.State = end.state
+	c.endMarked(now, q, &it, end)
 	if l := it.lane; it.origin == inParked {
 		// Of those that are read at this moment, it must not be one.
 		l.outdate(c.led.Number())
+		if l.ordered && l.items.len() == 0 && (l.headRow == it.seq || l.headRow == 0) {
+			c.beheaded(l)
+		}
 		if l.status == laneBlocked {
 			l.status = laneIdle // until it is known whom the lane waits for now
 		}
 		c.woken = append(c.woken, l)
 	}
-	r.State = task.StateCancelled
 	return true
 }
 

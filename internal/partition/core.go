@@ -63,6 +63,9 @@ type loader interface {
 	// LoadSchedule reads a page of schedule rows after the given one; event
 	// scheduleLoaded follows.
 	LoadSchedule(due time.Time, seq uint64)
+	// LoadExpiries reads a page of parked tasks that expire after the given one; event
+	// expiriesLoaded follows.
+	LoadExpiries(at time.Time, seq uint64)
 	// LoadMark reads the mark with an ID; event markLoaded follows.
 	LoadMark(id task.ID)
 	// LoadRows reads rows by their keys; an event follows that calls then with one for
@@ -131,18 +134,20 @@ type core struct {
 	flying    afterwards // waits for the batch in flight
 	woken     []*lane    // to be looked at in the next step
 	alarms    alarms
+	expiries  expiries
 	lastTick  time.Time
 	draining  bool // nothing new is leased
 	pressing  bool // somebody waits for the batch that gathers
 	lazy      bool // nobody waits for the batch in flight
 
-	loading  map[ledger.RecordKey][]func() // by record, name empty for all of a key
-	loadedAt time.Time                     // when the last of them came
-	sched    scheduler
-	counts   *counters
-	locks    *lock.Table
-	sagas    *sagaBook
-	crons    cronBook
+	loading        map[ledger.RecordKey][]func() // by record, name empty for all of a key
+	loadedAt       time.Time                     // when the last of them came
+	sched          scheduler
+	parkedExpiries parkedExpiries
+	counts         *counters
+	locks          *lock.Table
+	sagas          *sagaBook
+	crons          cronBook
 
 	txns     map[task.ID]*transaction // of which this partition is home
 	asked    map[task.ID]time.Time    // when home was asked about a prepared branch
@@ -160,29 +165,30 @@ func newCore(cfg coreConfig, e env, led *ledger.Ledger, now time.Time, counts *c
 	cfg = cfg.withDefaults()
 	first := uint64(led.Stamp(now))
 	c := &core{
-		cfg:     cfg,
-		env:     e,
-		led:     led,
-		rng:     rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Part))),
-		queues:  make(map[string]*queue),
-		tasks:   make(map[task.ID]*item),
-		leases:  make(map[uint64]*lease),
-		token:   led.Epoch() << tokenBits,
-		first:   first,
-		loading: make(map[ledger.RecordKey][]func()),
-		counts:  counts,
-		sched:   scheduler{rest: true, most: cfg.Ahead},
-		txns:    make(map[task.ID]*transaction),
-		asked:   make(map[task.ID]time.Time),
-		waiters: make(map[ledger.RecordKey][]*waiter),
-		commits: make(map[task.ID][]func(*store.Dedup)),
-		sought:  make(map[task.ID]*soughtMark),
-		unread:  make(map[task.ID]*unreadTask),
-		claims:  make(map[task.ID]*claiming),
-		ends:    make(map[task.ID][]*endWait),
-		recent:  recentIDs{most: recentOf(cfg)},
-		sagas:   counts.sagas.book(cfg.Part),
-		crons:   cronBook{open: make(map[string]*cron.Schedule), gone: make(map[string]struct{})},
+		cfg:            cfg,
+		env:            e,
+		led:            led,
+		rng:            rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Part))),
+		queues:         make(map[string]*queue),
+		tasks:          make(map[task.ID]*item),
+		leases:         make(map[uint64]*lease),
+		token:          led.Epoch() << tokenBits,
+		first:          first,
+		loading:        make(map[ledger.RecordKey][]func()),
+		counts:         counts,
+		sched:          scheduler{rest: true, most: cfg.Ahead},
+		parkedExpiries: parkedExpiries{scheduler: scheduler{rest: true, most: cfg.Ahead}},
+		txns:           make(map[task.ID]*transaction),
+		asked:          make(map[task.ID]time.Time),
+		waiters:        make(map[ledger.RecordKey][]*waiter),
+		commits:        make(map[task.ID][]func(*store.Dedup)),
+		sought:         make(map[task.ID]*soughtMark),
+		unread:         make(map[task.ID]*unreadTask),
+		claims:         make(map[task.ID]*claiming),
+		ends:           make(map[task.ID][]*endWait),
+		recent:         recentIDs{most: recentOf(cfg)},
+		sagas:          counts.sagas.book(cfg.Part),
+		crons:          cronBook{open: make(map[string]*cron.Schedule), gone: make(map[string]struct{})},
 	}
 	c.locks = lock.NewTable(lock.Config{Journal: lockJournal{c}, Meter: counts.locks, Claimed: now})
 	return c
@@ -207,12 +213,13 @@ func drainCore(c *core, _ time.Time) { c.draining = true }
 // delivered takes tasks from the broker, in its order.
 func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 	q := c.queues[name]
-	freed := q.freed
+	freed, late := q.freed, false
 	for i := range arrivals {
 		a := &arrivals[i]
 		it := &a.item
 		q.held.Tasks++
 		q.held.Bytes += it.size
+		late = late || it.expired(now)
 		if len(it.Headers) > 0 && isMarker(&it.Task) {
 			c.purgedUpTo(q, it)
 			continue
@@ -236,7 +243,7 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 			c.admit(now, q, it)
 		}
 	}
-	if q.purge != nil {
+	if q.purge != nil || late {
 		c.holdRoom(q, freed)
 	}
 	c.arrived(q)
@@ -265,6 +272,11 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	l := q.laneOf(&it.Task)
 	it.lane = l
 	l.members++
+	if it.expired(now) {
+		c.expire(now, it)
+		c.wake(now, l) // the lane may have been made for this task only
+		return
+	}
 	if it.origin == inBroker && it.attempts == 0 && it.RunAt.After(now) {
 		c.reschedule(now, it, it.RunAt)
 		c.wake(now, l) // the lane may have been made for this task only
@@ -296,6 +308,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 // enqueue puts a task at the end of its lane, or, where there is no order and its
 // next attempt is not due, lets it wait beside it.
 func (c *core) enqueue(now time.Time, it *item) {
+	c.watchExpiry(it)
 	if !it.lane.ordered && it.notBefore.After(now) {
 		it.state = task.StateScheduled
 		c.alarms.add(alarm{at: it.notBefore, item: it})
@@ -308,6 +321,7 @@ func (c *core) enqueue(now time.Time, it *item) {
 // forget drops a task from memory.
 func (c *core) forget(it *item) {
 	delete(c.tasks, it.ID)
+	c.unwatchExpiry(it)
 	it.lane.members--
 	if it.origin == inBroker {
 		c.unhold(it, it.lane.q)
@@ -509,6 +523,9 @@ func (c *core) nextAlarm(now time.Time) time.Time {
 	if next := c.sched.next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
 		at = next
 	}
+	if next := c.nextExpiry(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
+		at = next
+	}
 	if len(c.leases) > 0 || c.crowded() || c.transacting() {
 		t := c.lastTick.Add(tickInterval)
 		if c.lastTick.After(now) {
@@ -546,6 +563,7 @@ func (c *core) tick(now time.Time) {
 	}
 	c.expireLocks(now)
 	c.comeDue(now)
+	c.expireDue(now)
 	if since := now.Sub(c.lastTick); since >= 0 && since < tickInterval {
 		return
 	}

@@ -90,6 +90,7 @@ func (c *core) parkFront(now time.Time, it *item) {
 	c.putMark(c.waitingMark(it, task.StateQueued, row.Seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, row.Seq)
+	c.indexExpiry(it)
 	l.tail, l.lastRow = true, 0
 	l.outdate(c.led.Number())
 	if l.halt.seq == seq {

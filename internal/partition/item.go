@@ -40,6 +40,7 @@ type item struct {
 	conflicts  int    // in a row, of transactions that it asked for
 	deciding   bool   // without order: its outcome waits for a transaction
 	stop       string // why it is to be cancelled while it runs; empty: it is not
+	expiry     int    // its place in core.expiries, from 1 on; 0: it is not there
 }
 
 // itemOverhead is about what an item costs in memory beyond its body.
@@ -92,11 +93,6 @@ func (it *item) attemptRow() *store.Attempt {
 	return &store.Attempt{
 		ID: it.ID, Attempts: it.attempts, Deliveries: it.deliveries, NextAt: it.notBefore, Tries: it.tries, Requeues: it.requeues,
 	}
-}
-
-// expired reports whether the task must not start any more.
-func (it *item) expired(now time.Time) bool {
-	return !it.ExpiresAt.IsZero() && !now.Before(it.ExpiresAt)
 }
 
 func (it *item) note(try store.Try) {

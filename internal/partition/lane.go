@@ -48,6 +48,9 @@ type lane struct {
 	// come after what is in memory.
 	tail    bool
 	lastRow uint64
+	// headRow is, while all of a key's tasks are in the store only, the row of the first
+	// one: the lane is in its class. 0: that is not known.
+	headRow uint64
 	// parkedIn is the batch of the latest parked row: rows are read after it is durable.
 	parkedIn  uint64
 	parkedSeq uint64 // of the latest parked row

@@ -91,6 +91,7 @@ func (c *core) close(now time.Time, ls *lease) {
 			c.finishStopped(now, it)
 		default:
 			it.state = task.StateReady
+			c.watchExpiry(it)
 			ls.lane.pushFront(it)
 		}
 	}

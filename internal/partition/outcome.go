@@ -346,11 +346,16 @@ func (c *core) fail(now time.Time, it *item, by tried, text string, after time.D
 		c.bury(now, it, by.WorkerRef, text)
 		return
 	}
+	if it.expired(now) {
+		c.expire(now, it)
+		return
+	}
 	if after < 0 {
 		after = policy.Delay(it.attempts, c.rng.Float64())
 	}
 	it.notBefore = now.Add(min(after, task.MaxDelay))
 	it.attempted = true
+	c.watchExpiry(it)
 	if it.lane.ordered {
 		c.led.Put(it.attemptRow())
 		it.state = task.StateScheduled

@@ -83,7 +83,8 @@ func (c *core) purgedUpTo(q *queue, it *item) {
 }
 
 // holdRoom keeps the room that a batch from the broker has given back until all that
-// was done with it is durable: else a purge would read faster than it can write.
+// was done with it is durable: else one that ends at once what it reads, such as a
+// purge, would read faster than it can write.
 func (c *core) holdRoom(q *queue, before broker.Limit) {
 	room := broker.Limit{Tasks: q.freed.Tasks - before.Tasks, Bytes: q.freed.Bytes - before.Bytes}
 	if room.Tasks == 0 {

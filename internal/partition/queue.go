@@ -105,6 +105,7 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 		l = q.laneOfKey(head.Key)
 		if err == nil { // else what the first task asks is not known
 			l.join(cl)
+			l.headRow = head.Seq
 		}
 	}
 	l.tail = true

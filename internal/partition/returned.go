@@ -40,6 +40,7 @@ func (c *core) restart(now time.Time, l *lane, unbegun []*item) {
 			continue
 		}
 		it.pause(now)
+		c.watchExpiry(it)
 		if it.notBefore.After(now) {
 			it.state = task.StateScheduled
 			c.alarms.add(alarm{at: it.notBefore, item: it})

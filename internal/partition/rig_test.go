@@ -48,6 +48,7 @@ type rig struct {
 	deaf     bool          // nobody serves those
 	parked   []parkedRead
 	schedule []scheduleRead
+	expiries []scheduleRead
 	cancels  []stopOf
 	wanted   []rowRead
 	lookUps  []broker.Position
@@ -207,6 +208,10 @@ func (r *rig) LookUp(_ string, upTo broker.Position) uint64 {
 
 func (r *rig) LoadSchedule(d time.Time, s uint64) {
 	r.schedule = append(r.schedule, scheduleRead{d, s})
+}
+
+func (r *rig) LoadExpiries(d time.Time, s uint64) {
+	r.expiries = append(r.expiries, scheduleRead{d, s})
 }
 
 func (r *rig) Settle(_ string, positions []broker.Position) {

@@ -315,6 +315,9 @@ func (e *Engine) waitingNow(ctx context.Context, f *TaskFilter, part int, waitin
 			if st.State == task.StateQueued && a.NextAt.After(now) {
 				st.State, st.NextAt = task.StateScheduled, a.NextAt
 			}
+			if st.State == task.StateScheduled && a.NextAt.After(st.NextAt) {
+				st.NextAt = a.NextAt // Its row stands where it expires, which is before that.
+			}
 		}
 		if !held[i] && f.wants(st.State) {
 			found = append(found, st)

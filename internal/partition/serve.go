@@ -127,7 +127,7 @@ func (c *core) dropExpired(now time.Time, l *lane) {
 			return
 		}
 		l.popFront()
-		c.finish(now, it, ending{state: task.StateExpired, err: "expired at " + it.ExpiresAt.Format(time.RFC3339Nano) + " before it could start"})
+		c.expire(now, it)
 	}
 }
 

@@ -209,7 +209,9 @@ func (c *checking) mark(r *store.Dedup) {
 	if r.Attempts < l.attempts || r.Attempts > r.Deliveries {
 		c.failf("task %v ended after %d attempts and %d deliveries, %d attempts were durable", r.ID, r.Attempts, r.Deliveries, l.attempts)
 	}
-	c.inOrder(l)
+	if r.State != task.StateExpired {
+		c.inOrder(l)
+	}
 	switch r.State {
 	case task.StateDone:
 		c.done(r, l)

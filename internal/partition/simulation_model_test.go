@@ -537,6 +537,7 @@ func (m *model) wroteRecord(part int, wr task.Write, version uint64, err error) 
 // finish holds what must be true when every task ended.
 func (m *model) finish() {
 	for part, p := range m.parts {
+		m.nothingExpires(part)
 		for table := store.TableRecord; table <= store.TableDead; table++ {
 			m.compare(part, table, p.rows[table])
 		}

@@ -23,6 +23,7 @@ const (
 	mutantForgetsToWake           // the pool forgets who waits for room
 	mutantCountsReturns           // a task that was given back has failed
 	mutantSetsNothingAside        // what no worker takes stays in the window
+	mutantForgetsExpiries         // tasks expire only when they would be handed out
 )
 
 // countReturns makes failed attempts of tasks that were given back.
@@ -61,6 +62,7 @@ func TestSimulationSeesMutants(t *testing.T) {
 		mutantForgetsToWake:    "a class is not woken",
 		mutantCountsReturns:    "a return counts as an attempt",
 		mutantSetsNothingAside: "nothing is set aside",
+		mutantForgetsExpiries:  "nothing expires while it waits",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

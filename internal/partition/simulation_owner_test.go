@@ -120,8 +120,11 @@ func (o *simOwner) pump() bool {
 			return true
 		}
 	}
-	if o.w.plan.mutant == mutantSetsNothingAside {
+	switch o.w.plan.mutant { //nolint:exhaustive // The others are elsewhere.
+	case mutantSetsNothingAside:
 		forgetSince(o.core, now)
+	case mutantForgetsExpiries:
+		forgetExpiries(o.core)
 	}
 	o.core.turn(now, func(b store.Batch) { o.commit(b) })
 	o.arm(now)

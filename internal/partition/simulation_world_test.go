@@ -402,6 +402,7 @@ func (w *world) withoutClass() {
 		if w.active() {
 			continue
 		}
+		w.model.expireInTime()
 		if len(w.model.others()) == 0 {
 			w.missing = false
 			return
@@ -420,6 +421,7 @@ func (w *world) drain() {
 		if w.active() {
 			continue
 		}
+		w.model.expireInTime()
 		if w.finished() {
 			w.logf("drained after %d rounds", round)
 			return

@@ -7,9 +7,13 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// reschedule moves a task into a schedule row and out of memory.
+// reschedule moves a task into a schedule row and out of memory. One that expires
+// before it may start comes back for that.
 func (c *core) reschedule(now time.Time, it *item, due time.Time) {
 	q := it.lane.q
+	if it.expires() && it.ExpiresAt.Before(due) {
+		due = it.ExpiresAt
+	}
 	due = due.Truncate(time.Microsecond)
 	seq := uint64(c.led.Stamp(now))
 	c.led.Put(&store.Schedule{Due: due, Seq: seq, Body: it.body})
@@ -102,6 +106,7 @@ func (c *core) park(now time.Time, it *item) {
 	c.putMark(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, seq)
+	c.indexExpiry(it)
 	l.tail = true
 	l.parkedSeq = seq
 	l.parkedIn = c.led.Number()
@@ -112,6 +117,7 @@ func (c *core) park(now time.Time, it *item) {
 func (c *core) unpark(it *item) {
 	l := it.lane
 	c.led.Delete(l.name().row(it.seq))
+	c.unindexExpiry(it)
 	if it.seq > l.lastRow {
 		l.outdate(c.led.Number())
 	}
@@ -234,6 +240,10 @@ func (c *core) feed() {
 	if c.sched.wants() {
 		from := c.sched.fetch()
 		c.afterDurable(func() { c.env.LoadSchedule(from.due, from.seq) })
+	}
+	if c.parkedExpiries.wants() {
+		from := c.parkedExpiries.fetch()
+		c.afterDurable(func() { c.env.LoadExpiries(from.due, from.seq) })
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -16,7 +17,8 @@ import (
 //
 //   - gone: one for each delete of a record, by which its history is found;
 //   - held: one for each lock that is held, by which a new owner finds it;
-//   - since: from where on the two are complete.
+//   - expires: one for each parked task that expires, by time;
+//   - since: from where on the first two are complete.
 const IndexPrefix = task.ReservedPrefix + "index/"
 
 // IsIndex reports whether a row of the table record is one of the index.
@@ -27,11 +29,13 @@ func IsIndex(key string) bool { return strings.HasPrefix(key, IndexPrefix) }
 const AfterIndex = task.ReservedPrefix + "index0"
 
 const (
-	gonePrefix = IndexPrefix + "gone/"
-	heldPrefix = IndexPrefix + "held/"
-	nameGone   = task.ReservedPrefix + "gone/"
-	nameHeld   = task.ReservedPrefix + "held"
-	nameSince  = task.ReservedPrefix + "since"
+	gonePrefix  = IndexPrefix + "gone/"
+	heldPrefix  = IndexPrefix + "held/"
+	keyExpires  = IndexPrefix + "expires"
+	nameGone    = task.ReservedPrefix + "gone/"
+	nameHeld    = task.ReservedPrefix + "held"
+	nameExpires = task.ReservedPrefix + "expires/"
+	nameSince   = task.ReservedPrefix + "since"
 )
 
 // indexKey is the prefix and a key, or its hash where both would be too long: whoever
@@ -65,6 +69,35 @@ func Held(lock string, token uint64) *Record {
 // AllHeld is the part of the table with the rows of Held.
 func AllHeld() (from, to *Record) {
 	return &Record{Key: heldPrefix}, &Record{Key: strings.TrimSuffix(heldPrefix, "/") + "0"}
+}
+
+// Expires is the row that says that the task of a parked row expires. Those of a
+// partition come in the order of their times.
+func Expires(at time.Time, seq uint64, id task.ID) *Record {
+	name := fmt.Sprintf("%s%016x/%016x", nameExpires, uint64(max(0, at.UnixMicro())), seq)
+	return &Record{Key: keyExpires, Name: name, Version: seq, Value: []byte(id.String())}
+}
+
+// ExpiresOf reads a row of Expires.
+func ExpiresOf(row Row) (at time.Time, seq uint64, id task.ID, err error) {
+	r, ok := row.(*Record)
+	if !ok || r == nil {
+		return at, 0, id, fmt.Errorf("%w: %T is no row of the index", task.ErrCorrupt, row)
+	}
+	digits, _, _ := strings.Cut(strings.TrimPrefix(r.Name, nameExpires), "/")
+	micros, err := strconv.ParseInt(digits, 16, 64)
+	if err != nil {
+		return at, 0, id, fmt.Errorf("%w: row %q of the index: %w", task.ErrCorrupt, r.Name, err)
+	}
+	if id, err = task.ParseID(string(r.Value)); err != nil {
+		return at, 0, id, fmt.Errorf("%w: row %q of the index: %w", task.ErrCorrupt, r.Name, err)
+	}
+	return time.UnixMicro(micros).UTC(), r.Version, id, nil
+}
+
+// AllExpires is the part of the table with the rows of Expires.
+func AllExpires() (from, to *Record) {
+	return &Record{Key: keyExpires}, &Record{Key: keyExpires + "\x00"}
 }
 
 // Since is the row that says from where on a part of the index is complete: what

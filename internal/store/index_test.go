@@ -1,8 +1,10 @@
 package store_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
@@ -45,6 +47,35 @@ func TestTheIndexSaysFromWhereOnItIsComplete(t *testing.T) {
 	for _, none := range []store.Row{nil, (*store.Record)(nil)} {
 		if _, complete := store.SinceOf(none); complete {
 			t.Errorf("%v says that it is complete", none)
+		}
+	}
+}
+
+func TestTasksThatExpireAreInTheIndexByTime(t *testing.T) {
+	at := time.Date(2027, 1, 2, 3, 4, 5, 6000, time.UTC)
+	id := task.DeriveID("x")
+	from, to := store.AllExpires()
+	last := from.Name
+	for _, x := range []struct {
+		at  time.Time
+		seq uint64
+	}{{time.Unix(0, 0), 1}, {at.Add(-time.Microsecond), 1 << 63}, {at, 0}, {at, 7}, {at, 1 << 62}, {at.Add(time.Microsecond), 1}, {at.AddDate(200, 0, 0), 1}} {
+		r := store.Expires(x.at, x.seq, id)
+		if r.Key < from.Key || r.Key >= to.Key || r.Name <= last || !store.IsIndex(r.Key) || !task.Reserved(r.Name) {
+			t.Errorf("%v %d is at %q %q, behind %q", x.at, x.seq, r.Key, r.Name, last)
+		}
+		if err := task.ValidateRecord(r.Key, r.Name, len(r.Value)); err != nil {
+			t.Error(err)
+		}
+		if got, seq, owner, err := store.ExpiresOf(r); err != nil || !got.Equal(x.at) || seq != x.seq || owner != id {
+			t.Errorf("%v %d is read as %v %d of %v, %v", x.at, x.seq, got, seq, owner, err)
+		}
+		last = r.Name
+	}
+	good := store.Expires(at, 7, id)
+	for _, bad := range []store.Row{nil, (*store.Record)(nil), &store.Dedup{}, &store.Record{Name: "x", Value: good.Value}, &store.Record{Name: good.Name, Value: []byte("x")}} {
+		if _, _, _, err := store.ExpiresOf(bad); !errors.Is(err, task.ErrCorrupt) {
+			t.Errorf("%+v is read: %v", bad, err)
 		}
 	}
 }

@@ -379,8 +379,8 @@ type Task struct {
 	// Kept with the task, without an effect on the order yet.
 	Priority Priority               `protobuf:"varint,7,opt,name=priority,proto3,enum=fenfa.v1.Priority" json:"priority,omitempty"`
 	RunAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=run_at,json=runAt,proto3" json:"run_at,omitempty"`
-	// From then on the task expires instead of being handed out. That is found when
-	// it would be handed out: while its queue has no worker it stays queued.
+	// A task that has not started by then expires, wherever it waits. Between attempts
+	// it waits again.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// Per attempt. Unset: the queue's.
 	Timeout *durationpb.Duration `protobuf:"bytes,10,opt,name=timeout,proto3" json:"timeout,omitempty"`
