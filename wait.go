@@ -24,12 +24,14 @@ func (c *Client) Wait(ctx context.Context, id ID) (*TaskStatus, error) {
 	return nil, fmt.Errorf("wait for task %s: %w", id, context.Cause(ctx))
 }
 
-// SubmitAndWait submits a task and waits until it has ended.
+// SubmitAndWait submits a task and waits until it has ended, or, where it is the only
+// one of its content and another one is there already, until that has.
 func (c *Client) SubmitAndWait(ctx context.Context, t *Task) (*TaskStatus, error) {
-	if _, err := c.Submit(ctx, t); err != nil {
+	id, err := c.Submit(ctx, t)
+	if err != nil {
 		return nil, err
 	}
-	return c.Wait(ctx, t.ID())
+	return c.Wait(ctx, id)
 }
 
 // WaitAll yields each of the tasks, at most 10,000, as soon as it has ended, in the order in which they

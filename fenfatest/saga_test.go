@@ -232,7 +232,7 @@ func TestWhatBelongsToSagasIsOutOfReach(t *testing.T) {
 	n := startTrips(t, trip(), func(_ context.Context, task *fenfa.Task) error {
 		if task.Saga().ID() == "" {
 			ran <- struct{}{}
-			task.State().Put("x", 1)
+			task.State().Of("fenfa.saga/t1").Put("x", 1)
 			task.Emit(fenfa.NewTask("fenfa.sagas", "x"))
 		}
 		return nil
@@ -240,6 +240,7 @@ func TestWhatBelongsToSagasIsOutOfReach(t *testing.T) {
 	c := n.Client()
 	for name, forged := range map[string]*fenfa.Task{
 		"queue": fenfa.NewTask("fenfa.sagas", "x"), "header": fenfa.NewTask("book", "x", fenfa.Header("fenfa.saga", "x")),
+		"key": fenfa.NewTask("book", "x", fenfa.Key("fenfa.saga/t1")),
 	} {
 		if _, err := c.Submit(t.Context(), forged); codeOf(err) != fenfa.CodeInvalidArgument {
 			t.Errorf("a forged %s: %v", name, err)
@@ -251,7 +252,7 @@ func TestWhatBelongsToSagasIsOutOfReach(t *testing.T) {
 	if _, _, err := c.ConfigureQueue(t.Context(), fenfa.Queue{Name: "fenfa.sagas", Batch: 1}); codeOf(err) != fenfa.CodeInvalidArgument {
 		t.Errorf("a change of the queue: %v", err)
 	}
-	inside := fenfa.NewTask("book", "x", fenfa.Key("fenfa.saga/t1"))
+	inside := fenfa.NewTask("book", "x", fenfa.Key("k"))
 	if _, err := c.Submit(t.Context(), inside); err != nil {
 		t.Fatal(err)
 	}

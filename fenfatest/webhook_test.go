@@ -1,10 +1,12 @@
 package fenfatest_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -51,6 +53,17 @@ func receiver(t *testing.T, calls *atomic.Int64, answer func(w http.ResponseWrit
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// logged is what was logged, a line each; more than it has room for is dropped.
+type logged chan string
+
+func (l logged) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
 }
 
 // say answers in JSON.
@@ -244,6 +257,37 @@ func TestTheSecretOfAWebhookIsNeverShownAndRotates(t *testing.T) {
 	if off := configure(t, n, fenfa.Queue{Name: "q", Webhook: &fenfa.Webhook{Off: true}}); off.Webhook != nil {
 		t.Errorf("%+v", off.Webhook)
 	}
+}
+
+func TestTheQueryOfAWebhookIsNotLogged(t *testing.T) {
+	lines := make(logged, 1000)
+	n := fenfatest.Start(t, fenfatest.WithLogger(slog.New(slog.NewTextHandler(lines, nil))))
+	configure(t, n, hooked(fenfa.Queue{Name: "q"}, "http://127.0.0.1:1/hook?key=canary-in-query"))
+	submitted(t, n, "k", 1)
+	for line := ""; !strings.Contains(line, "webhook away"); {
+		if line = <-lines; strings.Contains(line, "canary") {
+			t.Errorf("the log has it: %s", line)
+		}
+	}
+}
+
+func TestAWorkerCannotTakeThePlaceOfAWebhook(t *testing.T) {
+	n := fenfatest.Start(t, fenfatest.WithQueues("mine"))
+	c := n.Client()
+	var calls atomic.Int64
+	s := receiver(t, &calls, func(w http.ResponseWriter, _ *pushed) { w.WriteHeader(http.StatusNoContent) })
+	configure(t, n, hooked(fenfa.Queue{Name: "q"}, s.URL))
+	n.Await(t.Context(), submitted(t, n, "k", 1))
+	workers, err := c.Workers(t.Context())
+	if err != nil || len(workers) != 1 {
+		t.Fatalf("workers %+v: %v", workers, err)
+	}
+	w := c.Worker(fenfa.WorkerID(workers[0].ID))
+	w.Handle("mine", func(context.Context, *fenfa.Task) error { return nil })
+	if err := w.Run(t.Context()); fenfa.CodeOf(err) != fenfa.CodeInvalidArgument {
+		t.Errorf("it may have the name: %v", err)
+	}
+	n.Await(t.Context(), submitted(t, n, "k", 2))
 }
 
 func TestURLsOfAWebhookShareByWeight(t *testing.T) {

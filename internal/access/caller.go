@@ -45,6 +45,11 @@ func (c *Caller) Check(a Action, name string) error {
 	return task.Errorf(task.CodePermissionDenied, "the token %q may not do this to %s %q: it lacks the scope %s:%s", c.Name, a.target(), shorten(name), shorten(name), a)
 }
 
+// On is Check of one action, for those who find out what it is on.
+func (c *Caller) On(a Action) func(name string) error {
+	return func(name string) error { return c.Check(a, name) }
+}
+
 // CheckCovers is Covers with an error that says which scope is missing.
 func (c *Caller) CheckCovers(a Action, prefix string) error {
 	if c.Covers(a, prefix) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -18,6 +19,9 @@ const (
 	MaxLabels       = 16 << 10 // bytes of all names and values together
 	maxClient       = 256
 )
+
+// localPrefix begins the names of workers that are parts of this process.
+const localPrefix = "webhook/"
 
 // Hello is what a worker says of itself when its session begins.
 type Hello struct {
@@ -38,6 +42,9 @@ type Hello struct {
 	TTL time.Duration
 	// Local says that it is a part of this process, which is heard as long as that runs.
 	Local bool
+	// Owner is who the worker belongs to, such as a token; another one's does not take
+	// its place. Empty: nobody in particular.
+	Owner string
 	// Batch is the most tasks of a key that it takes in one lease; 0: as many as the
 	// queue allows.
 	Batch int
@@ -61,6 +68,8 @@ func (h *Hello) normalize() error {
 		return bad("worker_id", "the worker has no id: set worker_id to a name that is unique among the workers that run now")
 	case len(h.WorkerID) > MaxWorkerID:
 		return bad("worker_id", "worker_id has %d bytes; at most %d are allowed", len(h.WorkerID), MaxWorkerID)
+	case strings.HasPrefix(h.WorkerID, localPrefix) != h.Local:
+		return bad("worker_id", "worker_id %q: names that begin with %q are for the node's own workers: use another", h.WorkerID, localPrefix)
 	case len(h.Queues) == 0:
 		return bad("queues", "the worker serves no queue: name at least one")
 	case len(h.Queues) > MaxWorkerQueues:

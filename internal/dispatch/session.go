@@ -57,7 +57,7 @@ type Session struct {
 }
 
 // Register begins a session. A session that the same worker has already ends
-// first, and its leases with it.
+// first, and its leases with it; that of another owner stays, unless it is silent.
 func (d *Dispatcher) Register(h Hello) (*Session, error) {
 	if err := h.normalize(); err != nil {
 		return nil, err
@@ -73,6 +73,10 @@ func (d *Dispatcher) Register(h Hello) (*Session, error) {
 		return nil, task.Errorf(task.CodeUnavailable, "this node takes no workers now: it is starting or draining").WithRetryAfter(time.Second)
 	}
 	old := d.byWorker[h.WorkerID]
+	if old != nil && old.hello.Owner != h.Owner && !old.suspect.Load() {
+		d.mu.Unlock()
+		return nil, task.Errorf(task.CodeAlreadyExists, "the worker %q is connected, and belongs to another token: use another worker_id", h.WorkerID).WithField("hello.worker_id")
+	}
 	if old != nil {
 		d.end(old, fmt.Errorf("%w, from %s", ErrReplaced, h.Address), &calls)
 	}

@@ -24,6 +24,8 @@ func TestRegisterRefusesBadHellos(t *testing.T) {
 	}{
 		{"hello.worker_id", func(h *Hello) { h.WorkerID = "" }},
 		{"hello.worker_id", func(h *Hello) { h.WorkerID = strings.Repeat("w", MaxWorkerID+1) }},
+		{"hello.worker_id", func(h *Hello) { h.WorkerID = "webhook/q/host/1" }},
+		{"hello.worker_id", func(h *Hello) { h.Local = true }},
 		{"hello.queues", func(h *Hello) { h.Queues = nil }},
 		{"hello.queues", func(h *Hello) { h.Queues = []string{"q", "no spaces"} }},
 		{"hello.queues", func(h *Hello) { h.Queues = make([]string, MaxWorkerQueues+1) }},
@@ -78,6 +80,30 @@ func TestRegisterIsRefusedBeforeStartWhileDrainingAndAfterClose(t *testing.T) {
 		t.Fatal(err)
 	}
 	unavailable("closed")
+}
+
+func TestAWorkerOfAnotherOwnerDoesNotTakeThePlaceOfOneThatIsHere(t *testing.T) {
+	b := newBench(t)
+	hello := func(owner string) Hello { return Hello{WorkerID: "w", Queues: []string{"q"}, Slots: 1, Owner: owner} }
+	old, err := b.Register(hello("ours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Register(hello("theirs")); task.CodeOf(err) != task.CodeAlreadyExists {
+		t.Fatalf("another owner's worker: %v", err)
+	}
+	if workers := b.Workers(); len(workers) != 1 {
+		t.Fatalf("workers %+v", workers)
+	}
+	again, err := b.Register(hello("ours"))
+	if err != nil || again.Ref().Session == old.Ref().Session {
+		t.Fatalf("its own owner's: %v", err)
+	}
+	again.Lost() // its stream broke: whoever knows the name may have it
+	if _, err := b.Register(hello("theirs")); err != nil {
+		t.Errorf("after it was lost: %v", err)
+	}
+	b.check()
 }
 
 func TestANewSessionReplacesTheOldOneOfTheSameWorker(t *testing.T) {

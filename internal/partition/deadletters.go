@@ -203,9 +203,10 @@ func exportDead(row *store.Dead, t task.Task) DeadLetter {
 	}
 }
 
-// DeadLetter returns one dead letter by its task's ID.
-func (e *Engine) DeadLetter(ctx context.Context, id task.ID) (DeadLetter, error) {
-	o, row, err := e.findDead(ctx, id)
+// DeadLetter returns one dead letter by its task's ID, of a queue about which may does
+// not fail.
+func (e *Engine) DeadLetter(ctx context.Context, id task.ID, may func(queue string) error) (DeadLetter, error) {
+	o, row, err := e.findDead(ctx, id, may)
 	if err != nil {
 		return DeadLetter{}, err
 	}
@@ -223,8 +224,10 @@ func (e *Engine) DeadLetter(ctx context.Context, id task.ID) (DeadLetter, error)
 }
 
 // findDead finds a dead letter by its mark. An ID that was used again after its
-// window may have a mark in two partitions.
-func (e *Engine) findDead(ctx context.Context, id task.ID) (*owner, *store.Dead, error) {
+// window may have a mark in two partitions: the first one is meant about whose queue
+// may does not fail.
+func (e *Engine) findDead(ctx context.Context, id task.ID, may func(queue string) error) (*owner, *store.Dead, error) {
+	var refusal error
 	for _, o := range e.owners {
 		rows, err := e.cfg.Store.Get(ctx, o.part, []store.Row{&store.Dedup{ID: id}})
 		if err != nil {
@@ -234,8 +237,19 @@ func (e *Engine) findDead(ctx context.Context, id task.ID) (*owner, *store.Dead,
 		if !ok || mark == nil || mark.State != task.StateDead {
 			continue
 		}
+		if err := may(mark.Queue); err != nil {
+			refusal = err
+			continue
+		}
 		row, err := e.deadOf(ctx, o.part, mark)
+		if task.CodeOf(err) == task.CodeNotFound {
+			refusal = err
+			continue
+		}
 		return o, row, err
+	}
+	if refusal != nil {
+		return nil, nil, refusal
 	}
 	return nil, nil, task.Errorf(task.CodeNotFound, "task %s is not a dead letter: see `fenfa task get %s`", id, id).WithField("id")
 }
@@ -251,13 +265,13 @@ func (e *Engine) deadOf(ctx context.Context, part int, mark *store.Dedup) (*stor
 	return nil, task.Errorf(task.CodeNotFound, "the dead letter of task %s is not kept any more: it was deleted, or kept for as long as its queue says", mark.ID).WithField("id")
 }
 
-// RequeueDead takes one dead letter back into its queue, with another payload unless
-// that is nil.
-func (e *Engine) RequeueDead(ctx context.Context, id task.ID, payload []byte) error {
+// RequeueDead takes one dead letter, of a queue about which may does not fail, back into
+// its queue, with another payload unless that is nil.
+func (e *Engine) RequeueDead(ctx context.Context, id task.ID, payload []byte, may func(queue string) error) error {
 	if len(payload) > task.MaxPayload {
 		return task.Errorf(task.CodeTooLarge, "payload has %d bytes; at most %d are allowed", len(payload), task.MaxPayload).WithField("payload")
 	}
-	return e.changeOne(ctx, id, (*ownership).reviveDead, func(c *core, now time.Time, d *letter) error {
+	return e.changeOne(ctx, id, may, (*ownership).reviveDead, func(c *core, now time.Time, d *letter) error {
 		if payload != nil {
 			d.task.Payload = payload
 			d.body = nil
@@ -266,9 +280,9 @@ func (e *Engine) RequeueDead(ctx context.Context, id task.ID, payload []byte) er
 	})
 }
 
-// DeleteDead removes one dead letter.
-func (e *Engine) DeleteDead(ctx context.Context, id task.ID) error {
-	return e.changeOne(ctx, id, (*ownership).changeDead, deleteLetter)
+// DeleteDead removes one dead letter, of a queue about which may does not fail.
+func (e *Engine) DeleteDead(ctx context.Context, id task.ID, may func(queue string) error) error {
+	return e.changeOne(ctx, id, may, (*ownership).changeDead, deleteLetter)
 }
 
 // letterChange changes a dead letter that was read, or says why not.
@@ -277,8 +291,8 @@ type letterChange = func(c *core, now time.Time, d *letter) error
 // lettersChange is changeDead, or reviveDead.
 type lettersChange = func(own *ownership, ctx context.Context, letters []*letter, change letterChange) ([]error, error)
 
-func (e *Engine) changeOne(ctx context.Context, id task.ID, changeAll lettersChange, change letterChange) error {
-	o, row, err := e.findDead(ctx, id)
+func (e *Engine) changeOne(ctx context.Context, id task.ID, may func(queue string) error, changeAll lettersChange, change letterChange) error {
+	o, row, err := e.findDead(ctx, id, may)
 	if err != nil {
 		return err
 	}

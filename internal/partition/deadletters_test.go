@@ -30,6 +30,9 @@ func (r *engineRig) bury(queue string, n, keys int) {
 	r.work(dies)
 }
 
+// anyQueue is for callers who may do everything.
+func anyQueue(string) error { return nil }
+
 // walk changes all dead letters that are meant, step by step.
 func (r *engineRig) walk(op DeadOp, f DeadFilter, limit int) (sum DeadProgress) {
 	r.t.Helper()
@@ -158,6 +161,52 @@ func TestAWalkOverTasksThatDieAgainEnds(t *testing.T) {
 	})
 }
 
+func TestOfTwoDeadLettersWithOneIDOnlyThatIsMeantOnWhichTheCallerMayAct(t *testing.T) {
+	inBubble(t, 4, func(r *engineRig) {
+		t := r.t
+		r.configure(task.Queue{Name: "keyed", DedupeWindow: time.Minute, ResultTTL: time.Second})
+		r.configure(task.Queue{Name: "loose", DedupeWindow: time.Minute, ResultTTL: time.Second})
+		id := task.DeriveID("bad one")
+		first := newTask("keyed", "k", "bad one")
+		r.submit(first)
+		r.work(dies)
+		r.wait(10 * time.Minute)
+		r.b.set(func() { delete(r.b.ids, id) }) // its window is over
+		second := newTask("loose", "", "bad one")
+		second.Payload = []byte("bad too")
+		for i := 0; ; i++ { // in another partition: two letters of one partition share a mark
+			second.Key = fmt.Sprint("k", i)
+			if task.PartitionOf(second.Key, 4) != task.PartitionOf(first.Key, 4) {
+				break
+			}
+		}
+		r.submit(second)
+		r.work(dies)
+		for _, queue := range []string{"keyed", "loose"} {
+			only := func(name string) error {
+				if name != queue {
+					return task.Errorf(task.CodePermissionDenied, "not of queue %s", name)
+				}
+				return nil
+			}
+			if d, err := r.e.DeadLetter(t.Context(), id, only); err != nil || d.Task.Queue != queue {
+				t.Errorf("who may read %s reads %+v: %v", queue, d, err)
+			}
+			if err := r.e.DeleteDead(t.Context(), id, only); err != nil {
+				t.Errorf("delete that of %s: %v", queue, err)
+			}
+			for _, err := range []error{r.e.DeleteDead(t.Context(), id, only), r.e.RequeueDead(t.Context(), id, nil, only)} {
+				if code := task.CodeOf(err); code != task.CodePermissionDenied && code != task.CodeNotFound {
+					t.Errorf("with that of %s gone: %v", queue, err)
+				}
+			}
+			if d, err := r.e.DeadLetter(t.Context(), id, anyQueue); queue == "keyed" && (err != nil || d.Task.Queue != "loose") {
+				t.Errorf("the other one is %+v: %v", d, err)
+			}
+		}
+	})
+}
+
 func TestOneDeadLetterIsFoundChangedAndDeletedAfterAnyTime(t *testing.T) {
 	inBubble(t, 4, func(r *engineRig) {
 		t := r.t
@@ -165,23 +214,23 @@ func TestOneDeadLetterIsFoundChangedAndDeletedAfterAnyTime(t *testing.T) {
 		r.bury("keyed", 3, 1)
 		r.wait(10 * time.Minute) // windows are over, and marks were swept
 		id := func(i int) task.ID { return task.DeriveID(fmt.Sprint("bad keyed ", i)) }
-		if d, err := r.e.DeadLetter(t.Context(), id(0)); err != nil || d.Reason != "No type-0" || d.Halts {
+		if d, err := r.e.DeadLetter(t.Context(), id(0), anyQueue); err != nil || d.Reason != "No type-0" || d.Halts {
 			t.Fatalf("dead letter %+v, %v", d, err)
 		}
-		if err := r.e.RequeueDead(t.Context(), id(0), []byte("good")); err != nil {
+		if err := r.e.RequeueDead(t.Context(), id(0), []byte("good"), anyQueue); err != nil {
 			t.Fatal(err)
 		}
 		r.work(dies)
 		if st := r.status("bad keyed 0"); st.State != task.StateDone {
 			t.Errorf("with another payload it is %v", st.State)
 		}
-		if err := r.e.DeleteDead(t.Context(), id(1)); err != nil {
+		if err := r.e.DeleteDead(t.Context(), id(1), anyQueue); err != nil {
 			t.Fatal(err)
 		}
-		for _, err := range []error{r.e.DeleteDead(t.Context(), id(1)), r.e.RequeueDead(t.Context(), id(0), nil), r.e.RequeueDead(t.Context(), id(7), nil)} {
+		for _, err := range []error{r.e.DeleteDead(t.Context(), id(1), anyQueue), r.e.RequeueDead(t.Context(), id(0), nil, anyQueue), r.e.RequeueDead(t.Context(), id(7), nil, anyQueue)} {
 			wantCode(t, err, task.CodeNotFound, "")
 		}
-		wantCode(t, r.e.RequeueDead(t.Context(), id(2), make([]byte, task.MaxPayload+1)), task.CodeTooLarge, "payload")
+		wantCode(t, r.e.RequeueDead(t.Context(), id(2), make([]byte, task.MaxPayload+1), anyQueue), task.CodeTooLarge, "payload")
 		r.wait(10 * time.Minute)
 		for part := range 4 {
 			rows, _ := r.fk.Load(t.Context(), store.Scan{Part: part, Table: store.TableDedup, Limit: 10})
@@ -237,7 +286,7 @@ func TestKeysThatWaitAreListedWithWhatWaitsBehindThem(t *testing.T) {
 				if h.Waiting != 2 || h.More || h.Since.IsZero() {
 					t.Errorf("%+v", h)
 				}
-				if d, err := r.e.DeadLetter(t.Context(), h.Dead); err != nil || !d.Halts || d.Task.Key != h.Key {
+				if d, err := r.e.DeadLetter(t.Context(), h.Dead, anyQueue); err != nil || !d.Halts || d.Task.Key != h.Key {
 					t.Errorf("%+v waits for %+v, %v", h, d, err)
 				}
 			}

@@ -159,11 +159,11 @@ func TestDeadLettersPageThroughLargeTasks(t *testing.T) {
 				t.Errorf("limit %d: %d letters, want %d", limit, len(seen), n)
 			}
 		}
-		one, err := r.e.DeadLetter(t.Context(), task.DeriveID("elsewhere"))
+		one, err := r.e.DeadLetter(t.Context(), task.DeriveID("elsewhere"), anyQueue)
 		if err != nil || one.Task.Key != "k" {
 			t.Errorf("letter %+v, %v", one, err)
 		}
-		_, err = r.e.DeadLetter(t.Context(), task.DeriveID("nobody"))
+		_, err = r.e.DeadLetter(t.Context(), task.DeriveID("nobody"), anyQueue)
 		wantCode(t, err, task.CodeNotFound, "not a dead letter")
 		_, _, err = r.e.DeadLetters(t.Context(), DeadFilter{Queue: "nowhere"}, 1, "")
 		wantCode(t, err, task.CodeNotFound, "no queue")

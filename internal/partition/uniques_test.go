@@ -171,7 +171,7 @@ func TestARequeuedDeadLetterHoldsItsContentAgain(t *testing.T) {
 				r.submit(only("loose", "bad", u))
 				r.work(dies)
 				r.w.setClosed(true)
-				if err := r.e.RequeueDead(t.Context(), task.DeriveID("bad"), nil); err != nil {
+				if err := r.e.RequeueDead(t.Context(), task.DeriveID("bad"), nil, anyQueue); err != nil {
 					t.Fatal(err)
 				}
 				synctest.Wait()
@@ -198,7 +198,7 @@ func TestADeadLetterStaysWhileAnotherTaskHasItsContent(t *testing.T) {
 		r.w.setClosed(true)
 		r.submit(only("loose", "c", task.Unique{}))
 
-		err := r.e.RequeueDead(t.Context(), task.DeriveID("bad 1"), nil)
+		err := r.e.RequeueDead(t.Context(), task.DeriveID("bad 1"), nil, anyQueue)
 		if task.CodeOf(err) != task.CodeConflict || !strings.Contains(err.Error(), task.DeriveID("c").String()) {
 			t.Errorf("requeue while another one is there: %v", err)
 		}
@@ -229,7 +229,7 @@ func TestARefusedRequeueLeavesThePeriodAsItWas(t *testing.T) {
 		r.submit(only("keyed", "bad", u))
 		r.work(dies)
 		own := r.e.owners[0].current()
-		_, row, err := r.e.findDead(t.Context(), task.DeriveID("bad"))
+		_, row, err := r.e.findDead(t.Context(), task.DeriveID("bad"), anyQueue)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,6 +42,7 @@ type Request struct {
 	Wait     time.Duration // for the first one; 0: DefaultWait
 	Client   string
 	Address  string
+	Owner    string // whose worker it is; another one's does not share its session
 }
 
 // Leased is a task that the worker may work on until its time is over.
@@ -102,7 +103,7 @@ func (r *Request) normalize() (dispatch.Hello, error) {
 	slices.Sort(queues)
 	return dispatch.Hello{
 		WorkerID: r.WorkerID, Queues: slices.Compact(queues), Slots: r.Slots, Weight: r.Weight, Labels: r.Labels,
-		Client: r.Client, Address: r.Address, Pull: true, TTL: r.TTL, Batch: 1,
+		Client: r.Client, Address: r.Address, Owner: r.Owner, Pull: true, TTL: r.TTL, Batch: 1,
 	}, nil
 }
 

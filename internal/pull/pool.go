@@ -75,7 +75,7 @@ func (p *Pool) sessionOf(h dispatch.Hello) (*session, error) {
 	if p.closed {
 		return nil, errStopping()
 	}
-	if s := p.byWorker[h.WorkerID]; s != nil && !s.over() {
+	if s := p.byWorker[h.WorkerID]; s != nil && !s.over() && s.hello.Owner == h.Owner {
 		if s.sameAs(h) {
 			return s, nil
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -45,6 +46,16 @@ func webhookToWire(w *task.Webhook) *fenfav1.Webhook {
 		}
 	}
 	return out
+}
+
+// hideQueries takes the queries out of a webhook's URLs, which may have secrets, for
+// those who may only read.
+func hideQueries(w *fenfav1.Webhook) {
+	for _, t := range w.GetTargets() {
+		if before, _, ok := strings.Cut(t.GetUrl(), "?"); ok {
+			t.Url = before + "?hidden"
+		}
+	}
 }
 
 // WebhookForm is the form of requests to webhooks and of their answers: that of the

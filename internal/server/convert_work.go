@@ -9,11 +9,11 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-func helloFromWire(first *fenfav1.WorkRequest, address string) dispatch.Hello {
+func helloFromWire(first *fenfav1.WorkRequest, c *access.Caller, address string) dispatch.Hello {
 	w := first.GetHello()
 	return dispatch.Hello{
 		WorkerID: w.GetWorkerId(), Queues: w.GetQueues(), Slots: int(w.GetSlots()), Weight: w.GetWeight(),
-		Labels: w.GetLabels(), Client: w.GetClient(), Address: address, Quiet: first.GetQuiet(),
+		Labels: w.GetLabels(), Client: w.GetClient(), Address: address, Owner: c.ID, Quiet: first.GetQuiet(),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
+	"github.com/fenfa/fenfa/internal/access"
 	"github.com/fenfa/fenfa/internal/partition"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -52,7 +53,7 @@ func (s *deadService) Get(ctx context.Context, req *fenfav1.GetDeadRequest) (*fe
 	if err != nil {
 		return nil, err
 	}
-	dead, err := s.cfg.Engine.DeadLetter(ctx, id)
+	dead, err := s.cfg.Engine.DeadLetter(ctx, id, callerOf(ctx).On(access.Read))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (s *deadService) Requeue(ctx context.Context, req *fenfav1.RequeueDeadReque
 	if req.Payload != nil && payload == nil {
 		payload = []byte{}
 	}
-	return &fenfav1.RequeueDeadResponse{}, s.cfg.Engine.RequeueDead(ctx, id, payload)
+	return &fenfav1.RequeueDeadResponse{}, s.cfg.Engine.RequeueDead(ctx, id, payload, callerOf(ctx).On(access.Manage))
 }
 
 // RequeueAll takes a number of dead letters back into their queues.
@@ -87,7 +88,7 @@ func (s *deadService) Delete(ctx context.Context, req *fenfav1.DeleteDeadRequest
 	if err != nil {
 		return nil, err
 	}
-	return &fenfav1.DeleteDeadResponse{}, s.cfg.Engine.DeleteDead(ctx, id)
+	return &fenfav1.DeleteDeadResponse{}, s.cfg.Engine.DeleteDead(ctx, id, callerOf(ctx).On(access.Manage))
 }
 
 // DeleteAll removes a number of dead letters.

@@ -52,10 +52,12 @@ type SearchEngine interface {
 // DeadEngine looks after dead letters.
 type DeadEngine interface {
 	DeadLetters(ctx context.Context, f partition.DeadFilter, limit int, pageToken string) ([]partition.DeadLetter, string, error)
-	DeadLetter(ctx context.Context, id task.ID) (partition.DeadLetter, error)
+	// DeadLetter, RequeueDead and DeleteDead ask may about the queue of a dead letter,
+	// and pass over one about which it fails. An ID may have several.
+	DeadLetter(ctx context.Context, id task.ID, may func(queue string) error) (partition.DeadLetter, error)
 	// RequeueDead sends the task back, with another payload unless that is nil.
-	RequeueDead(ctx context.Context, id task.ID, payload []byte) error
-	DeleteDead(ctx context.Context, id task.ID) error
+	RequeueDead(ctx context.Context, id task.ID, payload []byte, may func(queue string) error) error
+	DeleteDead(ctx context.Context, id task.ID, may func(queue string) error) error
 	ChangeDead(ctx context.Context, req partition.DeadChange) (partition.DeadProgress, error)
 	HaltedKeys(ctx context.Context, queue, key string, limit int, pageToken string) ([]partition.HaltedKey, string, error)
 	ResumeKey(ctx context.Context, queue, key string) error

@@ -191,12 +191,18 @@ func (e *fakeEngine) DeadLetters(_ context.Context, f partition.DeadFilter, limi
 	return []partition.DeadLetter{someDead()}, "next", e.err
 }
 
-func (e *fakeEngine) RequeueDead(_ context.Context, id task.ID, payload []byte) error {
+func (e *fakeEngine) RequeueDead(_ context.Context, id task.ID, payload []byte, may func(string) error) error {
+	if err := may(someDead().Task.Queue); err != nil {
+		return err
+	}
 	e.called(fmt.Sprintf("requeue %v %q %v", id, payload, payload == nil))
 	return e.err
 }
 
-func (e *fakeEngine) DeleteDead(_ context.Context, id task.ID) error {
+func (e *fakeEngine) DeleteDead(_ context.Context, id task.ID, may func(string) error) error {
+	if err := may(someDead().Task.Queue); err != nil {
+		return err
+	}
 	e.called(fmt.Sprint("delete ", id))
 	return e.err
 }
@@ -217,8 +223,11 @@ func (e *fakeEngine) ResumeKey(_ context.Context, queue, key string) error {
 	return e.err
 }
 
-func (e *fakeEngine) DeadLetter(_ context.Context, id task.ID) (partition.DeadLetter, error) {
+func (e *fakeEngine) DeadLetter(_ context.Context, id task.ID, may func(string) error) (partition.DeadLetter, error) {
 	d := someDead()
+	if err := may(d.Task.Queue); err != nil {
+		return partition.DeadLetter{}, err
+	}
 	d.Task.ID = id
 	return d, e.err
 }

@@ -26,7 +26,7 @@ type leaseService struct {
 func (s *leaseService) Lease(ctx context.Context, req *fenfav1.LeaseRequest) (*fenfav1.LeaseResponse, error) {
 	r := pull.Request{
 		WorkerID: req.GetWorkerId(), Queues: req.GetQueues(), Labels: req.GetLabels(), Weight: req.GetWeight(),
-		Slots: int(req.GetSlots()), Most: int(req.GetMaxTasks()), Client: req.GetClient(), Address: callerOf(ctx).Address,
+		Slots: int(req.GetSlots()), Most: int(req.GetMaxTasks()), Client: req.GetClient(), Address: callerOf(ctx).Address, Owner: callerOf(ctx).ID,
 	}
 	var err error
 	if r.Wait, err = durationFromWire(orZero(req.GetWait()), "wait"); err != nil {

@@ -62,7 +62,11 @@ func (s *queueService) describe(ctx context.Context, name string) (*fenfav1.Desc
 		return nil, task.Errorf(task.CodeNotFound, "there is no queue %q", name).WithField("name")
 	}
 	workers := s.cfg.Workers.Eligible(name, q.Placement.Require)
-	return &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, workers)}, nil
+	resp := &fenfav1.DescribeQueueResponse{Queue: queueToWire(&q), Stats: statsToWire(&stats, workers)}
+	if !callerOf(ctx).May(access.Manage, name) {
+		hideQueries(resp.GetQueue().GetWebhook())
+	}
+	return resp, nil
 }
 
 // List shows all queues that the caller may see, by name.

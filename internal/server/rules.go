@@ -68,10 +68,10 @@ func workRules() map[string]rule {
 		fenfav1.QueueService_Resume_FullMethodName:    {{access.Manage, named("name")}},
 
 		fenfav1.DeadService_List_FullMethodName:       {{access.Read, named("queue")}},
-		fenfav1.DeadService_Get_FullMethodName:        {{access.Read, queueOfTask("id")}},
-		fenfav1.DeadService_Requeue_FullMethodName:    {{access.Manage, queueOfTask("id")}},
+		fenfav1.DeadService_Get_FullMethodName:        {{access.Read, queueOfDead("id")}},
+		fenfav1.DeadService_Requeue_FullMethodName:    {{access.Manage, queueOfDead("id")}},
 		fenfav1.DeadService_RequeueAll_FullMethodName: {{access.Manage, named("filter.queue")}},
-		fenfav1.DeadService_Delete_FullMethodName:     {{access.Manage, queueOfTask("id")}},
+		fenfav1.DeadService_Delete_FullMethodName:     {{access.Manage, queueOfDead("id")}},
 		fenfav1.DeadService_DeleteAll_FullMethodName:  {{access.Manage, named("filter.queue")}},
 		fenfav1.DeadService_ListHalted_FullMethodName: {{access.Read, named("queue")}},
 		fenfav1.DeadService_Resume_FullMethodName:     {{access.Manage, named("queue")}},

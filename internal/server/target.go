@@ -84,7 +84,7 @@ func some() target {
 }
 
 // queueOfTask is for the id of a task: the action must be allowed on its queue.
-func queueOfTask(path string) target { //nolint:unparam // Like its siblings, it says in the table where the name is.
+func queueOfTask(path string) target {
 	return target{text: "queue of the task `" + path + "`", check: func(ctx context.Context, s *Server, c *access.Caller, a access.Action, req proto.Message) error {
 		return lookedUp(c, a, req, path, func(text string) (string, error) {
 			id, err := idFromWire(text)
@@ -95,6 +95,14 @@ func queueOfTask(path string) target { //nolint:unparam // Like its siblings, it
 			return st.Queue, err
 		})
 	}}
+}
+
+// queueOfDead is for the id of a dead letter: the engine passes over one on whose
+// queue the action is not allowed. A task that is not dead may have the same ID.
+func queueOfDead(path string) target {
+	t := some()
+	t.text = "queue of the dead letter `" + path + "`"
+	return t
 }
 
 // queueOfEach is for requests of several tasks: the service refuses those on whose

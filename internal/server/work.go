@@ -70,7 +70,7 @@ func (s *workerService) welcome(ctx context.Context, stream workStream, in *work
 	if p, ok := peer.FromContext(ctx); ok {
 		address = p.Addr.String()
 	}
-	h := helloFromWire(hello, address)
+	h := helloFromWire(hello, callerOf(ctx), address)
 	for _, name := range h.Queues {
 		if err := s.knownQueue(name); err != nil {
 			return nil, err

@@ -69,6 +69,9 @@ func (t *Task) Validate() error {
 	if Reserved(t.Queue) {
 		return RefuseReserved("queue", t.Queue)
 	}
+	if err := CheckRecordKey(t.Key); err != nil {
+		return err // its worker would get the node's records
+	}
 	headers := 0
 	for _, h := range t.Headers {
 		if Reserved(h.Name) {

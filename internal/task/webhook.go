@@ -118,13 +118,13 @@ func (w *Webhook) Validate() error {
 		case len(t.URL) > MaxWebhookURL:
 			return bad(fmt.Sprintf("targets[%d].url", i), "a URL has %d bytes; at most %d are allowed", len(t.URL), MaxWebhookURL)
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-			return bad(fmt.Sprintf("targets[%d].url", i), "%q is no URL of a webhook: want https://host/path", t.URL)
+			return bad(fmt.Sprintf("targets[%d].url", i), "the text is no URL of a webhook: want https://host/path")
 		case u.User != nil || u.Fragment != "":
 			return bad(fmt.Sprintf("targets[%d].url", i), "a webhook's URL has no user, no password and no fragment: its requests are signed instead")
 		case !(t.Weight >= 0.001 && t.Weight <= 1000) || math.IsNaN(t.Weight):
 			return bad(fmt.Sprintf("targets[%d].weight", i), "the weight is %v: want 0.001 to 1000", t.Weight)
 		case slices.ContainsFunc(w.Targets[:i], func(o WebhookTarget) bool { return o.URL == t.URL }):
-			return bad(fmt.Sprintf("targets[%d].url", i), "%s is there twice: give it a weight instead", t.URL)
+			return bad(fmt.Sprintf("targets[%d].url", i), "the URL is there twice: give it a weight instead")
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +71,9 @@ func (t *target) send(ctx context.Context, it *item) (status int, header http.He
 	resp, err := t.hooks.client.Do(req)
 	switch {
 	case err != nil && !connected.Load() && ctx.Err() == nil:
+		if with, ok := errors.AsType[*url.Error](err); ok {
+			err = with.Err // The URL may have a secret in its query.
+		}
 		return 0, nil, nil, &awayError{err}
 	case err != nil:
 		return 0, nil, nil, t.failed(ctx, it, err)

@@ -137,6 +137,18 @@ func (h *Hooks) start(k *hook, w task.WebhookTarget, slots int) {
 	h.running.Go(t.run)
 }
 
+// ended takes a target out whose session has ended because a person drained it: it
+// stays away until the queue is configured again.
+func (h *Hooks) ended(t *target, why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed || t.hook.targets[t.url] != t {
+		return
+	}
+	delete(t.hook.targets, t.url)
+	h.cfg.Logger.Warn("webhook ended: it gets nothing until the queue is configured again", "queue", t.hook.queue, "url", shown(t.url), "reason", why)
+}
+
 // Close ends all requests and waits for all goroutines. What was under way is
 // handed out again by the next owner of its partition.
 func (h *Hooks) Close() {

@@ -54,7 +54,11 @@ type target struct {
 // run takes what dispatch sends, until the session ends.
 func (t *target) run() {
 	var batch dispatch.Batch
-	for t.session.Next(t.hooks.ctx, &batch) == nil {
+	for {
+		if err := t.session.Next(t.hooks.ctx, &batch); err != nil {
+			t.hooks.ended(t, err)
+			return
+		}
 		for _, l := range batch.Leases {
 			t.receive(l)
 		}
