@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,6 +38,15 @@ type execHandler struct {
 	shell   string
 	command string
 	env     []string
+	tell    func(text string) // of what a command writes that is not understood; nil: nobody
+}
+
+// execRun is one run of the command.
+type execRun struct {
+	stdin []byte
+	env   []string
+	out   io.Writer
+	hear  func(line []byte) error // takes news of the tasks
 }
 
 // execTask is a task on a command's standard input.
@@ -53,51 +65,79 @@ type execTask struct {
 
 // handle runs the command for one task; its exit code decides.
 func (h *execHandler) handle(ctx context.Context, t *fenfa.Task) error {
-	in := execTask{
-		ID: t.ID().String(), Queue: t.Queue(), Key: t.Key(), Type: t.Type(), Headers: t.Headers(),
-		Attempt: t.Attempt(), Delivery: t.Delivery(), CreatedAt: timeView(t.CreatedAt()),
-	}
-	in.Payload, in.PayloadBase64 = viewBytes(t.Payload())
-	result, err := h.run(ctx, in)
+	result, err := h.run(ctx, execTaskOf(t), hearing(t))
 	if err != nil {
 		return err
 	}
 	return t.Return(result)
 }
 
-// run runs the command and returns what it wrote to standard output.
-func (h *execHandler) run(ctx context.Context, task execTask) ([]byte, error) {
+func execTaskOf(t *fenfa.Task) execTask {
+	in := execTask{
+		ID: t.ID().String(), Queue: t.Queue(), Key: t.Key(), Type: t.Type(), Headers: t.Headers(),
+		Attempt: t.Attempt(), Delivery: t.Delivery(), CreatedAt: timeView(t.CreatedAt()),
+	}
+	in.Payload, in.PayloadBase64 = viewBytes(t.Payload())
+	return in
+}
+
+// run runs the command for one task and returns what it wrote to standard output.
+func (h *execHandler) run(ctx context.Context, task execTask, hear func(line []byte) error) ([]byte, error) {
 	stdin, err := json.Marshal(task)
 	if err != nil {
 		return nil, fenfa.Reject(fmt.Errorf("encode task: %w", err))
 	}
-	out, tail := &capped{most: maxExecResult}, &tailed{most: maxExecError}
+	out := &capped{most: maxExecResult}
+	err = h.start(ctx, execRun{stdin: append(stdin, '\n'), out: out, hear: hear, env: []string{
+		"FENFA_TASK_ID=" + task.ID, "FENFA_TASK_QUEUE=" + task.Queue, "FENFA_TASK_KEY=" + task.Key, "FENFA_TASK_TYPE=" + task.Type,
+		"FENFA_TASK_ATTEMPT=" + strconv.Itoa(task.Attempt), "FENFA_TASK_DELIVERY=" + strconv.Itoa(task.Delivery),
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if out.overflow {
+		return nil, fenfa.Reject(fmt.Errorf("the command wrote more than %d bytes of result", maxExecResult))
+	}
+	return bytes.TrimSuffix(bytes.TrimSuffix(out.kept, []byte("\n")), []byte("\r")), nil
+}
+
+// start runs the command once, and returns why it did not end well.
+func (h *execHandler) start(ctx context.Context, run execRun) error {
+	news, err := openNews(run.hear, h.complain)
+	if err != nil {
+		return err
+	}
+	tail := &tailed{most: maxExecError}
 	killing, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
 	cmd := exec.CommandContext(killing, h.shell, "-c", h.command)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(append(stdin, '\n')), out, tail
-	cmd.Env = append(append([]string(nil), h.env...),
-		"FENFA_TASK_ID="+task.ID, "FENFA_TASK_QUEUE="+task.Queue, "FENFA_TASK_KEY="+task.Key, "FENFA_TASK_TYPE="+task.Type,
-		"FENFA_TASK_ATTEMPT="+strconv.Itoa(task.Attempt), "FENFA_TASK_DELIVERY="+strconv.Itoa(task.Delivery))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(run.stdin), run.out, tail
+	cmd.Env = slices.Concat(h.env, run.env, []string{"FENFA_PROGRESS_FD=" + newsDescriptor})
+	cmd.ExtraFiles = []*os.File{news.writer}
 	// What the command started is killed with it: all of them are one group.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	// A process that left the group may still hold the pipes.
 	cmd.WaitDelay = pipePatience
 	err = runUntil(ctx, cmd, kill)
+	closeErr := news.close()
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, fenfa.ErrCancelled) && err != nil:
-		return nil, fmt.Errorf("the command was ended: %w%s", cause, tail.text())
+		return fmt.Errorf("the command was ended: %w%s", cause, tail.text())
 	case ctx.Err() != nil && !errors.Is(cause, fenfa.ErrCancelled):
-		return nil, fmt.Errorf("the command was killed: %w%s", cause, tail.text())
+		return fmt.Errorf("the command was killed: %w%s", cause, tail.text())
 	case errors.Is(err, exec.ErrWaitDelay), err == nil:
+		return closeErr
 	default:
-		return nil, outcomeOf(err, tail.text())
+		return outcomeOf(err, tail.text())
 	}
-	if out.overflow {
-		return nil, fenfa.Reject(fmt.Errorf("the command wrote more than %d bytes of result", maxExecResult))
+}
+
+// complain tells of a line about progress that was not taken.
+func (h *execHandler) complain(line []byte, err error) {
+	if h.tell != nil {
+		h.tell(fmt.Sprintf("a line of the command on file descriptor %s is not taken: %v: %s", newsDescriptor, err, clip(line, 120)))
 	}
-	return bytes.TrimSuffix(bytes.TrimSuffix(out.kept, []byte("\n")), []byte("\r")), nil
 }
 
 // runUntil runs a command until it ends, or until ctx ends and it is killed. One whose

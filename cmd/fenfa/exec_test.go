@@ -19,6 +19,8 @@ func shell(command string) *execHandler {
 	return &execHandler{shell: "/bin/sh", command: command, env: os.Environ()}
 }
 
+func unheard([]byte) error { return nil }
+
 // kindOf tells a final error from one that is tried again. Reject's type is not
 // exported, so its behaviour is told by how the error differs from its cause.
 func kindOf(err error) string {
@@ -47,7 +49,7 @@ func TestExitCodeDecidesTheOutcome(t *testing.T) {
 		"too much output is rejected":  {"head -c 300000 /dev/zero", "rejected", "", "the command wrote more than 262144 bytes of result"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			result, err := shell(c.command).run(t.Context(), execTask{ID: "x"})
+			result, err := shell(c.command).run(t.Context(), execTask{ID: "x"}, unheard)
 			if kindOf(err) != c.kind || string(result) != c.result {
 				t.Fatalf("got %s with %q (%v), want %s with %q", kindOf(err), result, err, c.kind, c.result)
 			}
@@ -60,7 +62,7 @@ func TestExitCodeDecidesTheOutcome(t *testing.T) {
 
 func TestCommandSeesItsTask(t *testing.T) {
 	task := execTask{ID: "id-1", Queue: "mail", Key: "k", Type: "welcome", Payload: json.RawMessage(`{"to":"a"}`), Attempt: 2, Delivery: 3}
-	stdin, err := shell("cat").run(t.Context(), task)
+	stdin, err := shell("cat").run(t.Context(), task, unheard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestCommandSeesItsTask(t *testing.T) {
 	if got.ID != "id-1" || got.Queue != "mail" || string(got.Payload) != `{"to":"a"}` || got.Attempt != 2 || got.Delivery != 3 {
 		t.Errorf("standard input is %s", stdin)
 	}
-	env, err := shell(`echo "$FENFA_TASK_ID $FENFA_TASK_QUEUE $FENFA_TASK_KEY $FENFA_TASK_TYPE $FENFA_TASK_ATTEMPT $FENFA_TASK_DELIVERY"`).run(t.Context(), task)
+	env, err := shell(`echo "$FENFA_TASK_ID $FENFA_TASK_QUEUE $FENFA_TASK_KEY $FENFA_TASK_TYPE $FENFA_TASK_ATTEMPT $FENFA_TASK_DELIVERY"`).run(t.Context(), task, unheard)
 	if err != nil || string(env) != "id-1 mail k welcome 2 3" {
 		t.Errorf("environment is %q, %v", env, err)
 	}
@@ -83,7 +85,7 @@ func TestTimeoutKillsTheWholeProcessGroup(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := shell("sleep 1000 & echo $! >"+pids+".new; mv "+pids+".new "+pids+"; echo about to wait >&2; wait").run(ctx, execTask{})
+		_, err := shell("sleep 1000 & echo $! >"+pids+".new; mv "+pids+".new "+pids+"; echo about to wait >&2; wait").run(ctx, execTask{}, unheard)
 		ended <- err
 	}()
 	var text []byte
@@ -123,7 +125,7 @@ func waitFor(t *testing.T, reached func() bool) {
 }
 
 func TestOnlyTheEndOfStandardErrorIsKept(t *testing.T) {
-	_, err := shell("head -c 100000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 1").run(t.Context(), execTask{})
+	_, err := shell("head -c 100000 /dev/zero | tr '\\0' x >&2; echo the end >&2; exit 1").run(t.Context(), execTask{}, unheard)
 	if err == nil || !strings.HasSuffix(err.Error(), "the end") || len(err.Error()) > 2200 || len(err.Error()) < 2000 {
 		t.Errorf("error of %d bytes ends with %.20q", len(err.Error()), err.Error()[max(0, len(err.Error())-20):])
 	}
@@ -145,7 +147,7 @@ func TestCommandOfACancelledTaskGetsSIGTERM(t *testing.T) {
 			}
 			ended := make(chan ending, 1)
 			go func() {
-				result, err := shell("trap '"+c.onTerm+"' TERM; touch "+ready+"; sleep 1000 & wait").run(ctx, execTask{})
+				result, err := shell("trap '"+c.onTerm+"' TERM; touch "+ready+"; sleep 1000 & wait").run(ctx, execTask{}, unheard)
 				ended <- ending{result, err}
 			}()
 			waitFor(t, func() bool {
