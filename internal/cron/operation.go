@@ -41,7 +41,8 @@ func (s *Schedule) Operate(now time.Time, op *Operation) (tasks []task.Task, cha
 		if s.Paused {
 			return nil, false
 		}
-		s.Paused, s.Next = true, time.Time{}
+		s.Paused = true
+		s.plan(now) // which finds none
 	case DoResume:
 		if !s.Paused {
 			return nil, false
@@ -50,9 +51,20 @@ func (s *Schedule) Operate(now time.Time, op *Operation) (tasks []task.Task, cha
 		s.plan(s.later(now))
 		return s.release(), true
 	case DoRun:
-		return []task.Task{s.fire(Run{Tick: now.UTC(), Manual: true})}, true
+		return []task.Task{s.run(now)}, true
 	}
 	return nil, true
+}
+
+// run makes the task of a run by hand. Its tick is now, or just behind that of the run
+// before: people may ask at the same moment, and each gets a task.
+func (s *Schedule) run(now time.Time) task.Task {
+	tick := now.UTC()
+	if !tick.After(s.LastRun) {
+		tick = s.LastRun.Add(time.Nanosecond)
+	}
+	s.LastRun = tick
+	return s.fire(Run{Tick: tick, Manual: true})
 }
 
 // later is now, or the last tick where that is later: a clock may have gone back, and

@@ -48,8 +48,10 @@ type Schedule struct {
 	Birth      uint64     `json:"birth"` // tells it from an earlier one of its name
 	Anchor     time.Time  `json:"anchor"`
 	Paused     bool       `json:"paused,omitempty"`
-	Next       time.Time  `json:"next,omitzero"` // zero: paused, or no tick follows
-	Last       time.Time  `json:"last,omitzero"` // tick that was taken
+	Next       time.Time  `json:"next,omitzero"`      // zero: paused, or no tick follows
+	Last       time.Time  `json:"last,omitzero"`      // tick that was taken
+	LastRun    time.Time  `json:"last_run,omitzero"`  // tick of the latest run by hand
+	Unplanned  time.Time  `json:"unplanned,omitzero"` // the tick after this moment could not be found; zero: it could
 	Counts     Counts     `json:"counts"`
 	Runs       []Run      `json:"runs,omitempty"`   // oldest first
 	Queued     []Waiting  `json:"queued,omitempty"` // with overlap queue
@@ -129,27 +131,50 @@ func (s *Schedule) Same(d *Definition) bool { return s.Definition.same(d) }
 
 // plan finds the first tick after a moment.
 func (s *Schedule) plan(after time.Time) {
-	s.Next = time.Time{}
+	s.Next, s.Unplanned = time.Time{}, time.Time{}
 	if s.Paused {
 		return
 	}
 	spec, zone, err := s.when()
 	if err != nil { // The time zone database of this program is older.
-		s.Problem = err.Error()
+		s.Problem, s.Unplanned = err.Error(), after
 		return
 	}
 	s.Next = spec.Next(after, s.Anchor, zone)
 }
 
+// replan finds the tick that a program with an older time zone database could not
+// find, and reports whether it did. The ticks since then were missed.
+func (s *Schedule) replan() bool {
+	if s.Unplanned.IsZero() {
+		return false
+	}
+	if s.plan(s.Unplanned); !s.Unplanned.IsZero() {
+		return false
+	}
+	s.Problem = ""
+	return true
+}
+
+// Wakes is when Due is to be called: at the next tick, or soon where that could not be
+// found. Zero: never.
+func (s *Schedule) Wakes() time.Time {
+	if !s.Unplanned.IsZero() {
+		return s.Unplanned
+	}
+	return s.Next
+}
+
 // Due takes the ticks until now, and returns the tasks that follow; changed says
-// that there were ticks.
+// that there were ticks, or that the next one is known now.
 func (s *Schedule) Due(now time.Time) (tasks []task.Task, changed bool) {
+	changed = s.replan()
 	if s.Next.IsZero() || s.Next.After(now) {
-		return nil, false
+		return nil, changed
 	}
 	spec, zone, err := s.when()
 	if err != nil {
-		s.Problem, s.Next = err.Error(), time.Time{}
+		s.plan(s.Next.Add(-time.Nanosecond)) // which says so
 		return nil, true
 	}
 	latest := spec.latest(s.Next, now, s.Anchor, zone)
@@ -249,14 +274,21 @@ func (s *Schedule) trim() {
 	})
 }
 
-// Ended takes how a task of the schedule ended, and returns the task that waited
-// for that.
+// Ended takes how a task of the schedule ended, in all runs that have it, and returns
+// the task that waited for that.
 func (s *Schedule) Ended(now time.Time, end *Ending) (tasks []task.Task, changed bool) {
-	i := slices.IndexFunc(s.Runs, func(r Run) bool { return r.TaskID == end.TaskID && r.State == task.StateUnknown })
-	if i < 0 || end.Birth != s.Birth {
+	if end.Birth != s.Birth {
 		return nil, false
 	}
-	s.Runs[i].State, s.Runs[i].EndedAt, s.Runs[i].Error = end.State, now.UTC(), clip(end.Error)
+	for i := range s.Runs {
+		if r := &s.Runs[i]; r.TaskID == end.TaskID && r.State == task.StateUnknown {
+			r.State, r.EndedAt, r.Error = end.State, now.UTC(), clip(end.Error)
+			changed = true
+		}
+	}
+	if !changed {
+		return nil, false
+	}
 	s.trim()
 	return s.release(), true
 }

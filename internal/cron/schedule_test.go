@@ -318,3 +318,92 @@ func TestMessagesTellHowATaskEnded(t *testing.T) {
 		}
 	}
 }
+
+func TestRunsByHandAtOneMomentAreDifferentTasks(t *testing.T) {
+	y := newYear(t, 1, Definition{Name: "s", Queue: "q", Spec: "@yearly", Overlap: OverlapAllow})
+	ids := map[task.ID]bool{}
+	var last time.Time
+	for i := range 3 * MaxOpen {
+		if i%MaxOpen == MaxOpen-1 {
+			y.restart()
+			y.now = y.now.Add(-time.Hour) // another node's clock is behind
+		}
+		tasks, changed := y.s.Operate(y.now, &Operation{Do: DoRun})
+		run := y.s.Runs[len(y.s.Runs)-1]
+		if !changed || len(tasks) != 1 || ids[tasks[0].ID] || !run.Tick.After(last) || run.TaskID != tasks[0].ID {
+			t.Fatalf("run %d is %+v, the one before was at %v", i, run, last)
+		}
+		last, ids[run.TaskID] = run.Tick, true
+	}
+	for id := range ids {
+		y.s.Ended(y.now, &Ending{Birth: y.s.Birth, TaskID: id, State: task.StateDone})
+	}
+	if n := y.s.open(); n != 0 {
+		t.Errorf("%d runs are open though all of their tasks have ended", n)
+	}
+}
+
+func TestAnEndIsThatOfAllRunsOfATask(t *testing.T) {
+	y := newYear(t, 1, Definition{Name: "s", Queue: "q", Spec: "* * * * *"})
+	y.s.Operate(y.now, &Operation{Do: DoRun})
+	y.s.Runs = append(y.s.Runs, y.s.Runs[0]) // as earlier versions stored them
+	end := Ending{Birth: y.s.Birth, TaskID: y.s.Runs[0].TaskID, State: task.StateDone}
+	if _, changed := y.s.Ended(y.now, &end); !changed || y.s.open() != 0 {
+		t.Errorf("%d runs are open", y.s.open())
+	}
+	if _, changed := y.s.Ended(y.now, &end); changed {
+		t.Error("it ended twice")
+	}
+}
+
+// A schedule comes to a node whose time zone database is too old for it, and back.
+func TestAZoneThatIsNotKnownStopsAScheduleUntilItIs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		missed  Missed
+		before  func(*year) // while the zone is not known
+		fired   uint64
+		counted uint64
+	}{
+		"run once": {MissedRunOnce, func(*year) {}, 1, 9},
+		"skip":     {MissedSkip, func(*year) {}, 0, 10},
+		"a run by hand meanwhile": {MissedSkip, func(y *year) {
+			y.s.Operate(y.now, &Operation{Do: DoRun})
+		}, 1, 10},
+		"paused and resumed": {MissedRunOnce, func(y *year) {
+			y.s.Operate(y.now, &Operation{Do: DoPause})
+			if !y.s.Wakes().IsZero() {
+				y.t.Errorf("it is paused, and wakes at %v", y.s.Wakes())
+			}
+			y.now = y.now.Add(5 * time.Minute)
+			y.s.Operate(y.now, &Operation{Do: DoResume})
+		}, 1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := newYear(t, 1, Definition{Name: "s", Queue: "q", Spec: "* * * * *", Zone: "Europe/Berlin", Missed: tc.missed, Overlap: OverlapAllow})
+			end := y.now.Add(10*time.Minute + 45*time.Second)
+			known := y.s.Definition.Zone
+			y.s.Definition.Zone = "Europe/Atlantis"
+			y.restart()
+			y.now = y.now.Add(time.Minute)
+			if tasks, changed := y.s.Due(y.now); tasks != nil || !changed || y.s.Problem == "" || !y.s.Next.IsZero() {
+				t.Fatalf("without its zone: %d tasks, %+v", len(tasks), y.s)
+			}
+			if _, changed := y.s.Due(y.now); changed {
+				t.Error("it changes though nothing has")
+			}
+			tc.before(y)
+			y.s.Definition.Zone = known
+			y.restart()
+			y.now = end
+			if y.s.Wakes().IsZero() || y.s.Wakes().After(y.now) {
+				t.Fatalf("it wakes at %v", y.s.Wakes())
+			}
+			if _, changed := y.s.Due(y.now); !changed || y.s.Problem != "" || !y.s.Wakes().Equal(y.now.Add(15*time.Second)) {
+				t.Errorf("with its zone: %+v", y.s)
+			}
+			if y.s.Counts.Fired != tc.fired || y.s.Counts.Missed != tc.counted {
+				t.Errorf("counts %+v, want %d fired and %d missed", y.s.Counts, tc.fired, tc.counted)
+			}
+		})
+	}
+}

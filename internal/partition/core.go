@@ -517,14 +517,10 @@ func (c *core) committed(now time.Time) {
 // nextAlarm is when tick must be called, or zero.
 func (c *core) nextAlarm(now time.Time) time.Time {
 	at := c.alarms.next()
-	if next := c.locks.Next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
-		at = next
-	}
-	if next := c.sched.next(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
-		at = next
-	}
-	if next := c.nextExpiry(); !next.IsZero() && (at.IsZero() || next.Before(at)) {
-		at = next
+	for _, next := range [...]time.Time{c.locks.Next(), c.sched.next(), c.nextExpiry(), c.crons.times.next()} {
+		if !next.IsZero() && (at.IsZero() || next.Before(at)) {
+			at = next
+		}
 	}
 	if len(c.leases) > 0 || c.crowded() || c.transacting() {
 		t := c.lastTick.Add(tickInterval)
@@ -561,6 +557,7 @@ func (c *core) tick(now time.Time) {
 			c.wake(now, a.item.lane)
 		}
 	}
+	c.tickCrons(now)
 	c.expireLocks(now)
 	c.comeDue(now)
 	c.expireDue(now)

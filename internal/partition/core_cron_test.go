@@ -290,3 +290,110 @@ func TestASchedulesThatWereFoundLateDoNotHideNewerOnes(t *testing.T) {
 		t.Error("a deleted schedule came back")
 	}
 }
+
+func (r *cronRig) minutely() *cron.Schedule {
+	r.t.Helper()
+	return r.call(func(answer func(cronAnswer)) { r.c.getCron("minutely", answer) }).s
+}
+
+// One round of the core has one time, and both calls are taken in it.
+func TestTwoRunsByHandAtOneMomentDoNotStopASchedule(t *testing.T) {
+	r := newCronRig(t)
+	r.create(minutely())
+	first := r.operate(cron.DoRun).s.Runs
+	second := r.operate(cron.DoRun).s.Runs
+	if a, b := first[len(first)-1], second[len(second)-1]; a.TaskID == b.TaskID {
+		t.Errorf("both runs are task %s", a.TaskID)
+	}
+	for _, l := range r.take() {
+		r.finish(l)
+	}
+	r.settle()
+	for i := range 3 {
+		r.until(rigStart.Add(time.Duration(i+1) * time.Minute))
+		r.finish(r.one())
+		r.settle()
+	}
+	if s := r.minutely(); s.Counts.Skipped != 0 || s.Counts.Fired != 5 {
+		t.Errorf("its tasks have ended, and its counts are %+v", s.Counts)
+	}
+}
+
+func TestAScheduleWakesThePartitionOnceHoweverOftenItChanges(t *testing.T) {
+	r := newCronRig(t)
+	d := minutely()
+	d.Spec = "@yearly"
+	r.create(d)
+	before := len(r.c.alarms.heap)
+	for range 50 {
+		r.now = r.now.Add(time.Second)
+		r.operate(cron.DoRun)
+		r.finish(r.one())
+		r.settle()
+		r.operate(cron.DoPause)
+		r.operate(cron.DoResume)
+	}
+	if n := len(r.c.alarms.heap); n != before {
+		t.Errorf("%d alarms, %d before", n, before)
+	}
+	if n := len(r.c.crons.times.heap); n != 1 {
+		t.Errorf("%d times for one schedule", n)
+	}
+	r.call(func(answer func(cronAnswer)) { r.c.deleteCron(r.now, "minutely", answer) })
+	if at := r.c.crons.times.next(); !at.IsZero() {
+		t.Errorf("it is deleted, and wakes the partition at %v", at)
+	}
+}
+
+func TestTheTimesOfSchedulesComeInOrder(t *testing.T) {
+	var x cronTimes
+	at := func(minutes int) time.Time { return rigStart.Add(time.Duration(minutes) * time.Minute) }
+	for i, name := range []string{"e", "b", "d", "a", "c"} {
+		x.set(name, at(100-i))
+	}
+	x.set("gone", at(3))
+	for i, name := range []string{"a", "b", "c", "d", "e"} {
+		x.set(name, at(i))
+	}
+	x.set("gone", time.Time{})
+	x.set("never there", time.Time{})
+	for i, want := range []string{"a", "b", "c", "d", "e"} {
+		if _, _, early := x.due(at(i).Add(-time.Second)); early || !x.next().Equal(at(i)) {
+			t.Errorf("the next is at %v, want %v", x.next(), at(i))
+		}
+		if name, when, ok := x.due(at(i)); !ok || name != want || !when.Equal(at(i)) {
+			t.Errorf("%q at %v, want %q at %v", name, when, want, at(i))
+		}
+	}
+	if len(x.of)+len(x.heap) != 0 || !x.next().IsZero() {
+		t.Error("something is left")
+	}
+}
+
+// The schedule is on a node whose time zone database is too old for it, and then on
+// one that knows the zone.
+func TestAScheduleGoesOnWhenItsZoneIsKnownAgain(t *testing.T) {
+	r := newCronRig(t)
+	s := r.create(minutely()).s
+	s.Definition.Zone = "Europe/Atlantis"
+	definition, err := s.Definition.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.c.crons.open["minutely"], err = cron.Decode(definition, state); err != nil {
+		t.Fatal(err)
+	}
+	r.until(rigStart.Add(3 * time.Minute))
+	if s := r.minutely(); !strings.Contains(s.Problem, "Atlantis") || len(r.fired) != 0 || !r.c.crons.times.next().IsZero() {
+		t.Fatalf("without its zone: %+v", s)
+	}
+	r.again() // what is durable has the zone that the definition had first
+	r.until(rigStart.Add(4 * time.Minute))
+	if s := r.minutely(); s.Problem != "" || s.Counts.Missed != 2 || s.Counts.Fired == 0 || !s.Next.Equal(rigStart.Add(5*time.Minute)) {
+		t.Errorf("with its zone: %+v", s)
+	}
+}

@@ -11,7 +11,8 @@ import (
 
 // A schedule is an entity like a saga: its records are in the partition of its key,
 // and one commit holds that a tick was taken and the task of that tick. Whoever owns
-// the partition keeps all of its schedules in memory, with an alarm for each.
+// the partition keeps all of its schedules in memory, with the time of each one's next
+// tick.
 
 // cronBook holds the schedules of a partition.
 type cronBook struct {
@@ -19,6 +20,7 @@ type cronBook struct {
 	loaded  bool                      // all that the store held are in open
 	waiting []func()                  // for that
 	gone    map[string]struct{}       // that were deleted before it
+	times   cronTimes
 }
 
 // cronAnswer is what became of a call.
@@ -56,39 +58,44 @@ func (c *core) cronsLoaded(found []*cron.Schedule) {
 		}
 	}
 	waiting := c.crons.waiting
-	c.crons = cronBook{open: c.crons.open, loaded: true}
+	c.crons.loaded, c.crons.waiting, c.crons.gone = true, nil, nil
 	for _, then := range waiting {
 		then()
 	}
 }
 
-// wakeCron sets the alarm for a schedule's next tick.
-func (c *core) wakeCron(s *cron.Schedule) {
-	name, at := s.Definition.Name, s.Next
-	if !at.IsZero() {
-		c.alarms.add(alarm{at: at, call: func(now time.Time) { c.tickCron(now, name, at) }})
+// wakeCron notes when a schedule is to be looked at.
+func (c *core) wakeCron(s *cron.Schedule) { c.crons.times.set(s.Definition.Name, s.Wakes()) }
+
+// tickCrons looks at the schedules whose time has come. While the partition drains
+// they are left to its next owner.
+func (c *core) tickCrons(now time.Time) {
+	for {
+		name, at, ok := c.crons.times.due(now)
+		if !ok {
+			return
+		}
+		if !c.draining {
+			c.withCron(name, func() { c.tickCron(now, name, at) })
+		}
 	}
 }
 
-// tickCron takes the ticks of a schedule until now. While the partition drains they
-// are left to its next owner.
+// tickCron takes the ticks of a schedule until now.
 func (c *core) tickCron(now time.Time, name string, at time.Time) {
-	if s := c.crons.open[name]; s == nil || !s.Next.Equal(at) || c.draining {
+	s := c.crons.open[name]
+	if s == nil || !s.Wakes().Equal(at) {
 		return
 	}
-	c.withCron(name, func() {
-		s := c.crons.open[name]
-		if s == nil || !s.Next.Equal(at) {
-			return
-		}
-		before := s.Counts
-		tasks, changed := s.Due(now)
-		if !changed {
-			return
-		}
+	before, last := s.Counts, s.Last
+	tasks, changed := s.Due(now)
+	if !changed {
+		return
+	}
+	if !s.Last.Equal(last) {
 		c.counts.crons.late.Observe(now.Sub(at).Seconds())
-		c.keepCron(now, ledger.Author{}, s, tasks, before)
-	})
+	}
+	c.keepCron(now, ledger.Author{}, s, tasks, before)
 }
 
 // withCron calls then when the records of a schedule are known.
@@ -247,6 +254,7 @@ func (c *core) deleteCron(now time.Time, name string, answer func(cronAnswer)) {
 			return
 		}
 		delete(c.crons.open, name)
+		c.crons.times.set(name, time.Time{})
 		if !c.crons.loaded {
 			c.crons.gone[name] = struct{}{}
 		}
