@@ -18,8 +18,9 @@ const seekTries = 100
 type cancelling struct {
 	why     string
 	expired time.Time // they end as expired, if they were at this time; zero: they are cancelled
+	purge   *Purge    // those that it does not mean stay; nil: all are meant
 	waiting bool      // those that run stay
-	ended   int64     // tasks that this call has cancelled
+	ended   Purged    // how many tasks this call has ended
 	results []CancelResult
 	places  []broker.Located // of each; without a queue: the broker does not know it
 	tries   int
@@ -198,10 +199,10 @@ func (c *core) cancelItem(now time.Time, it *item, x *cancelling, r *CancelResul
 	case it.state == task.StateRunning:
 		r.State, r.Stopping = task.StateRunning, true
 		c.stop(it, x.why)
-	case x.spares(it):
+	case x.spares(it, it.notBefore.After(now)):
 		r.State = it.state
 	default:
-		x.ended++
+		x.ended.count(it.notBefore.After(now))
 		c.takeOut(it)
 		end := x.ending(it)
 		r.State = end.state
@@ -209,8 +210,11 @@ func (c *core) cancelItem(now time.Time, it *item, x *cancelling, r *CancelResul
 	}
 }
 
-// spares reports whether a task is not to end after all.
-func (x *cancelling) spares(it *item) bool { return !x.expired.IsZero() && !it.expired(x.expired) }
+// spares reports whether a task is not to end after all. scheduled says that it waits
+// for its time, or for that of its next attempt.
+func (x *cancelling) spares(it *item, scheduled bool) bool {
+	return !x.expired.IsZero() && !it.expired(x.expired) || x.purge != nil && !x.purge.takes(it, scheduled)
+}
 
 // ending is how a task ends that is taken out.
 func (x *cancelling) ending(it *item) ending {
@@ -300,10 +304,11 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 	if it.attempts, it.deliveries = mark.Attempts, mark.Deliveries; attempt != nil {
 		it.attach(attempt)
 	}
-	if r.State = mark.State; x.spares(&it) {
+	scheduled := it.origin == inSchedule || it.notBefore.After(now)
+	if r.State = mark.State; x.spares(&it, scheduled) {
 		return true
 	}
-	x.ended++
+	x.ended.count(scheduled)
 	end := x.ending(&it)
 	r.State = end.state
 	c.endMarked(now, q, &it, end)

@@ -66,8 +66,8 @@ func TestAPurgeTakesOutWhatWaitsAndLeavesWhatRuns(t *testing.T) {
 				wantQueued++ // the other one is of this queue here
 				r.wantCancelled("other")
 			}
-			if p.removedQueued != wantQueued || p.removedScheduled != wantScheduled {
-				t.Errorf("%d queued and %d scheduled were taken out, want %d and %d", p.removedQueued, p.removedScheduled, wantQueued, wantScheduled)
+			if p.removed.Queued != wantQueued || p.removed.Scheduled != wantScheduled {
+				t.Errorf("%d queued and %d scheduled were taken out, want %d and %d", p.removed.Queued, p.removed.Scheduled, wantQueued, wantScheduled)
 			}
 			r.slots = 9
 			r.c.capacity("keyed", task.Placement{}, 0)
@@ -106,8 +106,8 @@ func TestAPurgeOfOneStateLeavesTheOther(t *testing.T) {
 			if got := r.state("plain") == task.StateCancelled; got == scheduled {
 				t.Errorf("the plain one is %s", r.state("plain"))
 			}
-			if p.removedQueued+p.removedScheduled != 1 || p.removedScheduled == 1 != scheduled {
-				t.Errorf("counted %d queued, %d scheduled", p.removedQueued, p.removedScheduled)
+			if p.removed.Queued+p.removed.Scheduled != 1 || p.removed.Scheduled == 1 != scheduled {
+				t.Errorf("counted %d queued, %d scheduled", p.removed.Queued, p.removed.Scheduled)
 			}
 		})
 	}

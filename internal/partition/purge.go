@@ -19,21 +19,20 @@ type purging struct {
 	marker  task.ID // of the message behind everything that it is to take out of the log
 	reached func()  // called when all of that is durable
 
-	removedQueued    int64
-	removedScheduled int64
+	removed Purged // how many tasks, of what was in memory or came from the log
 }
 
 // takes reports whether the purge is to take a waiting task out.
-func (p *purging) takes(it *item, scheduled bool) bool {
+func (p *Purge) takes(it *item, scheduled bool) bool {
 	return it.CreatedAt < p.Before && (scheduled && p.Scheduled || !scheduled && p.Queued)
 }
 
 // count counts a task that was taken out.
-func (p *purging) count(scheduled bool) {
+func (n *Purged) count(scheduled bool) {
 	if scheduled {
-		p.removedScheduled++
+		n.Scheduled++
 	} else {
-		p.removedQueued++
+		n.Queued++
 	}
 }
 
@@ -51,7 +50,7 @@ func (c *core) purge(now time.Time, q *queue, p *purging) {
 		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), slices.Compare(a.ID[:], b.ID[:]))
 	})
 	for _, it := range waiting {
-		p.count(it.notBefore.After(now))
+		p.removed.count(it.notBefore.After(now))
 		c.takeOut(it)
 		c.finish(now, it, ending{state: task.StateCancelled, err: p.Reason})
 	}
@@ -64,7 +63,7 @@ func (c *core) purged(now time.Time, q *queue, it *item) bool {
 	if !p.takes(it, scheduled) {
 		return false
 	}
-	p.count(scheduled)
+	p.removed.count(scheduled)
 	c.endMarked(now, q, it, ending{state: task.StateCancelled, err: p.Reason})
 	return true
 }
@@ -119,6 +118,12 @@ func (c *core) preview(now time.Time, name string) (queued, scheduled int64) {
 			queued, scheduled = queued-1, scheduled+1
 		case !waits && it.origin == inSchedule:
 			queued, scheduled = queued+1, scheduled-1
+		}
+	}
+	// Of a key only the first task waits for its next attempt.
+	for _, l := range q.lanes {
+		if l.status == laneBlocked && l.items.len() == 0 && l.until.After(now) {
+			queued, scheduled = queued-1, scheduled+1
 		}
 	}
 	return queued, scheduled

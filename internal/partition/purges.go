@@ -42,6 +42,11 @@ type Purged struct {
 	More bool
 }
 
+func (n *Purged) add(other Purged) {
+	n.Queued += other.Queued
+	n.Scheduled += other.Scheduled
+}
+
 // PreviewPurge counts what a purge would take out now. Tasks that nobody has read
 // from the broker yet count as queued, whatever their time is.
 func (e *Engine) PreviewPurge(ctx context.Context, p Purge) (Purged, error) {
@@ -98,11 +103,10 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 		room <- struct{}{}
 		group.Go(func() {
 			defer func() { <-room }()
-			queued, scheduled, err := e.purgePart(ctx, o, p)
+			n, err := e.purgePart(ctx, o, p)
 			mu.Lock()
 			defer mu.Unlock()
-			sum.Queued += queued
-			sum.Scheduled += scheduled
+			sum.add(n)
 			switch {
 			case err == nil:
 			case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -117,7 +121,7 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 }
 
 // purgePart purges a queue in one partition.
-func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (queued, scheduled int64, err error) {
+func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purged, err error) {
 	reached := make(chan struct{})
 	pg := &purging{Purge: p, marker: task.NewID(e.cfg.Clock.Now()), reached: sync.OnceFunc(func() { close(reached) })}
 	own := o.current()
@@ -131,13 +135,13 @@ func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (queued, sche
 		answer(true)
 	})
 	if err != nil {
-		return 0, 0, err
+		return Purged{}, err
 	}
 	if !begun {
-		return 0, 0, task.Errorf(task.CodeUnavailable, "queue %q is being purged by another call: wait for that one", p.Queue).WithRetryAfter(reclaimMax)
+		return Purged{}, task.Errorf(task.CodeUnavailable, "queue %q is being purged by another call: wait for that one", p.Queue).WithRetryAfter(reclaimMax)
 	}
 	if err = e.markPurge(ctx, o, pg); err == nil {
-		if queued, scheduled, err = e.purgeRows(ctx, o, p); err == nil {
+		if removed, err = e.purgeRows(ctx, o, p); err == nil {
 			select {
 			case <-reached:
 			case <-own.gone:
@@ -147,15 +151,15 @@ func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (queued, sche
 			}
 		}
 	}
-	type counts struct{ queued, scheduled int64 }
 	// What is counted is durable when this answers, however the purge ended.
-	n, endErr := ask(context.WithoutCancel(ctx), o, func(c *core, _ time.Time, answer func(counts)) {
+	n, endErr := ask(context.WithoutCancel(ctx), o, func(c *core, _ time.Time, answer func(Purged)) {
 		if q := c.queues[p.Queue]; q.purge == pg {
 			q.purge = nil
 		}
-		c.afterDurable(func() { answer(counts{pg.removedQueued, pg.removedScheduled}) })
+		c.afterDurable(func() { answer(pg.removed) })
 	})
-	return queued + n.queued, scheduled + n.scheduled, errors.Join(err, endErr)
+	removed.add(n)
+	return removed, errors.Join(err, endErr)
 }
 
 // markPurge puts a message behind everything in the partition's log that is to be
@@ -172,25 +176,25 @@ func (e *Engine) markPurge(ctx context.Context, o *owner, p *purging) error {
 	return nil
 }
 
-// purgeRows takes tasks out that wait in the store, page by page.
-func (e *Engine) purgeRows(ctx context.Context, o *owner, p Purge) (queued, scheduled int64, err error) {
-	if p.Queued {
-		queued, err = e.purgeTable(ctx, o, p, store.Scan{
-			Part: o.part, Table: store.TableParked, Limit: purgePage, Bytes: maxLeaseBytes,
-			From: &store.Parked{Queue: p.Queue}, To: &store.Parked{Queue: p.Queue + "\x00"},
-		})
-	}
+// purgeRows takes tasks out that wait in the store, page by page. Parked rows are of
+// tasks that are queued, and of some that wait for their next attempt; schedule rows
+// are all of tasks that wait for their time.
+func (e *Engine) purgeRows(ctx context.Context, o *owner, p Purge) (removed Purged, err error) {
+	err = e.purgeTable(ctx, o, p, &removed, store.Scan{
+		Part: o.part, Table: store.TableParked, Limit: purgePage, Bytes: maxLeaseBytes,
+		From: &store.Parked{Queue: p.Queue}, To: &store.Parked{Queue: p.Queue + "\x00"},
+	})
 	if p.Scheduled && err == nil {
-		scheduled, err = e.purgeTable(ctx, o, p, store.Scan{Part: o.part, Table: store.TableSchedule, Limit: purgePage, Bytes: maxLeaseBytes})
+		err = e.purgeTable(ctx, o, p, &removed, store.Scan{Part: o.part, Table: store.TableSchedule, Limit: purgePage, Bytes: maxLeaseBytes})
 	}
-	return queued, scheduled, err
+	return removed, err
 }
 
-func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, scan store.Scan) (removed int64, err error) {
+func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, removed *Purged, scan store.Scan) error {
 	for {
 		rows, err := e.cfg.Store.Load(ctx, scan)
 		if err != nil || len(rows) == 0 {
-			return removed, err
+			return err
 		}
 		var ids []task.ID
 		for _, row := range rows {
@@ -208,20 +212,21 @@ func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, scan store.S
 		if len(ids) == 0 {
 			continue
 		}
-		n, err := e.purgeIDs(ctx, o, ids, p.Reason)
-		if removed += n; err != nil {
-			return removed, err
+		n, err := e.purgeIDs(ctx, o, p, ids)
+		if removed.add(n); err != nil {
+			return err
 		}
 	}
 }
 
-// purgeIDs cancels those of the tasks that still wait.
-func (e *Engine) purgeIDs(ctx context.Context, o *owner, ids []task.ID, why string) (removed int64, err error) {
-	x := &cancelling{why: why, waiting: true, results: make([]CancelResult, len(ids)), places: make([]broker.Located, len(ids))}
+// purgeIDs cancels those of the tasks that still wait, and that the purge means: the
+// core knows whether they wait for their next attempt.
+func (e *Engine) purgeIDs(ctx context.Context, o *owner, p Purge, ids []task.ID) (removed Purged, err error) {
+	x := &cancelling{why: p.Reason, purge: &p, waiting: true, results: make([]CancelResult, len(ids)), places: make([]broker.Located, len(ids))}
 	for i, id := range ids {
 		x.results[i].ID = id
 	}
-	return ask(ctx, o, func(c *core, now time.Time, answer func(int64)) {
+	return ask(ctx, o, func(c *core, now time.Time, answer func(Purged)) {
 		x.answer = func([]CancelResult) { answer(x.ended) }
 		c.cancel(now, x)
 	})
