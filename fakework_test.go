@@ -20,6 +20,7 @@ type fakeLease struct {
 	tasks []*fakeTask // nil: outcome is in
 	next  int
 	open  int
+	runs  uint32 // ordered: conflicts
 }
 
 type fakeSession struct {
@@ -120,7 +121,9 @@ func (s *fakeSession) message(req *fenfav1.WorkRequest) {
 			s.node.stale += len(o.GetOutcomes())
 			s.verdict(&fenfav1.Verdict{Lease: o.GetLease(), Kind: fenfav1.VerdictKind_VERDICT_KIND_STALE, First: o.GetFirst(), Count: uint32(len(o.GetOutcomes()))})
 		case l.lane.ordered:
-			s.chain(l, int(o.GetFirst()), o.GetOutcomes())
+			if o.GetRun() == l.runs+1 { // else of what ran before the conflict was heard of
+				s.chain(l, int(o.GetFirst()), o.GetOutcomes())
+			}
 		default:
 			s.scattered(l, int(o.GetFirst()), o.GetOutcomes())
 		}
@@ -204,6 +207,7 @@ func (s *fakeSession) giveBack(t *fakeTask) {
 }
 
 func (s *fakeSession) conflict(l *fakeLease, first, count int) {
+	l.runs++
 	v := &fenfav1.Verdict{Lease: l.ref, Kind: fenfav1.VerdictKind_VERDICT_KIND_CONFLICT, First: uint32(first), Count: uint32(count)}
 	if !s.node.knobs.noTravel {
 		v.Records, v.RecordsComplete = s.node.travel(l.tasks[first].wire.GetKey()), true

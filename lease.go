@@ -60,6 +60,7 @@ type lease struct {
 	end      int              // ordered: tasks that will have an outcome
 	running  bool             // ordered: a goroutine of the pool has it, or will
 	again    *fenfav1.Verdict // ordered: the conflict to go back to, for the runner
+	heard    uint32           // ordered: conflicts
 	fresh    []int            // unordered: finished and not sent
 	why      string           // of the latest conflict
 	redo     map[int]*view    // unordered: records to run again over

@@ -58,7 +58,7 @@ func (s *session) outcomes() []*fenfav1.LeaseOutcomes {
 		first, run, bytes, more := l.nextRun(room, len(outcomes) == 0)
 		if len(run) > 0 && !l.lost.Load() {
 			room -= bytes
-			outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: clampUint32(first), Outcomes: run})
+			outcomes = append(outcomes, &fenfav1.LeaseOutcomes{Lease: l.wire.GetRef(), First: clampUint32(first), Outcomes: run, Run: l.heard + 1})
 			s.freed(l, l.frees(len(run)), s.listed)
 		}
 		if more && len(run) == 0 {

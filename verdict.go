@@ -69,6 +69,7 @@ func (s *session) event(kind EventKind, l *lease, v *fenfav1.Verdict, err error)
 // One that is not sent yet cannot conflict: that verdict is about an earlier run.
 func (s *session) conflictOrdered(l *lease, v *fenfav1.Verdict) []Event {
 	first := int(v.GetFirst())
+	l.heard++
 	if first >= l.sent {
 		return nil
 	}

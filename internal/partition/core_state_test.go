@@ -138,6 +138,51 @@ func TestAConflictAsksForAnotherExecution(t *testing.T) {
 	r.wantEmpty()
 }
 
+// A worker that sends the same outcomes twice hears of one conflict. A second one would
+// make it go back when its next run has taken effect already, and go on over a run that
+// never does.
+func TestARepeatOfWhatConflictedAsksForNothing(t *testing.T) {
+	r := newRig(t, nil)
+	r.slots = 0
+	r.deliver(newTask("keyed", "k", "1"), newTask("keyed", "k", "2"))
+	r.slots = 1
+	r.c.capacity("keyed", task.Placement{}, 0)
+	r.step()
+	l := r.one()
+	write := func(run uint32, expected uint64, chained bool, value string) task.Outcome {
+		return task.Outcome{Writes: []task.Write{{Name: "a", Expected: expected, Chained: chained, Value: []byte(value)}}, Run: run}
+	}
+	direct := func(w task.Write) {
+		w.Key, w.Name = "k", "a"
+		r.c.putRecord(r.now, &w, true, func(_ uint64, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	direct(task.Write{Value: []byte("direct")})
+	r.answer(l, 0, write(1, 0, false, "lost"))
+	r.answer(l, 0, write(1, 0, false, "lost"))
+	direct(task.Write{Delete: true})           // It would fit now,
+	r.answer(l, 0, write(1, 0, false, "lost")) // but the worker runs the task again.
+	direct(task.Write{Value: []byte("direct")})
+	r.commit()
+	if len(r.verdicts) != 1 || r.verdicts[0].Kind != task.VerdictConflict {
+		t.Fatalf("verdicts %+v", r.verdicts)
+	}
+	r.answer(l, 0, write(2, 3, false, "first"))
+	r.answer(l, 1, write(1, 0, true, "lost")) // of a run that nobody knows
+	r.answer(l, 1, write(2, 0, true, "second"))
+	r.commit()
+	if r.state("1") != task.StateDone || r.state("2") != task.StateDone {
+		t.Errorf("verdicts %+v", r.verdicts)
+	}
+	if records := r.table(store.TableRecord); len(records) != 1 || string(records[0].(*store.Record).Value) != "second" || len(r.table(store.TableOpLog)) != 5 {
+		t.Errorf("records %+v after %d changes", records, len(r.table(store.TableOpLog)))
+	}
+	r.wantEmpty()
+}
+
 func TestAWorkerNeverSeesWhatIsNotDurable(t *testing.T) {
 	r := newRig(t, nil)
 	r.slots = 0

@@ -25,6 +25,8 @@ type lease struct {
 	waiting  bool
 	said     map[int]said // by handlers that run, by index; nil: nothing
 	crossed  bool         // ordered: an outcome took effect together with other partitions
+
+	conflicts uint32 // ordered: how often the worker was asked to run tasks again
 }
 
 // deciding reports whether an outcome of the lease waits for a transaction, which

@@ -42,11 +42,18 @@ func (c *core) outcomes(now time.Time, w WorkerRef, ref task.LeaseRef, first int
 
 // chain takes outcomes of an ordered lease: a prefix at a time.
 func (c *core) chain(now time.Time, ls *lease, first int, outs []task.Outcome) {
-	if first != ls.next {
+	if first != ls.next || ls.outdated(outs) {
 		return // they ran over a task that conflicted, and will come again
 	}
 	c.follow(now, ls, outs)
 	c.report(now, ls, 0) // unless the lease was closed, which reported it
+}
+
+// outdated reports whether outcomes of an ordered lease are a repeat of what the worker
+// ran before it heard of the latest conflict. Another answer to them would make it go
+// back over what takes effect meanwhile, and build on what does not.
+func (ls *lease) outdated(outs []task.Outcome) bool {
+	return len(outs) > 0 && outs[0].Run != 0 && outs[0].Run != ls.conflicts+1
 }
 
 // follow takes outcomes of the tasks that come next in an ordered lease.
@@ -267,6 +274,7 @@ func (c *core) conflict(ls *lease, index int, why string) {
 	v := task.Verdict{LeaseRef: ls.ref, Kind: task.VerdictConflict, First: index, Count: 1, Error: why}
 	if ls.lane.ordered {
 		v.Count = len(ls.items) - index
+		ls.conflicts++
 	}
 	v.Records, v.Complete = c.led.Travel(ls.items[index].Key)
 	c.gathering.verdicts = append(c.gathering.verdicts, verdictFor{ls.worker.Session, v})

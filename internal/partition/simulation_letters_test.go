@@ -76,7 +76,7 @@ func (c *checking) again(r *store.Dedup, l *life) bool {
 	if waits != (r.Ref < simFront) && !ends {
 		c.failf("task %v comes back as row %d, its key waits: %v", r.ID, r.Ref, waits)
 	}
-	l.state, l.attempts, l.waits = task.StateUnknown, 0, true
+	l.state, l.attempts, l.waits, l.back = task.StateUnknown, 0, true, l.token
 	l.moved = l.moved || r.Ref >= simFront
 	return true
 }

@@ -44,6 +44,7 @@ type life struct {
 	returns   int        // of them, those that were given back unbegun
 	ran       *execution // the latest that ended well
 	moved     bool       // it was a dead letter, and came back behind others of its key
+	back      uint64     // token of its latest lease when it was a dead letter that came back
 }
 
 // model watches everything that becomes durable and everything that is said, and
@@ -249,7 +250,9 @@ func (m *model) durable(part, serial int) {
 // ran registers an execution.
 func (m *model) ran(x *execution) {
 	m.runs[x.id] = x
-	m.tasks[x.task].ran = x
+	if l := m.tasks[x.task]; x.ref.Token == l.token { // Else it is that of a worker that lost it.
+		l.ran = x
+	}
 	for _, c := range x.writes {
 		if !c.is {
 			m.deleted[deletion{c.name, x.session}] = x
@@ -466,7 +469,9 @@ func (m *model) answered(v task.Verdict) {
 	for i := v.First; i < v.First+v.Count; i++ {
 		t := &lease.Tasks[i]
 		l := m.tasks[t.ID]
-		durable := l.state.Final() || l.attempts >= t.Attempt
+		// An owner that was replaced may be told late of what was durable before a dead
+		// letter came back.
+		durable := l.state.Final() || l.attempts >= t.Attempt || v.Token <= l.back
 		switch {
 		case !durable && v.Kind == task.VerdictCommitted && m.given[givenBack{v.LeaseRef, i}]:
 			m.took(lease, i)

@@ -57,6 +57,7 @@ type simLease struct {
 	full    bool // what is not in the overlay does not exist under the lease's key
 	asked   bool // waits for a record
 	age     int  // counts conflicts, so that late records are not used
+	heard   int  // counts those that the owner told of
 	unsent  []task.Outcome
 	first   int // of unsent
 	done    bool
@@ -298,6 +299,7 @@ func (s *simSession) told(v task.Verdict) {
 	case task.VerdictConflict:
 		if l.lease.Ordered {
 			l.reset(v.Records, v.Complete)
+			l.heard++
 			l.next, l.unsent, l.done = v.First, nil, false
 			return
 		}
@@ -484,6 +486,11 @@ func (s *simSession) send(l *simLease, first int, outs []task.Outcome) {
 	}
 	if to == nil {
 		return
+	}
+	if l.lease.Ordered {
+		for i := range outs {
+			outs[i].Run = uint32(l.heard) + 1
+		}
 	}
 	if w.has(faultAnswers) && w.chance(6) {
 		w.tally.wrong++

@@ -408,7 +408,7 @@ func TestWhatAHandlerAsksForNeedsScopes(t *testing.T) {
 		"write elsewhere": {&fenfav1.Outcome{Writes: []*fenfav1.Write{{Key: "price"}}}, "price:state"},
 		"read elsewhere":  {&fenfav1.Outcome{Reads: []*fenfav1.Read{{Key: "secret"}}}, "secret:state-read"},
 	} {
-		got := outcomesFromWire(c, []*fenfav1.Outcome{want.outcome})[0]
+		got := outcomesFromWire(c, &fenfav1.LeaseOutcomes{Outcomes: []*fenfav1.Outcome{want.outcome}})[0]
 		if want.lacks == "" {
 			if got.Kind != task.OutcomeDone {
 				t.Errorf("%s: %+v", name, got)

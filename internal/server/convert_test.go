@@ -103,18 +103,19 @@ func TestAPartlySetRetryPolicyTakesTheRestFromTheDefault(t *testing.T) {
 }
 
 func TestAnOutcomeIsReadWhole(t *testing.T) {
-	got := outcomesFromWire(access.Anyone(""), []*fenfav1.Outcome{{
+	got := outcomesFromWire(access.Anyone(""), &fenfav1.LeaseOutcomes{Run: 2, Outcomes: []*fenfav1.Outcome{{
 		Kind: fenfav1.OutcomeKind_OUTCOME_KIND_RETRY, Result: []byte("r"), Error: "e", RetryAfter: durationpb.New(time.Second),
 		Writes: []*fenfav1.Write{{Key: "k", Name: "n", ExpectedVersion: 7, Value: []byte("v"), Delete: true, Chained: true}},
 		Reads:  []*fenfav1.Read{{Key: "k", Name: "n", Version: 3, Chained: true}},
 		Emits:  []*fenfav1.Task{{Queue: "mail", Key: "u"}},
-	}, {Kind: fenfav1.OutcomeKind_OUTCOME_KIND_DEAD}, {}})
+	}, {Kind: fenfav1.OutcomeKind_OUTCOME_KIND_DEAD}, {}}})
 	want := []task.Outcome{{
 		Kind: task.OutcomeRetry, Result: []byte("r"), Error: "e", RetryAfter: time.Second,
 		Writes: []task.Write{{Key: "k", Name: "n", Expected: 7, Value: []byte("v"), Delete: true, Chained: true}},
 		Reads:  []task.Read{{Key: "k", Name: "n", Version: 3, Chained: true}},
 		Emits:  []task.Task{{Queue: "mail", Key: "u"}},
-	}, {Kind: task.OutcomeDead, RetryAfter: -1}, {Kind: task.OutcomeDone, RetryAfter: -1}}
+		Run:    2,
+	}, {Kind: task.OutcomeDead, RetryAfter: -1, Run: 2}, {Kind: task.OutcomeDone, RetryAfter: -1, Run: 2}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
@@ -126,7 +127,7 @@ func TestAnUnreadableOutcomeIsAFailedAttempt(t *testing.T) {
 		{RetryAfter: durationpb.New(-time.Second)},
 		{Writes: []*fenfav1.Write{{Name: "n"}}, Emits: []*fenfav1.Task{{Queue: "ok"}, {Id: "x"}}},
 	} {
-		got := outcomesFromWire(access.Anyone(""), []*fenfav1.Outcome{w})[0]
+		got := outcomesFromWire(access.Anyone(""), &fenfav1.LeaseOutcomes{Outcomes: []*fenfav1.Outcome{w}})[0]
 		if got.Kind != task.OutcomeRetry || got.RetryAfter >= 0 || !strings.Contains(got.Error, "invalid") || got.Writes != nil || got.Result != nil {
 			t.Errorf("%v became %+v", w, got)
 		}

@@ -28,14 +28,15 @@ func leaseRefToWire(r task.LeaseRef) *fenfav1.LeaseRef {
 // outcomesFromWire reads the outcomes of a lease. One that cannot be read, or that
 // its worker may not ask for, counts as a failed attempt that says why: refusing it
 // would leave its task running.
-func outcomesFromWire(c *access.Caller, ws []*fenfav1.Outcome) []task.Outcome {
-	outcomes := make([]task.Outcome, len(ws))
-	for i, w := range ws {
+func outcomesFromWire(c *access.Caller, of *fenfav1.LeaseOutcomes) []task.Outcome {
+	outcomes := make([]task.Outcome, len(of.GetOutcomes()))
+	for i, w := range of.GetOutcomes() {
 		if err := outcomeFromWire(w, &outcomes[i]); err != nil {
 			outcomes[i] = task.Outcome{Kind: task.OutcomeRetry, Error: "the worker's outcome is invalid: " + err.Error(), RetryAfter: -1}
 		} else if err := refuseForeign(c, &outcomes[i]); err != nil {
 			outcomes[i] = task.Outcome{Kind: task.OutcomeRetry, Error: "the worker's outcome is refused: " + err.Error(), RetryAfter: -1}
 		}
+		outcomes[i].Run = of.GetRun()
 	}
 	return outcomes
 }

@@ -219,7 +219,7 @@ func (r *workReader) read(ctx context.Context) error {
 			r.server.cfg.Engine.TaskNews(session.Ref(), leaseRefFromWire(n.GetLease()), int(n.GetIndex()), newsFromWire(n))
 		}
 		for _, o := range req.GetOutcomes() {
-			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(c, o.GetOutcomes()))
+			session.Outcomes(leaseRefFromWire(o.GetLease()), int(o.GetFirst()), outcomesFromWire(c, o))
 		}
 		if req, err = r.receive(); err != nil {
 			return err

@@ -27,6 +27,9 @@ type Outcome struct {
 	Emits      []Task
 	Error      string
 	RetryAfter time.Duration // OutcomeRetry: the handler's own delay; negative: the policy's
+	// Run is, in an ordered lease, 1 and one more for each conflict of it that the worker
+	// had heard of when it ran the task; 0: the worker does not say.
+	Run uint32
 }
 
 // Leased is a task as it is handed to a worker.

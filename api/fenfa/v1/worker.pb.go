@@ -458,10 +458,14 @@ func (x *LeaseRef) GetToken() uint64 {
 // LeaseOutcomes answers tasks [first, first+len(outcomes)) of a lease. Outcomes
 // of an ordered lease come in order.
 type LeaseOutcomes struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lease         *LeaseRef              `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
-	First         uint32                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
-	Outcomes      []*Outcome             `protobuf:"bytes,3,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Lease    *LeaseRef              `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
+	First    uint32                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	Outcomes []*Outcome             `protobuf:"bytes,3,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// Of an ordered lease: 1, and one more for each conflict of it that the worker had
+	// heard of when it ran these tasks. What it ran before it heard of a conflict counts for
+	// nothing, also where it is sent twice. Unset: the worker sends nothing twice.
+	Run           uint32 `protobuf:"varint,4,opt,name=run,proto3" json:"run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -515,6 +519,13 @@ func (x *LeaseOutcomes) GetOutcomes() []*Outcome {
 		return x.Outcomes
 	}
 	return nil
+}
+
+func (x *LeaseOutcomes) GetRun() uint32 {
+	if x != nil {
+		return x.Run
+	}
+	return 0
 }
 
 type Outcome struct {
@@ -1214,11 +1225,12 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\bLeaseRef\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
-	"\x05token\x18\x03 \x01(\x04R\x05token\"~\n" +
+	"\x05token\x18\x03 \x01(\x04R\x05token\"\x90\x01\n" +
 	"\rLeaseOutcomes\x12(\n" +
 	"\x05lease\x18\x01 \x01(\v2\x12.fenfa.v1.LeaseRefR\x05lease\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\rR\x05first\x12-\n" +
-	"\boutcomes\x18\x03 \x03(\v2\x11.fenfa.v1.OutcomeR\boutcomes\"\x93\x02\n" +
+	"\boutcomes\x18\x03 \x03(\v2\x11.fenfa.v1.OutcomeR\boutcomes\x12\x10\n" +
+	"\x03run\x18\x04 \x01(\rR\x03run\"\x93\x02\n" +
 	"\aOutcome\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.fenfa.v1.OutcomeKindR\x04kind\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\fR\x06result\x12'\n" +
