@@ -35,6 +35,9 @@ func (d *Dispatcher) Assign(part int, settings *task.Queue, place task.Placement
 		slots = s.room(want)
 		s.member.take(slots)
 		w = s.member.session.ref
+		if key != "" && s.member.session.hello.Pull {
+			w.Batch = s.member.session.reserve(part)
+		}
 	case s != nil:
 		w.Session = s.member.session.ref.Session
 	}
@@ -64,8 +67,8 @@ func (d *Dispatcher) Stay(session uint64, settings *task.Queue, place task.Place
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := s.member(settings.Name)
-	if m == nil || s.ended || s.worker.Free == 0 {
-		return false
+	if m == nil || s.ended || s.worker.Free == 0 || s.hello.Pull {
+		return false // Who answers by calls waits until it is durable.
 	}
 	for _, seat := range m.seats {
 		if seat.pool.place == place && seat.at >= 0 {
@@ -153,7 +156,12 @@ func (d *Dispatcher) Release(session uint64, queue string, use partition.Use) {
 
 // Send implements partition.Dispatcher.
 func (d *Dispatcher) Send(session uint64, lease *task.Lease) {
-	if s := d.session(session); s != nil && s.out.addLease(lease) {
+	s := d.session(session)
+	if s == nil {
+		return
+	}
+	s.fulfil(lease)
+	if s.out.addLease(lease) {
 		d.choke(s)
 	}
 }

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,5 +114,43 @@ func TestAPullerWithoutTasksMayStayAway(t *testing.T) {
 		if err := s.Next(t.Context(), &batch); !errors.Is(err, ErrLeft) {
 			t.Fatalf("the session ended with %v", err)
 		}
+	}
+}
+
+func TestAPullerWaitsForWhatABatchDidNotBring(t *testing.T) {
+	b := newBench(t)
+	q := settings("q")
+	s := b.hello(Hello{WorkerID: "w", Queues: []string{"q"}, Slots: 3, Pull: true, TTL: time.Minute, Batch: 5})
+	s.Want(7)
+	lease := func(part, tasks int, ordered bool) {
+		b.Send(s.ref.Session, &task.Lease{LeaseRef: task.LeaseRef{Partition: part}, Queue: "q", Ordered: ordered, Tasks: make([]task.Leased, tasks)})
+	}
+	batch := func(part int, key string) int {
+		w, _, ok := b.Assign(part, q, task.Placement{}, key, 1)
+		if !ok {
+			return 0
+		}
+		return w.Batch
+	}
+	if got := []int{batch(0, "a"), batch(1, "b")}; !slices.Equal(got, []int{5, 2}) {
+		t.Fatalf("batches of %v, of 7 tasks", got)
+	}
+	lease(0, 3, true)
+	lease(1, 2, true)
+	if took := s.Unwant(7); took != 2 {
+		t.Errorf("%d were taken back, and 5 of 7 came", took)
+	}
+	b.Release(s.ref.Session, "q", partition.Use{Slots: 2})
+	s.Want(3)
+	if got := batch(0, "d"); got != 3 {
+		t.Errorf("a batch of %d, of 3 tasks", got)
+	}
+	lease(0, 1, false)
+	if took := s.Unwant(7); took != 2 {
+		t.Errorf("%d were taken back, and a task that stands for itself came of 3", took)
+	}
+	s.Want(1)
+	if b.Stay(s.ref.Session, q, task.Placement{}) {
+		t.Error("who answers by calls goes ahead of what is durable")
 	}
 }

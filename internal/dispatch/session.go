@@ -40,13 +40,14 @@ type Session struct {
 
 	// Under Dispatcher.mu:
 	worker    balance.Worker
-	sitting   []*seat   // in all pools of all of them
-	members   []*member // its part in each of its queues, by name
-	serving   bool      // its members are in their queues' pools
-	held      int       // slots that are held for woken partitions
-	turn      float64   // of the last slot that was offered
-	prefetch  int       // slots beyond the worker's own
-	wanted    int       // of one that pulls: slots that it waits to have filled
+	sitting   []*seat     // in all pools of all of them
+	members   []*member   // its part in each of its queues, by name
+	serving   bool        // its members are in their queues' pools
+	held      int         // slots that are held for woken partitions
+	turn      float64     // of the last slot that was offered
+	prefetch  int         // slots beyond the worker's own
+	wanted    int         // of one that pulls: tasks that it waits for
+	reserved  map[int]int // likewise, by partition: set aside for the lease that it is about to send
 	slowUntil time.Duration
 	record    *record       // what is known of the worker, or nil
 	lostAt    time.Duration // when the stream broke, in the detector's time; 0: it did not

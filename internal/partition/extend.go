@@ -10,17 +10,17 @@ import (
 // MaxExtension is the longest time that a worker may ask for at once.
 const MaxExtension = 24 * time.Hour
 
-// ExtendLease gives a worker that long from now for the task of a lease that it
-// works on, and no less than it had. It fails with CodeStale when the lease has
-// ended.
-func (e *Engine) ExtendLease(ctx context.Context, w WorkerRef, ref task.LeaseRef, by time.Duration) error {
+// ExtendLease gives a worker that long from now for a task of a lease, and for the one
+// that comes next where they are in order, and no less than it had. It fails with
+// CodeStale when the lease has ended, or the task in it.
+func (e *Engine) ExtendLease(ctx context.Context, w WorkerRef, ref task.LeaseRef, index int, by time.Duration) error {
 	if by <= 0 || by > MaxExtension {
 		return task.Errorf(task.CodeInvalidArgument, "the extension is %v: want more than 0 and at most %v", by, MaxExtension).WithField("timeout")
 	}
 	open := false
 	if ref.Partition >= 0 && ref.Partition < len(e.owners) {
 		var err error
-		open, err = ask(ctx, e.owners[ref.Partition], func(c *core, now time.Time, answer func(bool)) { answer(c.extend(now, w, ref, by)) })
+		open, err = ask(ctx, e.owners[ref.Partition], func(c *core, now time.Time, answer func(bool)) { answer(c.extend(now, w, ref, index, by)) })
 		if err != nil {
 			return err
 		}
@@ -31,12 +31,22 @@ func (e *Engine) ExtendLease(ctx context.Context, w WorkerRef, ref task.LeaseRef
 	return nil
 }
 
-// extend moves the deadline of a lease, and reports whether the worker has it.
-func (c *core) extend(now time.Time, w WorkerRef, ref task.LeaseRef, by time.Duration) bool {
+// extend moves the deadline of a lease, and reports whether the worker has the task.
+// Where there is order it has begun those before: their outcomes come with its own.
+func (c *core) extend(now time.Time, w WorkerRef, ref task.LeaseRef, index int, by time.Duration) bool {
 	ls := c.leases[ref.Token]
-	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session {
+	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || index < 0 || index >= len(ls.items) || ls.items[index] == nil {
 		return false
 	}
-	ls.extend(now.Add(by + leaseGrace))
+	until := now.Add(by + leaseGrace)
+	ls.extend(until)
+	if ls.lane.ordered && index > ls.next {
+		if ls.said == nil {
+			ls.said = make(map[int]said)
+		}
+		behind := ls.said[index]
+		behind.until = until
+		ls.said[index] = behind
+	}
 	return true
 }

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -25,53 +26,80 @@ type Result struct {
 	Complete bool
 }
 
-// waiting is an answer that was handed to the engine.
-type waiting struct {
-	session *session
-	verdict chan task.Verdict
-}
-
 // Answer hands outcomes to the engine and waits until they are durable or
-// refused. It returns one result for each, in their order.
+// refused. It returns one result for each, in their order. Of the tasks of a batch
+// those that come before are answered before, by this call or an earlier one.
 func (p *Pool) Answer(ctx context.Context, answers []Answer) []Result {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	results := make([]Result, len(answers))
-	waits := make([]waiting, len(answers))
-	for i := range answers {
-		results[i].Lease = answers[i].Lease
-		waits[i], results[i].Err = p.answer(&answers[i])
+	c := newCall(answers)
+	for _, r := range p.claim(c) {
+		r.session.from.Heard()
+		r.session.from.Outcomes(r.place.ref, r.place.index, r.outcomes)
 	}
-	for i := range waits {
-		if results[i].Err == nil {
-			results[i].await(ctx, &waits[i])
-		}
-	}
-	return results
+	return c.wait(ctx)
 }
 
-// answer hands one outcome to the engine.
-func (p *Pool) answer(a *Answer) (waiting, error) {
-	s, pl, err := p.find(a.Lease)
-	if err != nil {
-		return waiting{}, err
+// run is outcomes that follow one another in one lease: they go in one message.
+type run struct {
+	session  *session
+	place    place // of the first
+	outcomes []task.Outcome
+}
+
+// claim marks the tasks of a call as being answered by it, and returns what is to be
+// handed to the engine.
+func (p *Pool) claim(c *call) (runs []run) {
+	for i := range c.answers {
+		s, pl, err := p.find(c.answers[i].Lease)
+		behind := false
+		if err == nil {
+			behind, err = s.claim(c, i, pl)
+		}
+		if err != nil {
+			c.fail(i, err)
+			continue
+		}
+		if behind {
+			continue
+		}
+		if n := len(runs) - 1; n >= 0 && runs[n].goesOn(s, pl) {
+			runs[n].outcomes = append(runs[n].outcomes, c.answers[i].Outcome)
+		} else {
+			runs = append(runs, run{s, pl, []task.Outcome{c.answers[i].Outcome}})
+		}
 	}
+	return runs
+}
+
+// goesOn reports whether a task comes right behind those of the run.
+func (r *run) goesOn(s *session, pl place) bool {
+	return r.session == s && r.place.ref == pl.ref && r.place.index+len(r.outcomes) == pl.index
+}
+
+// claim marks one task. behind says that its batch ends before it with what the same
+// call says of another task: there is nothing to hand to the engine.
+func (s *session) claim(c *call, i int, pl place) (behind bool, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	lease := c.answers[i].Lease
 	h := s.open[pl]
 	switch {
 	case h == nil:
-		s.mu.Unlock()
-		return waiting{}, errStale(a.Lease)
-	case h.answer != nil:
-		s.mu.Unlock()
-		return waiting{}, task.Errorf(task.CodeFailedPrecondition, "lease %s is being answered by another call", a.Lease).WithField("lease")
+		return false, errStale(lease)
+	case h.by != nil:
+		return false, task.Errorf(task.CodeFailedPrecondition, "lease %s is being answered by another call", lease).WithField("lease")
+	case h.chain != nil && pl.index > h.chain.next:
+		before := s.open[place{pl.ref, pl.index - 1}]
+		if before.by != c {
+			return false, task.Errorf(task.CodeFailedPrecondition,
+				"lease %s comes after lease %s of the same key: answer that one first, in the same call or an earlier one", lease, s.idOf(place{pl.ref, pl.index - 1})).WithField("lease")
+		}
+		behind = before.ends
 	}
-	verdict := make(chan task.Verdict, 1)
-	h.answer = verdict
-	s.mu.Unlock()
-	s.from.Heard()
-	s.from.Outcomes(pl.ref, pl.index, []task.Outcome{a.Outcome})
-	return waiting{s, verdict}, nil
+	h.by, h.at = c, i
+	h.ends = behind || h.chain != nil && c.answers[i].Outcome.Kind != task.OutcomeDone
+	return behind, nil
 }
 
 // find returns the session of a lease, and the task's place in it.
@@ -107,41 +135,23 @@ func errStale(lease string) *task.Error {
 	return task.Errorf(task.CodeStale, "lease %s has ended: the task was answered, took too long, or its worker did not call for too long; nothing was changed", lease).WithField("lease")
 }
 
-// await turns the verdict into a result.
-func (r *Result) await(ctx context.Context, w *waiting) {
-	for {
-		w.session.mu.Lock()
-		ended, changed := w.session.ended, w.session.changed
-		w.session.mu.Unlock()
-		select {
-		case v := <-w.verdict:
-			r.take(&v)
-			return
-		default:
-		}
-		if ended != nil {
-			r.Err = task.Errorf(task.CodeUnavailable, "the session of the worker ended before there was an answer, so whether the outcome took effect is unknown: ask for the task's status: %w", ended)
-			return
-		}
-		select {
-		case v := <-w.verdict:
-			r.take(&v)
-			return
-		case <-changed:
-		case <-ctx.Done():
-			r.Err = task.Errorf(task.CodeUnavailable, "there was no answer in time, so whether the outcome took effect is unknown: ask for the task's status: %w", context.Cause(ctx))
-			return
-		}
-	}
+// errTakenBack says that a task went back with the rest of its batch.
+func errTakenBack(lease string) *task.Error {
+	return task.Errorf(task.CodeStale, "lease %s has ended: a task before it in its batch was not done, so it was taken back and comes again behind that; nothing was changed", lease).WithField("lease")
 }
 
-func (r *Result) take(v *task.Verdict) {
+// take makes a verdict the result of the answer for the task with that index.
+func (r *Result) take(v *task.Verdict, index int) {
 	switch v.Kind {
 	case task.VerdictCommitted:
 	case task.VerdictStale:
 		r.Err = errStale(r.Lease)
 	case task.VerdictConflict:
-		r.Err = task.Errorf(task.CodeConflict, "%s: decide again over the records as they are now, and answer again", v.Error)
+		why := v.Error
+		if index > v.First {
+			why = "a task before it in its batch conflicted: " + strings.TrimSpace(why)
+		}
+		r.Err = task.Errorf(task.CodeConflict, "%s: decide again over the records as they are now, and answer again", why)
 		r.Records, r.Complete = v.Records, v.Complete
 	case task.VerdictRefused:
 		r.Err = task.Errorf(task.CodeInvalidArgument, "the outcome was refused, and the task is a dead letter that says why: %s", v.Error)

@@ -39,6 +39,7 @@ type Request struct {
 	Slots    int           // most tasks that the worker has at a time, over all calls; 0: 1000
 	TTL      time.Duration // 0: DefaultTTL
 	Most     int           // tasks; 0: 1
+	Batch    int           // most tasks of a key that come together; 0: 1
 	Wait     time.Duration // for the first one; 0: DefaultWait
 	Client   string
 	Address  string
@@ -48,9 +49,12 @@ type Request struct {
 // Leased is a task that the worker may work on until its time is over.
 type Leased struct {
 	task.Leased
-	ID       string        // of the lease
+	ID string // of the lease
+	// Follows is the lease of the task that comes right before this one in a batch of
+	// their key: it is done and answered before. Empty: there is none.
+	Follows  string
 	Timeout  time.Duration // of the attempt
-	Records  []task.Record // of its key, where it has one and they are small
+	Records  []task.Record // of its key before it and what follows it, where it has one and they are small
 	Complete bool          // there are no others
 
 	place place
@@ -81,6 +85,9 @@ func (r *Request) normalize() (dispatch.Hello, error) {
 	if r.Most == 0 {
 		r.Most = 1
 	}
+	if r.Batch == 0 {
+		r.Batch = 1
+	}
 	if r.Wait == 0 {
 		r.Wait = DefaultWait
 	}
@@ -94,6 +101,8 @@ func (r *Request) normalize() (dispatch.Hello, error) {
 	switch {
 	case r.Most < 0 || r.Most > MaxTasks:
 		return bad("max_tasks", "max_tasks is %d: want 1 to %d", r.Most, MaxTasks)
+	case r.Batch < 0 || r.Batch > r.Most:
+		return bad("batch", "batch is %d: want 1 to max_tasks, which is %d, so that one answer has room for all", r.Batch, r.Most)
 	case r.Wait > MaxWait:
 		return bad("wait", "wait is %v: want at most %v, and call again", r.Wait, MaxWait)
 	case r.TTL < minTTL || r.TTL > MaxTTL:
@@ -103,7 +112,7 @@ func (r *Request) normalize() (dispatch.Hello, error) {
 	slices.Sort(queues)
 	return dispatch.Hello{
 		WorkerID: r.WorkerID, Queues: slices.Compact(queues), Slots: r.Slots, Weight: r.Weight, Labels: r.Labels,
-		Client: r.Client, Address: r.Address, Owner: r.Owner, Pull: true, TTL: r.TTL, Batch: 1,
+		Client: r.Client, Address: r.Address, Owner: r.Owner, Pull: true, TTL: r.TTL, Batch: r.Batch,
 	}, nil
 }
 
@@ -115,13 +124,10 @@ func (s *session) poll(ctx context.Context, most int, wait time.Duration) (got [
 	defer s.finish()
 	s.from.Want(most)
 	got, err = s.gather(ctx, most, wait)
-	if short := most - len(got); short > 0 {
-		// What was not taken back was assigned, and comes at once.
-		if short -= s.from.Unwant(short); short > 0 && err == nil {
-			var late []Leased
-			late, err = s.collect(ctx, short)
-			got = append(got, late...)
-		}
+	if err == nil {
+		got, err = s.collect(ctx, got, most)
+	} else {
+		s.from.Unwant(most - len(got))
 	}
 	if ctx.Err() != nil {
 		s.giveBack(got)
@@ -159,13 +165,16 @@ func (s *session) gather(ctx context.Context, most int, wait time.Duration) (got
 	}
 }
 
-// collect takes exactly that many tasks, which are on their way.
-func (s *session) collect(ctx context.Context, count int) (got []Leased, err error) {
+// collect takes back what the call waits for. What was assigned to it already is on
+// its way: it takes that, too.
+func (s *session) collect(ctx context.Context, got []Leased, most int) ([]Leased, error) {
 	over, stop := s.pool.after(settle)
 	defer stop()
-	for {
-		more, changed, err := s.take(count - len(got))
-		if got = append(got, more...); err != nil || len(got) == count {
+	for short := most - len(got); ; {
+		more, changed, err := s.take(short)
+		got, short = append(got, more...), short-len(more)
+		// A batch may turn out to be smaller than what was reserved for it.
+		if short -= s.from.Unwant(short); short == 0 || err != nil {
 			return got, err
 		}
 		select {
@@ -200,34 +209,57 @@ func (s *session) finish() {
 }
 
 // take returns up to most tasks that are there, and what is closed when there may
-// be more. It fails when there will be none.
+// be more. It fails when there will be none. A batch is taken as a whole.
 func (s *session) take(most int) (got []Leased, changed <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(most, len(s.ready))
-	got = slices.Clone(s.ready[:n])
-	s.ready = append(s.ready[:0], s.ready[n:]...)
+	left := s.ready[:0]
+	for i := 0; i < len(s.ready); {
+		n := batchAt(s.ready[i:])
+		if len(got)+n <= most {
+			got = append(got, s.ready[i:i+n]...)
+		} else {
+			left = append(left, s.ready[i:i+n]...)
+		}
+		i += n
+	}
+	clear(s.ready[len(left):])
+	s.ready = left
 	switch {
 	case s.ended != nil:
 		err = task.Errorf(task.CodeUnavailable, "the session of worker %q ended, call again: %w", s.hello.WorkerID, s.ended)
-	case s.drained != nil && n == 0:
+	case s.drained != nil && len(got) == 0:
 		err = s.drained
 	}
 	return got, s.changed, err
 }
 
+// batchAt is how many tasks the batch has that begins here.
+func batchAt(tasks []Leased) int {
+	n := 1
+	for n < len(tasks) && tasks[n].Follows != "" {
+		n++
+	}
+	return n
+}
+
 // fitting gives back what would make the answer too large.
 func (s *session) fitting(got []Leased) []Leased {
 	size := 0
-	for i := range got {
-		size += got[i].Size()
-		for j := range got[i].Records {
-			size += got[i].Records[j].Size()
+	for i := 0; i < len(got); {
+		n := batchAt(got[i:])
+		for j := range got[i : i+n] {
+			t := &got[i+j]
+			size += t.Size()
+			for k := range t.Records {
+				size += t.Records[k].Size()
+			}
 		}
 		if i > 0 && size > maxBytes {
 			s.giveBack(got[i:])
 			return got[:i]
 		}
+		i += n
 	}
 	return got
 }
@@ -244,19 +276,19 @@ func (s *session) idOf(p place) string {
 
 // parse reads what idOf wrote.
 func parse(id string) (key string, p place, ok bool) {
-	parts := strings.Split(id, ".")
-	if len(parts) != 5 {
-		return "", place{}, false
-	}
+	key, rest, _ := strings.Cut(id, ".")
+	part, rest, _ := strings.Cut(rest, ".")
+	epoch, rest, _ := strings.Cut(rest, ".")
+	token, index, _ := strings.Cut(rest, ".")
 	var errs [4]error
-	p.ref.Partition, errs[0] = strconv.Atoi(parts[1])
-	p.ref.Epoch, errs[1] = strconv.ParseUint(parts[2], 10, 64)
-	p.ref.Token, errs[2] = strconv.ParseUint(parts[3], 10, 64)
-	p.index, errs[3] = strconv.Atoi(parts[4])
+	p.ref.Partition, errs[0] = strconv.Atoi(part)
+	p.ref.Epoch, errs[1] = strconv.ParseUint(epoch, 10, 64)
+	p.ref.Token, errs[2] = strconv.ParseUint(token, 10, 64)
+	p.index, errs[3] = strconv.Atoi(index)
 	for _, err := range errs {
 		if err != nil {
 			return "", place{}, false
 		}
 	}
-	return parts[0], p, true
+	return key, p, true
 }

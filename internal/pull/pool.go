@@ -81,7 +81,7 @@ func (p *Pool) sessionOf(h dispatch.Hello) (*session, error) {
 		}
 		if !s.idle() {
 			return nil, task.Errorf(task.CodeFailedPrecondition,
-				"worker %q has tasks, or waits for some, with other queues, labels, weight, slots or ttl than now: give each kind of worker a worker_id of its own",
+				"worker %q has tasks, or waits for some, with other queues, labels, weight, slots, ttl or batch than now: give each kind of worker a worker_id of its own",
 				h.WorkerID).WithField("worker_id")
 		}
 		p.forget(s)
@@ -128,7 +128,7 @@ func (p *Pool) after(d time.Duration) (<-chan struct{}, func() bool) {
 func (s *session) sameAs(h dispatch.Hello) bool {
 	was := s.hello
 	return slices.Equal(was.Queues, h.Queues) && maps.Equal(was.Labels, h.Labels) &&
-		was.Weight == h.Weight && was.Slots == h.Slots && was.TTL == h.TTL
+		was.Weight == h.Weight && was.Slots == h.Slots && was.TTL == h.TTL && was.Batch == h.Batch
 }
 
 func errStopping() *task.Error {

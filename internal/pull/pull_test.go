@@ -105,7 +105,7 @@ func (e *engine) WorkerGone(session uint64, _ bool) {
 	}
 }
 
-func (e *engine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, by time.Duration) error {
+func (e *engine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, _ int, by time.Duration) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, open := e.leases[ref]; !open {

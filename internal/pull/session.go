@@ -21,11 +21,15 @@ type place struct {
 
 // held is a task that the worker has.
 type held struct {
-	queue  string
-	until  time.Time // then nobody answers it any more
-	answer chan task.Verdict
+	queue     string
+	timeout   time.Duration
+	until     time.Time // then nobody answers it any more
+	chain     *chain    // nil: it stands for itself
+	cancelled bool      // somebody wants the worker to stop
 
-	cancelled bool // somebody wants the worker to stop
+	by   *call // that answers it now; nil: none
+	at   int   // which of the call's answers that is
+	ends bool  // with it, or before it, the call ends the chain
 }
 
 // session is one worker that pulls.
@@ -68,17 +72,27 @@ func (s *session) pump(ctx context.Context) {
 	}
 }
 
-// receive takes a lease: each of its tasks stands for itself.
+// receive takes a lease. Each of its tasks stands for itself, unless there are several
+// of one key.
 func (s *session) receive(l *task.Lease) {
 	now := s.pool.cfg.Clock.Now()
+	var batch *chain
+	if l.Ordered && len(l.Tasks) > 1 {
+		batch = &chain{count: len(l.Tasks)}
+	}
 	s.mu.Lock()
 	for i := range l.Tasks {
-		t := Leased{Leased: l.Tasks[i], Timeout: l.Timeout, Records: l.Records, Complete: l.Complete, place: place{l.LeaseRef, i}}
+		t := Leased{Leased: l.Tasks[i], Timeout: l.Timeout, place: place{l.LeaseRef, i}}
 		if t.Task.Timeout > 0 {
 			t.Timeout = t.Task.Timeout
 		}
 		t.ID = s.idOf(t.place)
-		s.open[t.place] = &held{queue: l.Queue, until: now.Add(t.Timeout + grace)}
+		if batch == nil || i == 0 {
+			t.Records, t.Complete = l.Records, l.Complete
+		} else {
+			t.Follows = s.ready[len(s.ready)-1].ID
+		}
+		s.open[t.place] = &held{queue: l.Queue, timeout: t.Timeout, until: now.Add(t.Timeout + grace), chain: batch}
 		s.ready = append(s.ready, t)
 	}
 	unwanted := s.unwanted()
@@ -97,7 +111,7 @@ func (s *session) unwanted() []Leased {
 	return back
 }
 
-// giveBack returns tasks that were not begun.
+// giveBack returns tasks that were not begun. A batch goes back with its first task.
 func (s *session) giveBack(tasks []Leased) {
 	if len(tasks) == 0 {
 		return
@@ -108,7 +122,9 @@ func (s *session) giveBack(tasks []Leased) {
 	}
 	s.mu.Unlock()
 	for i := range tasks {
-		s.from.Outcomes(tasks[i].place.ref, tasks[i].place.index, []task.Outcome{{Kind: task.OutcomeReturned}})
+		if tasks[i].Follows == "" {
+			s.from.Outcomes(tasks[i].place.ref, tasks[i].place.index, []task.Outcome{{Kind: task.OutcomeReturned}})
+		}
 	}
 	s.pool.metrics.returned.Add(float64(len(tasks)))
 }
@@ -120,13 +136,17 @@ func (s *session) judge(v *task.Verdict) {
 	for i := range v.Count {
 		p := place{v.LeaseRef, v.First + i}
 		h := s.open[p]
-		if h == nil || h.answer == nil {
+		if h == nil || h.by == nil {
 			continue
 		}
-		h.answer <- *v // It has room for the one verdict of an outcome.
-		h.answer = nil
-		if v.Kind != task.VerdictConflict {
-			delete(s.open, p)
+		h.by.judged(h.at, v, p.index)
+		h.by = nil
+		if v.Kind == task.VerdictConflict {
+			continue
+		}
+		delete(s.open, p)
+		if h.chain != nil {
+			s.advance(p, h, v.Kind == task.VerdictCommitted && !h.ends)
 		}
 	}
 }
@@ -170,6 +190,11 @@ func (s *session) end(reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = reason
+	for _, h := range s.open {
+		if h.by != nil {
+			h.by.fail(h.at, task.Errorf(task.CodeUnavailable, "the session of the worker ended before there was an answer, so whether the outcome took effect is unknown: ask for the task's status: %w", reason))
+		}
+	}
 	s.ready, s.open = nil, map[place]*held{}
 	s.tell()
 }
@@ -197,8 +222,13 @@ func (s *session) idle() bool {
 // tidy forgets tasks whose time was over long ago. The caller holds mu.
 func (s *session) tidy(now time.Time) {
 	for p, h := range s.open {
-		if h.answer == nil && now.After(h.until) {
+		switch {
+		case h.by != nil || !now.After(h.until):
+		case h.chain == nil:
 			delete(s.open, p)
+		case h.chain.next == p.index:
+			delete(s.open, p)
+			s.cut(p, h)
 		}
 	}
 }

@@ -90,7 +90,7 @@ type WatchEngine interface {
 
 // LeaseEngine moves the deadlines of leases.
 type LeaseEngine interface {
-	ExtendLease(ctx context.Context, w partition.WorkerRef, ref task.LeaseRef, by time.Duration) error
+	ExtendLease(ctx context.Context, w partition.WorkerRef, ref task.LeaseRef, index int, by time.Duration) error
 }
 
 // SagaEngine runs sagas.

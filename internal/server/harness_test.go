@@ -276,7 +276,7 @@ func (e *fakeEngine) History(_ context.Context, q partition.HistoryQuery) (parti
 	return page, e.err
 }
 
-func (e *fakeEngine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, by time.Duration) error {
+func (e *fakeEngine) ExtendLease(_ context.Context, _ partition.WorkerRef, ref task.LeaseRef, _ int, by time.Duration) error {
 	e.called(fmt.Sprintf("extend %d %v", ref.Token, by))
 	return e.err
 }

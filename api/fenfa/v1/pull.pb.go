@@ -35,14 +35,18 @@ type LeaseRequest struct {
 	Labels map[string]string    `protobuf:"bytes,5,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Share of the load relative to other workers; 0: 1.
 	Weight float64 `protobuf:"fixed64,6,opt,name=weight,proto3" json:"weight,omitempty"`
-	// Most tasks that the worker has at a time, over all calls. 0: 1000.
+	// Most tasks that the worker has at a time, over all calls; a batch of a key counts
+	// as one. 0: 1000.
 	Slots uint32 `protobuf:"varint,7,opt,name=slots,proto3" json:"slots,omitempty"`
 	// After that long without a call the worker is gone. Unset: 30 s, at most 1 h.
 	Ttl *durationpb.Duration `protobuf:"bytes,8,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Show the records of each task's key with it, where they are small.
 	Records bool `protobuf:"varint,9,opt,name=records,proto3" json:"records,omitempty"`
 	// Name and version of the program.
-	Client        string `protobuf:"bytes,10,opt,name=client,proto3" json:"client,omitempty"`
+	Client string `protobuf:"bytes,10,opt,name=client,proto3" json:"client,omitempty"`
+	// Most tasks of one key that come together, at most max_tasks. They are done in their
+	// order, one after another; see LeasedTask.follows. 0: 1.
+	Batch         uint32 `protobuf:"varint,11,opt,name=batch,proto3" json:"batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -147,6 +151,13 @@ func (x *LeaseRequest) GetClient() string {
 	return ""
 }
 
+func (x *LeaseRequest) GetBatch() uint32 {
+	if x != nil {
+		return x.Batch
+	}
+	return 0
+}
+
 type LeaseResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tasks         []*LeasedTask          `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
@@ -197,14 +208,20 @@ type LeasedTask struct {
 	// Names the task in what the worker says of it.
 	Lease string `protobuf:"bytes,1,opt,name=lease,proto3" json:"lease,omitempty"`
 	Task  *Task  `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
-	// From now on, for the attempt.
+	// From now on, for the attempt. Of a task that follows another one: from when that was
+	// answered.
 	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// The key's records, where they were asked for and have at most 16 KiB in all.
+	// The key's records, where they were asked for and have at most 16 KiB in all. A batch
+	// has them with its first task.
 	Records []*Record `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
 	// There are no other records of this key.
 	RecordsComplete bool `protobuf:"varint,5,opt,name=records_complete,json=recordsComplete,proto3" json:"records_complete,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The lease of the task of the same key that comes right before this one, which is
+	// done first, and answered before or in the same call. When that is not done this one
+	// has gone back, and comes again behind it. Empty: no task comes before.
+	Follows       string `protobuf:"bytes,6,opt,name=follows,proto3" json:"follows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LeasedTask) Reset() {
@@ -272,9 +289,16 @@ func (x *LeasedTask) GetRecordsComplete() bool {
 	return false
 }
 
+func (x *LeasedTask) GetFollows() string {
+	if x != nil {
+		return x.Follows
+	}
+	return ""
+}
+
 type ExtendRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1000.
+	// At most 1000. Any task of a batch keeps its first one without an answer, too.
 	Leases []string `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
 	// How much time the attempts get from now on, at most 24 h. Unset: 30 s.
 	Timeout       *durationpb.Duration `protobuf:"bytes,2,opt,name=timeout,proto3" json:"timeout,omitempty"`
@@ -802,7 +826,7 @@ var File_fenfa_v1_pull_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_pull_proto_rawDesc = "" +
 	"\n" +
-	"\x13fenfa/v1/pull.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/error.proto\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x15fenfa/v1/worker.proto\x1a\x1egoogle/protobuf/duration.proto\"\x93\x03\n" +
+	"\x13fenfa/v1/pull.proto\x12\bfenfa.v1\x1a\x14fenfa/v1/error.proto\x1a\x14fenfa/v1/state.proto\x1a\x13fenfa/v1/task.proto\x1a\x15fenfa/v1/worker.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa9\x03\n" +
 	"\fLeaseRequest\x12\x1b\n" +
 	"\tworker_id\x18\x01 \x01(\tR\bworkerId\x12\x16\n" +
 	"\x06queues\x18\x02 \x03(\tR\x06queues\x12\x1b\n" +
@@ -814,19 +838,21 @@ const file_fenfa_v1_pull_proto_rawDesc = "" +
 	"\x03ttl\x18\b \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x18\n" +
 	"\arecords\x18\t \x01(\bR\arecords\x12\x16\n" +
 	"\x06client\x18\n" +
-	" \x01(\tR\x06client\x1a9\n" +
+	" \x01(\tR\x06client\x12\x14\n" +
+	"\x05batch\x18\v \x01(\rR\x05batch\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
 	"\rLeaseResponse\x12*\n" +
-	"\x05tasks\x18\x01 \x03(\v2\x14.fenfa.v1.LeasedTaskR\x05tasks\"\xd2\x01\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x14.fenfa.v1.LeasedTaskR\x05tasks\"\xec\x01\n" +
 	"\n" +
 	"LeasedTask\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\tR\x05lease\x12\"\n" +
 	"\x04task\x18\x02 \x01(\v2\x0e.fenfa.v1.TaskR\x04task\x123\n" +
 	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12*\n" +
 	"\arecords\x18\x04 \x03(\v2\x10.fenfa.v1.RecordR\arecords\x12)\n" +
-	"\x10records_complete\x18\x05 \x01(\bR\x0frecordsComplete\"\\\n" +
+	"\x10records_complete\x18\x05 \x01(\bR\x0frecordsComplete\x12\x18\n" +
+	"\afollows\x18\x06 \x01(\tR\afollows\"\\\n" +
 	"\rExtendRequest\x12\x16\n" +
 	"\x06leases\x18\x01 \x03(\tR\x06leases\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"A\n" +

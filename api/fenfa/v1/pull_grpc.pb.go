@@ -35,7 +35,7 @@ const (
 // again, which is no failure of theirs.
 type LeaseServiceClient interface {
 	// Lease waits for tasks, and answers without any when the wait is over. Of each
-	// key it hands out one task at a time.
+	// key it hands out one task at a time, or a batch to be done in order.
 	Lease(ctx context.Context, in *LeaseRequest, opts ...grpc.CallOption) (*LeaseResponse, error)
 	// Extend says that the worker goes on with tasks, and how long it needs from now.
 	Extend(ctx context.Context, in *ExtendRequest, opts ...grpc.CallOption) (*ExtendResponse, error)
@@ -104,7 +104,7 @@ func (c *leaseServiceClient) Fail(ctx context.Context, in *FailRequest, opts ...
 // again, which is no failure of theirs.
 type LeaseServiceServer interface {
 	// Lease waits for tasks, and answers without any when the wait is over. Of each
-	// key it hands out one task at a time.
+	// key it hands out one task at a time, or a batch to be done in order.
 	Lease(context.Context, *LeaseRequest) (*LeaseResponse, error)
 	// Extend says that the worker goes on with tasks, and how long it needs from now.
 	Extend(context.Context, *ExtendRequest) (*ExtendResponse, error)
