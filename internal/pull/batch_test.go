@@ -262,7 +262,7 @@ func TestABatchIsAnsweredInItsOrder(t *testing.T) {
 			{"3", "ok"},
 		} {
 			var tasks []pull.Leased
-			for _, at := range strings.FieldsSeq(c.tasks) {
+			for at := range strings.FieldsSeq(c.tasks) {
 				tasks = append(tasks, got[at[0]-'0'])
 			}
 			if said := say(t, p, task.OutcomeDone, tasks...); said != c.want {
