@@ -314,3 +314,40 @@ func TestOnlyAKeyThatWaitsIsResumed(t *testing.T) {
 		wantCode(t, got, task.CodeFailedPrecondition, "does not wait")
 	}
 }
+
+// Somebody reads a dead letter in the store, and decides about it, before the core
+// hears that it is durable.
+func TestADecisionBeforeTheCoreHearsOfAHaltEndsIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		decide func(*rig, *letter)
+		want   []string
+	}{
+		"requeue": {func(r *rig, d *letter) { r.requeue(d) }, []string{"a", "b"}},
+		"delete": {func(r *rig, d *letter) {
+			if err := r.c.discard(d, false); err != nil {
+				r.t.Fatal(err)
+			}
+			r.step()
+		}, []string{"b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newHalting(t)
+			r.deliver(newTask("keyed", "k", "a"), newTask("keyed", "k", "b"))
+			r.step()
+			r.answer(r.one(), 0, reject())
+			r.persist()
+			r.c.watchMarks()
+			tc.decide(r, r.letter("keyed", "a"))
+			if len(r.take()) != 0 {
+				t.Error("the key goes on before the decision is durable")
+			}
+			r.c.committed(r.now)
+			r.step()
+			wantRan(t, r.run(), tc.want...)
+			if n := r.c.stats("keyed").HaltedLanes; n != 0 || len(r.letters("keyed")) != 0 {
+				t.Errorf("%d keys wait for a decision, of %d dead letters", n, len(r.letters("keyed")))
+			}
+			r.wantEmpty()
+		})
+	}
+}

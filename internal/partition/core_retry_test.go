@@ -325,3 +325,51 @@ func TestRefusedOutcomesBuryTheTask(t *testing.T) {
 		}
 	}
 }
+
+// A task that has failed may stand behind another one of its key where the queue had
+// no order before, or where tasks were moved.
+func TestATaskThatComesToTheHeadOfItsKeyWaitsForItsNextAttempt(t *testing.T) {
+	for name, goes := range map[string]func(*rig){
+		"the one before is cancelled": func(r *rig) {
+			if got := r.cancelOne("a"); got != "cancelled" {
+				r.t.Fatal(got)
+			}
+		},
+		"the one before expires": func(r *rig) { r.pass(100 * time.Millisecond) },
+		"the one before is done": func(r *rig) {
+			r.slots = 9
+			r.c.capacity("keyed", task.Placement{}, 0)
+			r.step()
+			sent := r.take()
+			if got := names(sent); got != "[[a]]" {
+				r.t.Fatalf("leases %s: the next one waits for its attempt", got)
+			}
+			r.finish(sent[0])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.slots = 0
+			first := newTask("keyed", "k", "a")
+			first.ExpiresAt = r.now.Add(100 * time.Millisecond)
+			r.deliver(first)
+			failed := arrivalOf(newTask("keyed", "k", "b"))
+			r.pos++
+			failed.item.pos = r.pos
+			at := r.now.Add(time.Second)
+			failed.item.attach(&store.Attempt{ID: failed.item.ID, Attempts: 1, Deliveries: 1, NextAt: at})
+			r.c.delivered(r.now, "keyed", []arrival{failed})
+			r.step()
+			goes(r)
+			r.slots = 9
+			r.c.capacity("keyed", task.Placement{}, 0)
+			r.step()
+			if sent := r.take(); len(sent) != 0 {
+				t.Fatalf("leases %s before the time of the next attempt", names(sent))
+			}
+			r.pass(at.Sub(r.now))
+			r.finish(r.one())
+			r.wantEmpty()
+		})
+	}
+}

@@ -98,9 +98,10 @@ func (c *core) parkFront(now time.Time, it *item) {
 	}
 }
 
-// endHalt ends a halt that is durable.
+// endHalt ends a halt that is durable. The core may not have heard of that yet: then
+// its key still settles, and goes on when the end of the halt is durable, too.
 func (c *core) endHalt(l *lane) {
-	if l.status == laneHalted {
+	if l.halt != nil {
 		l.q.metrics.resumed.Inc()
 		c.unhalt(l)
 	}

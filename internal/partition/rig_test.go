@@ -272,6 +272,14 @@ func (r *rig) commit() {
 // commitOne makes the batch in flight durable.
 func (r *rig) commitOne() {
 	r.t.Helper()
+	r.persist()
+	r.c.committed(r.now)
+	r.step()
+}
+
+// persist makes the batch in flight durable without telling the core.
+func (r *rig) persist() {
+	r.t.Helper()
 	b := r.batch
 	r.batch = nil
 	if err := r.fence.Admit(b); err != nil {
@@ -284,8 +292,6 @@ func (r *rig) commitOne() {
 	for _, row := range b.Deletes {
 		delete(r.rows, fmt.Sprint(row.Table(), " ", rowName(row)))
 	}
-	r.c.committed(r.now)
-	r.step()
 }
 
 // pass lets time pass, with all alarms on the way.

@@ -75,7 +75,7 @@ func (q *queue) refuse(now time.Time, cl *class, l *lane, by uint64, from *refus
 func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	cl := l.class
 	c.dropExpired(now, l)
-	if l.items.len() == 0 || l.ordered && l.q.classOf(&l.items.at(0).Task) != cl {
+	if l.items.len() == 0 || l.ordered && (l.q.classOf(&l.items.at(0).Task) != cl || l.items.at(0).notBefore.After(now)) {
 		l.status = laneIdle
 		c.wake(now, l)
 		return 0, true
@@ -132,7 +132,7 @@ func (c *core) dropExpired(now time.Time, l *lane) {
 }
 
 // batchOf is how many of the lane's next tasks go out together: they ask the same
-// of their worker. A task that was handed out often without an answer goes alone:
+// of their worker, and none of them waits for its next attempt. A task that was handed out often without an answer goes alone:
 // it may be killing its workers.
 func (c *core) batchOf(now time.Time, l *lane, most int) int {
 	most = min(most, l.items.len())
@@ -141,7 +141,7 @@ func (c *core) batchOf(now time.Time, l *lane, most int) int {
 	for i := range most {
 		it := l.items.at(i)
 		size += it.size
-		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter || it.expired(now) || it.Placement != first) {
+		if i > 0 && (size > maxLeaseBytes || it.deliveries >= suspectAfter || it.expired(now) || it.notBefore.After(now) || it.Placement != first) {
 			return i
 		}
 		if it.deliveries >= suspectAfter {
