@@ -27,6 +27,7 @@ type dialConfig struct {
 	tlsFiles      *TLSFiles // instead of tls
 	logger        *slog.Logger
 	submits       []SubmitMiddleware
+	ahead         func() time.Duration // of the machine's clock; nil: it is not
 	transport     []grpc.DialOption
 }
 
@@ -92,6 +93,13 @@ func WithLogger(logger *slog.Logger) DialOption {
 			c.logger = logger
 		}
 	}
+}
+
+// WithClockAhead lets delays count by a clock that is ahead of this machine's, in tests
+// that put the clock of their node forward. A client of package fenfatest has it set.
+// Everything else goes by the machine's clock.
+func WithClockAhead(ahead func() time.Duration) DialOption {
+	return func(c *dialConfig) { c.ahead = ahead }
 }
 
 // Sizes of the connection's buffers, in bytes: large enough that a batch of

@@ -420,3 +420,25 @@ func TestAWorkerWithoutANodeEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAWorkerSaysWhetherItIsConnected(t *testing.T) {
+	n := startFake(t)
+	c := dial(t, n)
+	w, begun, release := holding(t, c)
+	if w.Connected() {
+		t.Error("a worker that never ran is connected")
+	}
+	stop := work(t, w)
+	submit(t, c, NewTask("q", nil))
+	<-begun
+	if !w.Connected() {
+		t.Error("a worker that has a task is not connected")
+	}
+	close(release)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if w.Connected() {
+		t.Error("a worker that has stopped is connected")
+	}
+}

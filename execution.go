@@ -144,6 +144,9 @@ func (t *Task) Emit(next *Task) {
 		return
 	}
 	w := next.copyWire()
+	if next.delayed {
+		w.RunAt = e.lease.session.worker.client.timed(next).GetRunAt()
+	}
 	if !next.ownID {
 		w.Id = DeriveID("emit", t.wire.GetId(), strconv.Itoa(len(e.emits))).String()
 	}

@@ -51,12 +51,17 @@ func Header(name, value string) TaskOption {
 
 // RunAt keeps the task from running before the given moment, which is at most 366
 // days ahead: the submit of a task that is to wait for longer is refused.
-func RunAt(at time.Time) TaskOption { return func(t *Task) { t.wire.RunAt = timestamppb.New(at) } }
+func RunAt(at time.Time) TaskOption {
+	return func(t *Task) { t.wire.RunAt, t.delayed = timestamppb.New(at), false }
+}
 
-// Delay is RunAt counted from now, by this machine's clock. It makes another
-// moment each time, so together with WithID a repeat that builds its task anew is
-// refused as different content: use RunAt there. It is at most 366 days.
-func Delay(d time.Duration) TaskOption { return RunAt(time.Now().Add(d)) }
+// Delay is RunAt counted from now, by this machine's clock; in a test by that of the
+// client, see WithClockAhead. It makes another moment each time, so together with
+// WithID a repeat that builds its task anew is refused as different content: use RunAt
+// there. It is at most 366 days.
+func Delay(d time.Duration) TaskOption {
+	return func(t *Task) { t.wire.RunAt, t.delayed = timestamppb.New(time.Now().Add(d)), true }
+}
 
 // ExpiresAt lets the task expire at the given moment if it has not started by then,
 // wherever it waits. Between attempts it waits again: one whose attempt failed expires

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	fenfav1 "github.com/fenfa/fenfa/api/fenfa/v1"
 )
 
@@ -123,8 +125,19 @@ func (c *Client) begin(ctx context.Context, t *Task) ticket {
 		return k
 	}
 	k.id = t.ID()
-	k.batch, k.index, k.err = c.batcher.add(ctx, t.wire)
+	k.batch, k.index, k.err = c.batcher.add(ctx, c.timed(t))
 	return k
+}
+
+// timed returns what travels of a task: a delay counts by the client's clock.
+func (c *Client) timed(t *Task) *fenfav1.Task {
+	if !t.delayed || c.cfg.ahead == nil {
+		return t.wire
+	}
+	w := t.copyWire()
+	w.Unique = t.wire.GetUnique()
+	w.RunAt = timestamppb.New(w.GetRunAt().AsTime().Add(c.cfg.ahead()))
+	return w
 }
 
 // wait returns when the task is confirmed or refused, or ctx ends.

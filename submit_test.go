@@ -559,3 +559,32 @@ func TestLingerGathers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestDelaysCountByTheClockOfTheClient(t *testing.T) {
+	n := startFake(t)
+	c := dial(t, n, WithClockAhead(func() time.Duration { return 24 * time.Hour }))
+	at := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	delayed, fixed := NewTask("other", nil, Delay(time.Hour)), NewTask("other", nil, Delay(time.Hour), RunAt(at))
+	submit(t, c, delayed, fixed)
+	submit(t, c, delayed) // The same one.
+	w := c.Worker()
+	w.Handle("q", func(_ context.Context, task *Task) error {
+		task.Emit(NewTask("other", nil, Delay(time.Hour)))
+		return nil
+	})
+	work(t, w)
+	emitter := NewTask("q", nil)
+	submit(t, c, emitter)
+	n.awaitState(emitter, done)
+	n.with(func() {
+		if got := n.tasks[delayed.ID().String()].wire.GetRunAt().AsTime(); got.Sub(at).Round(time.Minute) != 24*time.Hour {
+			t.Errorf("a delay of an hour ends %v after that of the machine", got.Sub(at))
+		}
+		if got := n.tasks[fixed.ID().String()].wire.GetRunAt().AsTime(); !got.Equal(at) {
+			t.Errorf("a task for %v is for %v", at, got)
+		}
+		if got := n.tasks[DeriveID("emit", emitter.ID().String(), "0").String()].wire.GetRunAt().AsTime(); got.Sub(at).Round(time.Minute) != 24*time.Hour {
+			t.Errorf("the delay of an emitted task ends %v after that of the machine", got.Sub(at))
+		}
+	})
+}

@@ -20,6 +20,8 @@ type Task struct {
 	ownID bool
 	// err is what NewTask could not encode; Submit and Emit report it.
 	err error
+	// delayed says that RunAt counts from the moment when the task was made.
+	delayed bool
 	// run is set while a handler works on the task.
 	run *execution
 }

@@ -151,6 +151,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
+// Connected reports whether a node has welcomed the worker and it has not lost the
+// connection since: it gets tasks.
+func (w *Worker) Connected() bool {
+	s := w.current.Load()
+	return s != nil && s.ctx.Err() == nil
+}
+
 // Quiet makes the worker take nothing new, until Resume, or until a person ends it at
 // the node. It stays connected and finishes what it has been handed. It returns at
 // once; tasks that are on their way already still come. It can be called at any time,

@@ -31,16 +31,20 @@ type Node struct {
 	opts   options
 	config config.Config
 	client *fenfa.Client
+	clock  *taskClock
 
-	mu   sync.Mutex
-	node *node.Node
+	advancing sync.Mutex // held while the clock is put forward
+
+	mu      sync.Mutex
+	node    *node.Node
+	workers map[*fenfa.Worker]struct{} // that Run runs
 }
 
 // Start starts a node and makes the queues that options name. It fails the test
 // where that is not possible.
 func Start(tb testing.TB, opts ...Option) *Node {
 	tb.Helper()
-	n := &Node{tb: tb, opts: options{partitions: 4}, config: config.Default()}
+	n := &Node{tb: tb, opts: options{partitions: 4, patience: defaultPatience}, config: config.Default(), clock: newTaskClock(), workers: make(map[*fenfa.Worker]struct{})}
 	for _, opt := range opts {
 		opt(&n.opts)
 	}
@@ -73,8 +77,8 @@ func (n *Node) open() error {
 	started, err := node.Open(ctx, node.Options{
 		Config: n.config,
 		Build:  telemetry.Build{Version: "fenfatest"},
-		Logger: n.opts.logger,
-		Fatal:  func(err error) { panic(fmt.Sprintf("fenfatest: the disk of the node failed: %v", err)) },
+		Logger: n.opts.logger, TaskClock: n.clock,
+		Fatal: func(err error) { panic(fmt.Sprintf("fenfatest: the disk of the node failed: %v", err)) },
 	})
 	if err != nil {
 		return err
@@ -100,7 +104,7 @@ func (n *Node) stop() {
 
 func (n *Node) dial() {
 	n.tb.Helper()
-	c, err := fenfa.Dial(n.Addr(), n.opts.dial...)
+	c, err := fenfa.Dial(n.Addr(), append([]fenfa.DialOption{fenfa.WithClockAhead(n.Ahead)}, n.opts.dial...)...)
 	if err != nil {
 		n.tb.Fatalf("dial node: %v", err)
 	}
@@ -147,8 +151,13 @@ func (n *Node) Run(w *fenfa.Worker) (stop func()) {
 	n.tb.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(n.tb.Context()))
 	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	n.expect(w, true)
+	go func() {
+		defer n.expect(w, false)
+		done <- w.Run(ctx)
+	}()
 	stop = sync.OnceFunc(func() {
+		n.expect(w, false)
 		cancel()
 		if err := <-done; err != nil {
 			n.tb.Errorf("worker %s: %v", w.ID(), err)
@@ -156,6 +165,16 @@ func (n *Node) Run(w *fenfa.Worker) (stop func()) {
 	})
 	n.tb.Cleanup(stop)
 	return stop
+}
+
+// expect says whether a worker is to be connected.
+func (n *Node) expect(w *fenfa.Worker, connected bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.workers, w)
+	if connected {
+		n.workers[w] = struct{}{}
+	}
 }
 
 // Await waits until the task has ended, and returns how. It fails the test when

@@ -2,6 +2,7 @@ package fenfatest
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/fenfa/fenfa"
 )
@@ -17,6 +18,7 @@ type options struct {
 	store      []string
 	broker     string
 	logger     *slog.Logger
+	patience   time.Duration
 }
 
 // WithQueue makes a queue with the given settings; the zero value of a setting is
@@ -55,6 +57,10 @@ func WithStore(shards ...string) Option { return func(o *options) { o.store = sh
 // amqp://user:password@host:port/vhost, instead of its data directory. No other node
 // may use them.
 func WithBroker(address string) Option { return func(o *options) { o.broker = address } }
+
+// WithPatience sets how long Advance waits, by the machine's clock, until the node
+// rests. Default 30 s.
+func WithPatience(d time.Duration) Option { return func(o *options) { o.patience = d } }
 
 // WithLogger sets where the node logs. By default it does not.
 func WithLogger(logger *slog.Logger) Option { return func(o *options) { o.logger = logger } }

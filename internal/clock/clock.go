@@ -17,6 +17,14 @@ type Timer interface {
 	Stop() bool
 }
 
+// Jumper is a clock that somebody puts forward. Who counts how long something goes on
+// may leave out what was passed over.
+type Jumper interface {
+	Clock
+	// NowAhead returns the time, and how much was passed over in all until then.
+	NowAhead() (now time.Time, ahead time.Duration)
+}
+
 // System is the machine's clock.
 type System struct{}
 

@@ -168,6 +168,18 @@ func (l *Limiter) Binding(name string) (limit string) {
 	return limit
 }
 
+// Next is when somebody who waits for a rate may go on; zero: nobody does.
+func (l *Limiter) Next() (at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.queues {
+		if q.timer != nil && (at.IsZero() || q.due.Before(at)) {
+			at = q.due
+		}
+	}
+	return at
+}
+
 // Forget drops everything that a partition has or waits for: it is not served any
 // more.
 func (l *Limiter) Forget(part int) {

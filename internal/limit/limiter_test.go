@@ -233,3 +233,22 @@ func TestSomebodyMustBeThereToBeWoken(t *testing.T) {
 		t.Error("a limiter that wakes nobody was made")
 	}
 }
+
+func TestTheNextTokenSaysWhenTheLineGoesOn(t *testing.T) {
+	d := newDesk(t, 0, task.Rate{PerSecond: 1.0 / 60, Burst: 1})
+	began := d.clock.now
+	d.take(t, 1, 1, 1)
+	if at := d.Next(); !at.IsZero() {
+		t.Errorf("nobody waits, and the next goes on at %v", at)
+	}
+	d.clock.pass(10 * time.Second)
+	d.take(t, 2, 1, 0)
+	if at := d.Next(); at.Sub(began).Round(time.Millisecond) != time.Minute {
+		t.Errorf("the next goes on after %v, want a minute", at.Sub(began))
+	}
+	d.clock.pass(time.Minute)
+	d.wakes(t, 2)
+	if at := d.Next(); !at.IsZero() {
+		t.Errorf("who waited was woken, and the next goes on at %v", at)
+	}
+}

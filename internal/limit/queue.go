@@ -31,6 +31,7 @@ type queue struct {
 	parts   map[int]*part
 	line    []int // partitions that wait, first come first
 	timer   clock.Timer
+	due     time.Time             // when the timer goes off
 	waits   [2]prometheus.Counter // that began: for concurrency, for the rate
 }
 
@@ -172,7 +173,9 @@ func (q *queue) dispense() (woken []int) {
 // arm lets the line go on as soon as there is a token.
 func (q *queue) arm() {
 	var timer clock.Timer
-	timer = q.l.cfg.Clock.AfterFunc(max(q.tokens.wait(), shortestNap), func() {
+	nap := max(q.tokens.wait(), shortestNap)
+	q.due = q.l.cfg.Clock.Now().Add(nap)
+	timer = q.l.cfg.Clock.AfterFunc(nap, func() {
 		q.l.change(q.name, func(now *queue, _ time.Time) *queue {
 			if now == q && q.timer == timer {
 				q.timer = nil

@@ -363,3 +363,40 @@ func TestWaitingTimesAreMeasured(t *testing.T) {
 		t.Errorf("waits %v, want %v", r.waits, want)
 	}
 }
+
+func TestTimeThatIsSkippedCountsForNobody(t *testing.T) {
+	r := newRig(t, nil)
+	r.acquire("a", minute)
+	if err := r.renew("a"); err != nil {
+		t.Fatal(err)
+	}
+	r.acquire("b", 5*time.Second)
+	r.pass(4 * time.Second)
+	r.said = nil
+	jump := func() {
+		r.now = r.now.Add(time.Hour)
+		r.table.Skip(time.Hour)
+	}
+	jump()
+	r.pass(0)
+	r.want()
+	r.wantHolder("a")
+	r.pass(2 * time.Second)
+	if len(r.said) != 1 || !strings.HasPrefix(r.said[0], "b: ") {
+		t.Errorf("who waits for 5 s was answered %q after 6", r.said)
+	}
+	jump()
+	r.pass(3 * time.Second)
+	r.wantHolder("a")
+	r.pass(2 * time.Second)
+	r.wantHolder("")
+	// What was held before a claim has its TTL from then on, without what is skipped.
+	r.acquire("c", 0)
+	r.claim(nil)
+	jump()
+	r.known("l")
+	r.pass(9 * time.Second)
+	r.wantHolder("c")
+	r.pass(2 * time.Second)
+	r.wantHolder("")
+}

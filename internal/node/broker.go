@@ -38,7 +38,7 @@ func (n *Node) openEmbedded(context.Context) (broker.Broker, error) {
 		n.log.Warn("the data directory was used with another broker: tasks that wait there are not worked on while broker.url is empty")
 	}
 	return embedded.New(embedded.Config{ //nolint:contextcheck // What it starts outlives the start.
-		DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+		DB: n.db, Clock: n.opts.TaskClock, Logger: n.log, Registerer: n.registry,
 	})
 }
 
@@ -58,7 +58,7 @@ func (n *Node) openRabbitMQ(ctx context.Context) (broker.Broker, error) {
 		return nil, brokerError(n.opts.Config.Broker.URL, err)
 	}
 	b, err := indexed.New(indexed.Config{ //nolint:contextcheck // What it starts outlives the start.
-		Broker: inner, DB: n.db, Clock: n.opts.Clock, Logger: n.log, Registerer: n.registry,
+		Broker: inner, DB: n.db, Clock: n.opts.TaskClock, Logger: n.log, Registerer: n.registry,
 	})
 	if err != nil {
 		return nil, errors.Join(err, inner.Close(ctx))

@@ -33,6 +33,10 @@ type Options struct {
 	Build  telemetry.Build
 	Logger *slog.Logger // default: none
 	Clock  clock.Clock  // default: the machine's
+	// TaskClock is what tasks go by: when they are due and expire, when schedules tick,
+	// for how long IDs, results and dead letters are kept. Connections, workers, and
+	// what they have go by Clock. Default: Clock.
+	TaskClock clock.Clock
 	// TuneProcess lets the node set memory limit and garbage collection of the whole
 	// process, as Config.Memory says. A process that is more than the node keeps it
 	// off.
@@ -77,6 +81,9 @@ func Open(ctx context.Context, opts Options) (*Node, error) {
 	if opts.Clock == nil {
 		opts.Clock = clock.System{}
 	}
+	if opts.TaskClock == nil {
+		opts.TaskClock = opts.Clock
+	}
 	if opts.Config.Node == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -114,6 +121,18 @@ func (n *Node) GRPCAddr() string { return n.grpc.Addr().String() }
 
 // HTTPAddr is the address of the JSON API.
 func (n *Node) HTTPAddr() string { return n.http.Addr().String() }
+
+// Outlook is what the node does with tasks, and what it waits for.
+func (n *Node) Outlook(ctx context.Context) (partition.Outlook, error) { return n.engine.Outlook(ctx) }
+
+// Sweep removes everything at once whose time is over. Else it goes bit by bit.
+func (n *Node) Sweep(ctx context.Context) error { return n.engine.Sweep(ctx) }
+
+// Serves reports whether a worker of this name is connected.
+func (n *Node) Serves(worker string) bool {
+	_, ok := n.dispatch.HeartbeatAge(worker)
+	return ok
+}
 
 // Problems says why the node is not ready; none: it is.
 func (n *Node) Problems() []string { return n.ready().Problems() }

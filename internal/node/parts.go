@@ -139,7 +139,7 @@ func (n *Node) startEngine(ctx context.Context) error {
 	}
 	cfg := partition.Config{
 		Partitions: n.opts.Config.Partitions, Broker: n.broker, Store: n.store, Dispatch: n.dispatch,
-		Clock: n.opts.Clock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
+		Clock: n.opts.TaskClock, Logger: n.log, Node: n.opts.Config.Node, Registerer: n.registry,
 		Configured: n.webhooks.Configure,
 	}
 	if death != nil {

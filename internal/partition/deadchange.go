@@ -169,20 +169,28 @@ const retireInterval = 30 * time.Second
 // retireDead removes dead letters of queues with a dead_ttl, until ctx ends.
 func (own *ownership) retireDead(ctx context.Context) {
 	for own.e.wait(ctx, retireInterval) {
-		for _, q := range own.e.Queues() {
-			if q.DeadTTL <= 0 {
-				continue
-			}
-			n, err := own.retire(ctx, &q)
-			if n > 0 {
-				own.log.Info("dead letters removed after dead_ttl", "queue", q.Name, "dead_letters", n, "dead_ttl", q.DeadTTL)
-			}
-			if err != nil {
-				own.fail(err)
-				return
-			}
+		if err := own.retireAll(ctx); err != nil {
+			own.fail(err)
+			return
 		}
 	}
+}
+
+// retireAll removes the dead letters of all queues that are kept for long enough.
+func (own *ownership) retireAll(ctx context.Context) error {
+	for _, q := range own.e.Queues() {
+		if q.DeadTTL <= 0 {
+			continue
+		}
+		n, err := own.retire(ctx, &q)
+		if n > 0 {
+			own.log.Info("dead letters removed after dead_ttl", "queue", q.Name, "dead_letters", n, "dead_ttl", q.DeadTTL)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // retire removes the dead letters of a queue that are older than it keeps them. Rows

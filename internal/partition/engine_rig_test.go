@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/store/storefake"
 	"github.com/fenfa/fenfa/internal/task"
@@ -26,6 +27,7 @@ type memBroker struct {
 	ids     map[task.ID]broker.Located
 	refuse  map[string]error // by queue: what Publish and Declare answer
 	failing int              // publishes that fail as a whole
+	slow    bool             // readers are given nothing
 	settled int
 }
 
@@ -145,7 +147,7 @@ func (r *memReader) Next(ctx context.Context, limit broker.Limit) ([]broker.Deli
 	for {
 		r.b.mu.Lock()
 		var out []broker.Delivery
-		for ; r.at < len(r.l.messages) && len(out) < limit.Tasks; r.at++ {
+		for ; !r.b.slow && r.at < len(r.l.messages) && len(out) < limit.Tasks; r.at++ {
 			pos := broker.Position(r.at + 1)
 			if r.l.settled[pos] {
 				continue
@@ -310,6 +312,8 @@ type engineRig struct {
 	s  *flakyStore
 	w  *crew
 	fk *storefake.Store
+
+	clock clock.Clock // of engines that are started; default: the bubble's
 }
 
 // inBubble runs a test with an engine that has a queue of each order.
@@ -331,7 +335,7 @@ func inBubble(t *testing.T, partitions int, f func(r *engineRig)) {
 func (r *engineRig) start(partitions int) {
 	r.t.Helper()
 	r.w = newCrew()
-	e, err := New(Config{Partitions: partitions, Broker: r.b, Store: r.s, Dispatch: r.w, Node: "node"})
+	e, err := New(Config{Partitions: partitions, Broker: r.b, Store: r.s, Dispatch: r.w, Node: "node", Clock: r.clock})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 type jobs struct {
 	mu    sync.Mutex
 	queue []func(context.Context) error
+	open  int // functions that were added and have not returned
 	wake  chan struct{}
 }
 
@@ -17,11 +18,25 @@ func newJobs() *jobs { return &jobs{wake: make(chan struct{}, 1)} }
 func (j *jobs) add(f func(context.Context) error) {
 	j.mu.Lock()
 	j.queue = append(j.queue, f)
+	j.open++
 	j.mu.Unlock()
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
+}
+
+// busy reports whether a function that was added has not returned.
+func (j *jobs) busy() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.open > 0
+}
+
+func (j *jobs) returned() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.open--
 }
 
 // run works until ctx ends, and tells fail of the first error, after which it
@@ -42,6 +57,7 @@ func (j *jobs) run(ctx context.Context, fail func(error)) {
 				fail(err)
 				return
 			}
+			j.returned()
 		}
 	}
 }

@@ -75,6 +75,9 @@ type ownership struct {
 	failed       error
 	timer        clock.Timer
 	armed        time.Time
+	jumper       clock.Jumper  // the clock, if it is put forward; or nil
+	ahead        time.Duration // that the core knows the clock to be
+	events       uint64        // that the core has taken
 }
 
 // run owns the partition until ctx ends or it is drained.
@@ -182,6 +185,9 @@ func (o *owner) claim(ctx context.Context, cancel context.CancelFunc) (*ownershi
 		Part: o.part, Partitions: e.cfg.Partitions, Node: e.cfg.Node, Window: e.cfg.Window,
 		Repeats: repeats(e.cfg.Broker), Seed: uint64(now.UnixNano()),
 	}, own, led, now, e.counts)
+	if own.jumper, _ = e.cfg.Clock.(clock.Jumper); own.jumper != nil {
+		_, own.ahead = own.jumper.NowAhead()
+	}
 	own.start = func(f func(context.Context)) { own.group.Go(func() { f(ctx) }) }
 	for _, j := range []*jobs{own.jobs, own.rows, own.outbox} {
 		own.start(func(ctx context.Context) { j.run(ctx, own.fail) })
@@ -225,8 +231,9 @@ func (own *ownership) loop(ctx context.Context) error {
 		case <-own.mail.wake:
 		}
 		events = own.mail.take(events)
-		now := own.e.cfg.Clock.Now()
+		now := own.now()
 		for _, ev := range events {
+			own.events++
 			ev(own.core, now)
 			if own.failed != nil {
 				return own.failed

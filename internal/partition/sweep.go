@@ -51,6 +51,29 @@ func (own *ownership) sweep(ctx context.Context) {
 	}
 }
 
+// Sweep removes everything at once whose time is over: results, and dead letters of
+// queues with a dead_ttl. The partitions do so by themselves too, bit by bit.
+func (e *Engine) Sweep(ctx context.Context) error {
+	for _, o := range e.owners {
+		own := o.serving(ctx)
+		if own == nil {
+			return o.notServed()
+		}
+		s := sweeper{own: own}
+		for at, more := (task.ID{}), true; more; {
+			p, err := s.page(ctx, at)
+			if err != nil {
+				return err
+			}
+			at, more = p.next, !p.next.IsZero()
+		}
+		if err := own.retireAll(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // pass removes what is expired at the front, then looks at one page elsewhere.
 func (s *sweeper) pass(ctx context.Context) error {
 	for at, skipped := s.front, 0; ; {
