@@ -45,8 +45,8 @@ func (a *auditor) branches(ctx context.Context) error {
 
 // empty names a prepared branch that holds nothing.
 func (a *auditor) empty(ctx context.Context, b *store.Branch) error {
-	held, _, err := a.load(ctx, store.Scan{Table: store.TableIntent, From: &store.Intent{Tx: b.Tx}, To: &store.Intent{Tx: next(b.Tx)}})
-	if err != nil || len(held) > 0 {
+	held, corrupt, err := a.load(ctx, store.Scan{Table: store.TableIntent, From: &store.Intent{Tx: b.Tx}, To: &store.Intent{Tx: next(b.Tx)}})
+	if err != nil || len(held) > 0 || corrupt != nil { // Those that cannot be read are told of with the intents.
 		return err
 	}
 	rows, err := a.get(ctx, []store.Row{&store.Branch{Tx: b.Tx}})

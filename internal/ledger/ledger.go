@@ -31,7 +31,8 @@ type Ledger struct {
 	done     uint64 // highest number that is durable
 	inFlight bool
 	touched  []*record
-	proof    bool // the gathering batch is committed even if it is empty
+	proof    bool            // the gathering batch is committed even if it is empty
+	unmarked map[task.ID]int // places in Deletes of the gathering batch, of marks
 	scratch  []byte
 
 	entities map[string]*entity
@@ -59,6 +60,7 @@ func New(cfg Config, fence store.Fence) *Ledger {
 		entities: make(map[string]*entity),
 		recent:   list.New(),
 		pins:     make(map[RecordKey]*pin),
+		unmarked: make(map[task.ID]int),
 		branches: make(map[task.ID]*branch),
 		undone:   newAborts(),
 		txns:     make(map[task.ID]*store.Txn),
@@ -83,17 +85,41 @@ func (l *Ledger) Head() task.Timestamp { return l.head.HLC }
 // whatever the clock says. It changes nothing else, and need not be durable.
 func (l *Ledger) Witness(ts task.Timestamp) { l.head.HLC = max(l.head.HLC, ts) }
 
-// Put adds a row that is not a record to the batch.
+// Put adds a row that is not a record to the batch. A mark takes back that one with
+// its ID was removed in the batch.
 func (l *Ledger) Put(row store.Row) {
+	if mark, ok := row.(*store.Dedup); ok && len(l.unmarked) > 0 {
+		l.takeBack(mark.ID)
+	}
 	l.batch.Puts = append(l.batch.Puts, row)
 	l.bytes += rowOverhead + contentOf(row)
 }
 
 // Delete adds the removal of a row that is not a record to the batch. A row may
-// be put and deleted in different batches, not in one.
+// be put and then deleted in different batches, not in one.
 func (l *Ledger) Delete(row store.Row) {
+	if mark, ok := row.(*store.Dedup); ok {
+		l.unmarked[mark.ID] = len(l.batch.Deletes)
+	}
 	l.batch.Deletes = append(l.batch.Deletes, row)
 	l.bytes += rowOverhead
+}
+
+// takeBack drops the removal of a mark from the batch, whose deletes come after its
+// puts.
+func (l *Ledger) takeBack(id task.ID) {
+	at, gone := l.unmarked[id]
+	if !gone {
+		return
+	}
+	last := len(l.batch.Deletes) - 1
+	l.batch.Deletes[at] = l.batch.Deletes[last]
+	if moved, ok := l.batch.Deletes[at].(*store.Dedup); ok {
+		l.unmarked[moved.ID] = at
+	}
+	l.batch.Deletes = l.batch.Deletes[:last]
+	delete(l.unmarked, id)
+	l.bytes -= rowOverhead
 }
 
 const rowOverhead = 64
@@ -177,6 +203,7 @@ func (l *Ledger) Seal(now time.Time) (store.Batch, bool) {
 		Deletes: make([]store.Row, 0, len(b.Deletes)+len(b.Deletes)/4),
 	}
 	l.touched, l.proof = l.touched[:0], false
+	clear(l.unmarked)
 	l.bytes = 0
 	l.sealed = b.Next
 	return b, true

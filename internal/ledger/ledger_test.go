@@ -444,3 +444,29 @@ func deref(rows []*store.Record) (list []store.Record) {
 	}
 	return list
 }
+
+func TestAMarkThatIsWrittenAfterItsRemovalStays(t *testing.T) {
+	l := newLedger()
+	mark := func(i byte) *store.Dedup { return &store.Dedup{ID: task.ID{i}} }
+	for i := range byte(4) {
+		l.Delete(mark(i))
+	}
+	l.Delete(&store.Dead{Seq: 9})
+	l.Put(mark(1))
+	l.Put(mark(0))
+	l.Put(mark(7))
+	b, ok := l.Seal(noon)
+	if !ok || len(b.Puts) != 3 || len(b.Deletes) != 3 {
+		t.Fatalf("batch %+v", b)
+	}
+	for _, row := range b.Deletes {
+		if d, ok := row.(*store.Dedup); ok && d.ID[0] != 2 && d.ID[0] != 3 {
+			t.Errorf("mark %v is removed", d.ID)
+		}
+	}
+	l.Committed()
+	l.Put(mark(2)) // its removal was in the batch before
+	if b, ok := l.Seal(noon); !ok || len(b.Puts) != 1 || len(b.Deletes) != 0 {
+		t.Errorf("batch %+v", b)
+	}
+}

@@ -176,3 +176,61 @@ func TestASweptMarkOfAPeriodHoldsNothing(t *testing.T) {
 		t.Errorf("the claim is %+v", a)
 	}
 }
+
+func TestASettleOfALostClaimLeavesThatOfAnother(t *testing.T) {
+	for name, decided := range map[string]bool{"that is decided": true, "that is read": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			_, a := uniqueTask(t, "a", 0)
+			r.claiming(a)
+			for !a.won() {
+				r.readRows()
+			}
+			r.batch = nil
+			r.fence.Epoch++
+			r.claim(nil) // the mark of a is lost with its owner
+			_, b := uniqueTask(t, "b", 0)
+			answered := r.claiming(b)
+			if decided {
+				r.decide(answered)
+			}
+			r.settleClaim(a, false) // late: its submit asked other partitions too
+			if !decided {
+				r.decide(answered)
+			}
+			if !b.won() {
+				t.Fatal("b did not win")
+			}
+			r.settleClaim(b, true)
+			r.commit()
+			_, c := uniqueTask(t, "c", 0)
+			if r.decide(r.claiming(c)); c.won() {
+				t.Error("c was let in beside b")
+			}
+		})
+	}
+}
+
+func TestAMarkThatIsSweptAndWrittenInOneBatchStays(t *testing.T) {
+	r := newRig(t, nil)
+	ta, a := uniqueTask(t, "a", time.Minute)
+	r.decide(r.claiming(a))
+	r.settleClaim(a, true)
+	r.deliver(ta)
+	r.finish(r.one())
+	r.now = r.now.Add(2 * time.Minute)
+	_, b := uniqueTask(t, "b", time.Minute)
+	answered := r.claiming(b) // its read is under way
+	r.commit()
+	r.c.watchMarks()
+	r.c.sweep([]*store.Dedup{{ID: a.ref.ID}})
+	r.readRows()
+	if r.decide(answered); !b.won() {
+		t.Fatal("b did not win")
+	}
+	r.settleClaim(b, true)
+	_, c := uniqueTask(t, "c", time.Minute)
+	if r.decide(r.claiming(c)); c.won() {
+		t.Error("c was let in beside b")
+	}
+}

@@ -3,6 +3,7 @@ package partition
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -258,4 +259,38 @@ func TestHistoryOfOneRecordIsFoundAmongMany(t *testing.T) {
 			t.Errorf("%s: got %v, want %v; %d rows were read, want at most %d", name, got, want, c.reads, tt.most)
 		}
 	}
+}
+
+func TestTheHistoryOfManyDeletedRecordsComesInPages(t *testing.T) {
+	inBubble(t, 1, func(r *engineRig) {
+		t := r.t
+		const n = 2 * maxHeads
+		for i := range n {
+			r.put("k", fmt.Sprint("n", i), "x")
+		}
+		for i := range n {
+			if _, err := r.e.PutRecord(t.Context(), task.Write{Key: "k", Name: fmt.Sprint("n", i), Delete: true}, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen, last := 0, uint64(math.MaxUint64)
+		for q := (HistoryQuery{Key: "k", Newest: true, Limit: 80}); ; {
+			page, err := r.e.History(t.Context(), q)
+			if err != nil {
+				t.Fatalf("after %d changes: %v", seen, err)
+			}
+			for _, change := range page.Changes {
+				if seen++; change.Seq >= last {
+					t.Errorf("change %d after %d", change.Seq, last)
+				}
+				last = change.Seq
+			}
+			if q.Page = page.Page; q.Page == "" {
+				break
+			}
+		}
+		if seen != 2*n {
+			t.Errorf("%d changes, want %d", seen, 2*n)
+		}
+	})
 }

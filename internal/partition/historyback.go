@@ -143,6 +143,9 @@ func (b *backward) visit(ctx context.Context, seq uint64) (*store.OpLog, error) 
 	}
 	b.last = seq
 	b.push(r.Before)
+	if len(b.heads) > maxHeads {
+		b.walkBelow(seq)
+	}
 	return r, nil
 }
 

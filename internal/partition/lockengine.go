@@ -183,7 +183,7 @@ func (e *Engine) Locks(ctx context.Context, prefix string, limit int, pageToken 
 
 // foundLocks waits until the locks that were held before the claim are known.
 func (o *owner) foundLocks(ctx context.Context) error {
-	own := o.current()
+	own := o.serving(ctx)
 	if own == nil {
 		return o.notServed()
 	}

@@ -124,8 +124,12 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purged, err error) {
 	reached := make(chan struct{})
 	pg := &purging{Purge: p, marker: task.NewID(e.cfg.Clock.Now()), reached: sync.OnceFunc(func() { close(reached) })}
-	own := o.current()
-	begun, err := ask(ctx, o, func(c *core, now time.Time, answer func(bool)) {
+	own := o.serving(ctx)
+	if own == nil {
+		return Purged{}, o.notServed()
+	}
+	// Whoever goes away meanwhile leaves no purge behind.
+	begun, err := askIn(context.WithoutCancel(ctx), own, func(c *core, now time.Time, answer func(bool)) {
 		q := c.queues[p.Queue]
 		if q == nil || q.purge != nil {
 			answer(false)
@@ -152,7 +156,7 @@ func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purg
 		}
 	}
 	// What is counted is durable when this answers, however the purge ended.
-	n, endErr := ask(context.WithoutCancel(ctx), o, func(c *core, _ time.Time, answer func(Purged)) {
+	n, endErr := askIn(context.WithoutCancel(ctx), own, func(c *core, _ time.Time, answer func(Purged)) {
 		if q := c.queues[p.Queue]; q.purge == pg {
 			q.purge = nil
 		}

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -93,4 +94,27 @@ func TestAPurgeLooksAtATaskInMemoryAgain(t *testing.T) {
 	if r.state("runs") != task.StateDone {
 		t.Errorf("what ran is %s", r.state("runs"))
 	}
+}
+
+func TestAPurgeOfAPartitionThatIsMovedWaitsForIt(t *testing.T) {
+	inBubble(t, 2, func(r *engineRig) {
+		r.holdFor(time.Second)
+		if _, err := r.e.PurgeQueue(r.t.Context(), Purge{Queue: "keyed", Queued: true, Reason: "x"}); err != nil {
+			r.t.Error(err)
+		}
+	})
+}
+
+func TestAPurgeWhoseCallerIsGoneLeavesTheQueueToOthers(t *testing.T) {
+	inBubble(t, 1, func(r *engineRig) {
+		for range 50 { // its question may be answered all the same
+			ctx, cancel := context.WithCancel(r.t.Context())
+			cancel()
+			_, _ = r.e.PurgeQueue(ctx, Purge{Queue: "keyed", Queued: true, Reason: "x"})
+		}
+		r.wait(time.Minute)
+		if _, err := r.e.PurgeQueue(r.t.Context(), Purge{Queue: "keyed", Queued: true, Reason: "x"}); err != nil {
+			r.t.Error(err)
+		}
+	})
 }

@@ -148,8 +148,11 @@ func (c *core) endClaim(content task.ID) {
 }
 
 // settleClaim takes what became of the submit: without the task in the broker nobody
-// holds the content.
+// holds the content. Of a claim that was lost with an earlier owner nothing is left.
 func (c *core) settleClaim(x *uniqueClaim, stored bool) {
+	if busy := c.claims[x.ref.ID]; busy == nil || busy.owner != x.task {
+		return
+	}
 	switch {
 	case !x.fresh || stored || c.tasks[x.task] != nil:
 	case x.before != nil:

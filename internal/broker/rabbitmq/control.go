@@ -44,7 +44,8 @@ var errSilent = fmt.Errorf("the server has not answered many calls before this o
 // do calls f with a channel that nobody else uses. It returns when ctx ends, also
 // when the server does not answer; f must not touch what its caller owns by then.
 // While an alarm keeps the server from reading the connection it fails at once, with
-// broker.ErrFull. It calls f again for a while where a queue is absent.
+// broker.ErrFull. It calls f again for a while where a queue is absent: what failed must
+// have left nothing behind.
 func (c *control) do(ctx context.Context, operation string, f func(*amqp.Channel) error) error {
 	wait := absentPause
 	for try := 1; ; try++ {

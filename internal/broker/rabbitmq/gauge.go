@@ -141,13 +141,16 @@ func (b *Broker) count(ctx context.Context, q *queue) error {
 	var elsewhere atomic.Bool
 	err := b.eachLog(ctx, "count backlog of queue "+q.name, q.logs, func(ch *amqp.Channel, l *log) error {
 		state, err := ch.QueueDeclarePassive(l.name, true, false, false, false, nil)
+		if err != nil {
+			return err
+		}
 		held, more, here := l.held()
 		total.Add(int64(state.Messages) + held)
 		coming.Add(more)
 		if !here && !b.cfg.Alone {
 			elsewhere.Store(true)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return err

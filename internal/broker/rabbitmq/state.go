@@ -151,7 +151,9 @@ func (b *Broker) loadState(ctx context.Context) *state {
 		read := make(chan *state, 1)
 		last = b.control.do(ctx, "read what an earlier node left", func(ch *amqp.Channel) error {
 			s, err := b.cfg.readState(ch)
-			read <- s
+			if err == nil {
+				read <- s
+			}
 			return err
 		})
 		if last == nil {
