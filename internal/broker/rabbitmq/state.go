@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"sync/atomic"
 	"sync"
 	"time"
 
@@ -148,16 +149,14 @@ func (b *Broker) hasState(ctx context.Context) (bool, error) {
 func (b *Broker) loadState(ctx context.Context) *state {
 	var last error
 	for range stateTries {
-		read := make(chan *state, 1)
+		read := new(atomic.Pointer[state]) // a call that nobody waits for any more has its own
 		last = b.control.do(ctx, "read what an earlier node left", func(ch *amqp.Channel) error {
 			s, err := b.cfg.readState(ch)
-			if err == nil {
-				read <- s
-			}
+			read.Store(s)
 			return err
 		})
 		if last == nil {
-			return <-read
+			return read.Load()
 		}
 		if !pause(ctx, jitter(b.cfg.RetryBase)) {
 			break
