@@ -16,7 +16,7 @@ func TestAScheduleTicksOnARealNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	ran := make(chan *fenfa.Task, 100)
-	work(t, client, "reports", func(_ context.Context, x *fenfa.Task) error {
+	serve(node, "reports", func(_ context.Context, x *fenfa.Task) error {
 		ran <- x
 		return nil
 	})
@@ -26,6 +26,7 @@ func TestAScheduleTicksOnARealNode(t *testing.T) {
 		t.Fatalf("created %t %+v: %v", created, now, err)
 	}
 	ids := map[fenfa.ID]bool{}
+	node.Advance(2 * time.Second)
 	for range 2 {
 		x := <-ran
 		if string(x.Payload()) != "tick" || x.Type() != "report" || ids[x.ID()] {
@@ -66,20 +67,4 @@ func TestAScheduleTicksOnARealNode(t *testing.T) {
 	if _, err := client.Crons().Get(t.Context(), "often"); fenfa.CodeOf(err) != fenfa.CodeNotFound {
 		t.Errorf("a deleted schedule: %v", err)
 	}
-}
-
-// work lets a worker of the test's serve a queue.
-func work(t *testing.T, client *fenfa.Client, queue string, handler fenfa.HandlerFunc) {
-	t.Helper()
-	worker := client.Worker()
-	worker.Handle(queue, handler)
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the worker ended with %v", err)
-		}
-	})
 }

@@ -516,12 +516,7 @@ func (c *core) committed(now time.Time) {
 
 // nextAlarm is when tick must be called, or zero.
 func (c *core) nextAlarm(now time.Time) time.Time {
-	at := c.alarms.next()
-	for _, next := range [...]time.Time{c.locks.Next(), c.sched.next(), c.nextExpiry(), c.crons.times.next()} {
-		if !next.IsZero() && (at.IsZero() || next.Before(at)) {
-			at = next
-		}
-	}
+	at := sooner(c.nextDue(), c.locks.Next())
 	if len(c.leases) > 0 || c.crowded() || c.transacting() {
 		t := c.lastTick.Add(tickInterval)
 		if c.lastTick.After(now) {
@@ -533,6 +528,15 @@ func (c *core) nextAlarm(now time.Time) time.Time {
 		if at.Before(now) {
 			at = now
 		}
+	}
+	return at
+}
+
+// nextDue is when something is due that tasks or schedules wait for, or zero.
+func (c *core) nextDue() time.Time {
+	at := c.alarms.next()
+	for _, next := range [...]time.Time{c.sched.next(), c.nextExpiry(), c.crons.times.next()} {
+		at = sooner(at, next)
 	}
 	return at
 }

@@ -123,10 +123,8 @@ type queueOutlook struct {
 }
 
 // outlook also hurries what waits for a commit, because the caller waits for it.
-func (c *core) outlook(now time.Time) (o coreOutlook) {
-	for _, at := range []time.Time{c.alarms.next(), c.sched.next(), c.nextExpiry()} {
-		o.next = sooner(o.next, at)
-	}
+func (c *core) outlook(now time.Time) coreOutlook {
+	o := coreOutlook{next: c.nextDue()}
 	switch {
 	case c.waitsForCommit():
 		c.press()
