@@ -145,7 +145,7 @@ func (s *fakeSession) chain(l *fakeLease, first int, outs []*fenfav1.Outcome) {
 			l.tasks[i] = nil
 			s.close(l)
 			return
-		case fenfav1.VerdictKind_VERDICT_KIND_COMMITTED, fenfav1.VerdictKind_VERDICT_KIND_STALE:
+		case fenfav1.VerdictKind_VERDICT_KIND_COMMITTED, fenfav1.VerdictKind_VERDICT_KIND_STALE, fenfav1.VerdictKind_VERDICT_KIND_LATE:
 		}
 		s.verdict(&fenfav1.Verdict{Lease: l.ref, First: uint32(i), Count: 1})
 		if o.GetKind() == fenfav1.OutcomeKind_OUTCOME_KIND_RETURNED {
@@ -226,6 +226,9 @@ func (n *fakeNode) settle(l *fakeLease, t *fakeTask, o *fenfav1.Outcome) fenfav1
 	if o.GetError() != "" || string(o.GetResult()) == "refuse me" {
 		t.state = fenfav1.TaskState_TASK_STATE_DEAD
 		return fenfav1.VerdictKind_VERDICT_KIND_REFUSED
+	}
+	if string(o.GetResult()) == "too late" {
+		return fenfav1.VerdictKind_VERDICT_KIND_LATE
 	}
 	key := t.wire.GetKey()
 	fits := func(name string, version uint64, chained bool) bool {

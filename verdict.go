@@ -40,6 +40,9 @@ func (s *session) judge(l *lease, v *fenfav1.Verdict) []Event {
 	case fenfav1.VerdictKind_VERDICT_KIND_STALE:
 		l.lose()
 		return []Event{s.event(EventLeaseLost, l, v, errLeaseLost)}
+	case fenfav1.VerdictKind_VERDICT_KIND_LATE:
+		l.settled += int(v.GetCount())
+		return []Event{s.event(EventLeaseLost, l, v, errLeaseLost)}
 	case fenfav1.VerdictKind_VERDICT_KIND_REFUSED:
 		l.settled += int(v.GetCount())
 		if l.ordered {

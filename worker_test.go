@@ -163,6 +163,39 @@ func TestUnorderedTasksRunAtTheSameTime(t *testing.T) {
 	}
 }
 
+func TestALateOutcomeEndsNoOtherTaskOfItsLease(t *testing.T) {
+	n := startFake(t)
+	n.unordered("q")
+	c := dial(t, n)
+	began := make(chan struct{})
+	lost := make(chan Event, 1)
+	late := make(chan Event, 1)
+	w := c.Worker(Concurrency(2), OnEvent(func(e Event) {
+		if e.Kind == EventLeaseLost {
+			late <- e
+		}
+	}))
+	w.Handle("q", func(ctx context.Context, task *Task) error {
+		if string(task.Payload()) == "1" {
+			<-began
+			return task.Return("too late")
+		}
+		close(began)
+		lost <- <-late
+		return ctx.Err()
+	})
+	tasks := []*Task{NewTask("q", 1), NewTask("q", 2)}
+	submit(t, c, tasks...)
+	stop := work(t, w)
+	n.awaitState(tasks[1], done)
+	if e := <-lost; e.TaskID != tasks[0].ID() || !errors.Is(e.Err, errLeaseLost) {
+		t.Errorf("event %+v, want that the first task is lost", e)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConcurrencyIsNotExceeded(t *testing.T) {
 	n := startFake(t)
 	c := dial(t, n)

@@ -155,8 +155,8 @@ func (c *core) clash(now time.Time, ls *lease, index int, err error) {
 		if ls.lane.ordered {
 			ls.waiting, ls.stash = false, nil
 			ls.deadline = deadline
-		} else if deadline.After(ls.deadline) {
-			ls.deadline = deadline // The others may take as long, too.
+		} else {
+			ls.extend(index, deadline)
 		}
 		c.conflict(ls, index, err.Error())
 	})

@@ -31,22 +31,17 @@ func (e *Engine) ExtendLease(ctx context.Context, w WorkerRef, ref task.LeaseRef
 	return nil
 }
 
-// extend moves the deadline of a lease, and reports whether the worker has the task.
-// Where there is order it has begun those before: their outcomes come with its own.
+// extend moves the deadline of a task, and reports whether the worker has it. Where
+// there is order it has begun those before: their outcomes come with its own.
 func (c *core) extend(now time.Time, w WorkerRef, ref task.LeaseRef, index int, by time.Duration) bool {
 	ls := c.leases[ref.Token]
 	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || index < 0 || index >= len(ls.items) || ls.items[index] == nil {
 		return false
 	}
 	until := now.Add(by + leaseGrace)
-	ls.extend(until)
-	if ls.lane.ordered && index > ls.next {
-		if ls.said == nil {
-			ls.said = make(map[int]said)
-		}
-		behind := ls.said[index]
-		behind.until = until
-		ls.said[index] = behind
+	ls.extend(index, until)
+	if ls.lane.ordered {
+		ls.extend(ls.next, until)
 	}
 	return true
 }

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -99,5 +101,98 @@ func TestAnExtensionOfOneTaskKeepsThoseBeforeAndItself(t *testing.T) {
 	r.pass(2 * time.Minute)
 	if r.c.leases[l.Token] != nil {
 		t.Error("the extended time never ends")
+	}
+}
+
+// kinds are the verdicts on tasks of a lease since the last call.
+func (r *rig) kinds() map[int]task.VerdictKind {
+	found := map[int]task.VerdictKind{}
+	for _, v := range r.verdicts {
+		for i := range v.Count {
+			found[v.First+i] = v.Kind
+		}
+	}
+	r.verdicts = nil
+	return found
+}
+
+func TestMoreTimeForOneTaskIsNoneForItsNeighbours(t *testing.T) {
+	for name, ask := range map[string]func(*rig, *task.Lease){
+		"by its worker": func(r *rig, l *task.Lease) {
+			if !r.c.extend(r.now, r.worker, l.LeaseRef, 0, time.Hour) {
+				r.t.Error("the worker has the task")
+			}
+		},
+		"by its handler": func(r *rig, l *task.Lease) { r.hear(l, 0, task.News{Extend: time.Hour}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			r.deliver(newTask("loose", "", "0"), newTask("loose", "", "1"), newTask("loose", "", "2"))
+			l := r.one()
+			ask(r, l)
+			r.pass(20 * time.Second)
+			r.answer(l, 2, did())
+			r.settings("loose", func(q *task.Queue) { q.Paused = true })
+			free := r.slots
+			r.pass(12 * time.Second)
+			if r.at("0") == nil {
+				t.Fatal("the attempt ended though it was extended")
+			}
+			if it := r.c.tasks[task.DeriveID("1")]; it.attempts != 1 || it.state == task.StateRunning {
+				t.Errorf("its neighbour has %d attempts behind it, and is %s", it.attempts, it.state)
+			}
+			if r.slots != free+1 {
+				t.Errorf("%d slots are free, %d before: want that of the late task", r.slots, free)
+			}
+			if r.c.extend(r.now, r.worker, l.LeaseRef, 1, time.Hour) {
+				t.Error("an attempt that has ended was extended")
+			}
+			r.kinds()
+			r.answer(l, 0, did(), did(), did())
+			r.commit()
+			if got := r.kinds(); len(got) != 2 || got[0] != task.VerdictCommitted || got[1] != task.VerdictLate {
+				t.Errorf("verdicts %v, want one that is late and nothing on a repeat", got)
+			}
+			if r.state("0") != task.StateDone || r.state("1") == task.StateDone {
+				t.Errorf("the tasks are %s and %s", r.state("0"), r.state("1"))
+			}
+			r.settings("loose", func(q *task.Queue) { q.Paused = false })
+			r.pass(10 * time.Second)
+			r.finish(r.one())
+			r.wantEmpty()
+		})
+	}
+}
+
+func TestEachTaskOfALeaseWithoutOrderHasATimeoutOfItsOwn(t *testing.T) {
+	r := newRig(t, nil)
+	var tasks []task.Task
+	for i, timeout := range []time.Duration{time.Second, 0, 10 * time.Second, time.Minute} {
+		x := newTask("loose", "", fmt.Sprint(i))
+		x.Timeout = timeout
+		tasks = append(tasks, x)
+	}
+	r.deliver(tasks...)
+	l := r.one()
+	r.settings("loose", func(q *task.Queue) { q.Timeout, q.Paused = time.Second, true }) // is for later leases
+	var ended []string
+	for range 65 {
+		r.pass(time.Second)
+		for i := range tasks {
+			name := fmt.Sprint(i)
+			if at := r.at(name); at == nil && !slices.Contains(ended, name) {
+				ended = append(ended, name)
+				if took := r.c.tasks[tasks[i].ID].tries[0].Took; took < l.Tasks[i].Timeout || took > l.Tasks[i].Timeout+3*time.Second && i != 1 {
+					t.Errorf("the attempt at task %d took %v", i, took)
+				}
+			}
+		}
+	}
+	if !slices.Equal(ended, []string{"0", "2", "1", "3"}) {
+		t.Errorf("attempts ended in the order %v", ended)
+	}
+	r.answer(l, 0, did(), did(), did(), did())
+	if got := r.kinds(); len(got) != 4 || got[0] != task.VerdictStale {
+		t.Errorf("verdicts on the lease that has ended: %v", got)
 	}
 }

@@ -18,21 +18,17 @@ type lease struct {
 	open     int     // tasks without outcome
 	next     int     // ordered: the task whose outcome comes next
 	since    time.Time
-	heard    time.Time // ordered: when the latest outcome came, or since
-	use      Use       // what was seen of the worker and not reported yet
-	deadline time.Time
-	stash    []stashed // ordered: outcomes that wait for records to be loaded
+	heard    time.Time     // ordered: when the latest outcome came, or since
+	use      Use           // what was seen of the worker and not reported yet
+	timeout  time.Duration // of tasks that have none of their own
+	deadline time.Time     // ordered: of the next task; else none is overdue before
+	stash    []stashed     // ordered: outcomes that wait for records to be loaded
 	waiting  bool
-	said     map[int]said // by handlers that run, by index; nil: nothing
-	crossed  bool         // ordered: an outcome took effect together with other partitions
+	said     map[int]said     // by handlers that run, by index; nil: nothing
+	late     map[int]struct{} // without order: tasks whose attempts took too long, by index
+	crossed  bool             // ordered: an outcome took effect together with other partitions
 
 	conflicts uint32 // ordered: how often the worker was asked to run tasks again
-}
-
-// deciding reports whether an outcome of the lease waits for a transaction, which
-// ends by itself.
-func (ls *lease) deciding() bool {
-	return slices.ContainsFunc(ls.items, func(it *item) bool { return it != nil && it.deciding })
 }
 
 // stashed is one message of outcomes.
@@ -154,28 +150,62 @@ func (c *core) leasesOf(session uint64) (found []*lease) {
 func (c *core) endOverdue(now time.Time) {
 	var overdue []*lease
 	for _, ls := range c.leases {
-		if now.After(ls.deadline) && !ls.waiting && !ls.deciding() {
+		if now.After(ls.deadline) && !ls.waiting {
 			overdue = append(overdue, ls)
 		}
 	}
 	sortLeases(overdue)
 	for _, ls := range overdue {
-		late := ls.items
 		if ls.lane.ordered {
-			late = ls.items[ls.next : ls.next+1]
-		}
-		failed := make([]*item, 0, len(late))
-		for i, it := range late {
-			if it != nil {
-				failed = append(failed, it)
-				late[i] = nil
-			}
-		}
-		ls.saw(now, len(failed), len(failed))
-		by := ls.tried(now, ls.next)
-		c.close(now, ls)
-		for _, it := range failed {
-			c.fail(now, it, by, fmt.Sprintf("the attempt took longer than %v", c.timeoutOf(it)), -1)
+			c.endLate(now, ls)
+		} else {
+			c.endLateOnes(now, ls)
 		}
 	}
+}
+
+// endLate fails the next task of an ordered lease, which ends with it.
+func (c *core) endLate(now time.Time, ls *lease) {
+	it := ls.items[ls.next]
+	ls.items[ls.next] = nil
+	ls.saw(now, 1, 1)
+	by := ls.tried(now, ls.next)
+	c.close(now, ls)
+	c.failLate(now, it, by)
+}
+
+// endLateOnes fails those tasks of a lease without order that are overdue; it goes on
+// with the others. An outcome that waits for a transaction ends by itself.
+func (c *core) endLateOnes(now time.Time, ls *lease) {
+	var failed []*item
+	ls.deadline = time.Time{}
+	for i, it := range ls.items {
+		if it == nil {
+			continue
+		}
+		if at := ls.deadlineOf(i); it.deciding || !now.After(at) {
+			if ls.deadline.IsZero() || at.Before(ls.deadline) {
+				ls.deadline = at
+			}
+			continue
+		}
+		if ls.late == nil {
+			ls.late = make(map[int]struct{})
+		}
+		failed, ls.items[i], ls.late[i] = append(failed, it), nil, struct{}{}
+	}
+	if len(failed) == 0 {
+		return
+	}
+	ls.open -= len(failed)
+	ls.saw(now, len(failed), len(failed))
+	by := ls.tried(now, 0)
+	c.freedOf(now, ls, len(failed))
+	for _, it := range failed {
+		c.failLate(now, it, by)
+	}
+}
+
+func (c *core) failLate(now time.Time, it *item, by tried) {
+	c.fail(now, it, by, fmt.Sprintf("the attempt took longer than %v", c.timeoutOf(it)), -1)
 }

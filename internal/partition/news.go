@@ -27,29 +27,51 @@ func (c *core) news(now time.Time, w WorkerRef, ref task.LeaseRef, index int, n 
 	if ls == nil || ref.Epoch != c.led.Epoch() || ls.worker.Session != w.Session || index < 0 || index >= len(ls.items) || ls.items[index] == nil {
 		return
 	}
-	if ls.said == nil {
-		ls.said = make(map[int]said)
-	}
-	s := ls.said[index]
 	if n.Progress != nil {
 		p := n.Progress.Clip()
 		p.At = now
+		s := ls.said[index]
 		s.progress = &p
+		ls.say(index, s)
 	}
 	if n.Extend > 0 {
-		s.until = now.Add(n.Extend + leaseGrace)
-		if !ls.lane.ordered || index == ls.next {
-			ls.extend(s.until)
-		}
+		ls.extend(index, now.Add(n.Extend+leaseGrace))
+	}
+}
+
+// extend moves the deadline of a task, never to an earlier time. That of a task of an
+// ordered lease counts from when the outcomes before it have come.
+func (ls *lease) extend(index int, until time.Time) {
+	if s := ls.said[index]; until.After(s.until) {
+		s.until = until
+		ls.say(index, s)
+	}
+	if ls.lane.ordered && index == ls.next && until.After(ls.deadline) {
+		ls.deadline = until
+	}
+}
+
+func (ls *lease) say(index int, s said) {
+	if ls.said == nil {
+		ls.said = make(map[int]said)
 	}
 	ls.said[index] = s
 }
 
-// extend moves the deadline of a lease, never to an earlier time.
-func (ls *lease) extend(until time.Time) {
-	if until.After(ls.deadline) {
-		ls.deadline = until
+// deadlineOf is when the attempt at a task is overdue that the worker could begin with.
+func (ls *lease) deadlineOf(index int) time.Time {
+	if ls.lane.ordered {
+		return ls.deadline
 	}
+	timeout := ls.timeout
+	if own := ls.items[index].Timeout; own > 0 {
+		timeout = own
+	}
+	at := ls.since.Add(timeout + leaseGrace)
+	if until := ls.said[index].until; until.After(at) {
+		return until
+	}
+	return at
 }
 
 // began is when the worker could begin with a task: when it got the lease, or, where
@@ -68,7 +90,7 @@ func (ls *lease) began(index int) time.Time {
 func (ls *lease) running(index int) *Running {
 	r := &Running{StartedAt: ls.began(index), Progress: ls.said[index].progress}
 	if !r.StartedAt.IsZero() {
-		r.Deadline = ls.deadline.Add(-leaseGrace)
+		r.Deadline = ls.deadlineOf(index).Add(-leaseGrace)
 	}
 	return r
 }

@@ -114,7 +114,9 @@ func (c *core) goOn(now time.Time, ls *lease) {
 		return
 	}
 	ls.deadline = now.Add(c.timeoutOf(ls.items[ls.next]) + leaseGrace)
-	ls.extend(ls.said[ls.next].until)
+	if until := ls.said[ls.next].until; until.After(ls.deadline) {
+		ls.deadline = until
+	}
 }
 
 // hinder takes outcomes of an ordered lease of which the first may not take effect.
@@ -180,6 +182,11 @@ func (c *core) scattered(now time.Time, ls *lease, first int, outs []task.Outcom
 	for i := range outs {
 		index, o := first+i, &outs[i]
 		it := ls.items[index]
+		if _, late := ls.late[index]; late {
+			c.counts.stale.Inc()
+			c.env.Answer(ls.worker.Session, task.Verdict{LeaseRef: ls.ref, Kind: task.VerdictLate, First: index, Count: 1})
+			continue
+		}
 		if it == nil || it.deciding {
 			continue // a repeat
 		}

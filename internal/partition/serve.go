@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"math"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/task"
@@ -155,16 +156,17 @@ func (c *core) batchOf(now time.Time, l *lane, most int) int {
 func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 	c.token++
 	ls := &lease{
-		ref:    task.LeaseRef{Partition: c.cfg.Part, Epoch: c.led.Epoch(), Token: c.token},
-		lane:   l,
-		worker: w,
-		items:  make([]*item, n),
-		open:   n,
-		since:  now,
-		heard:  now,
+		ref:     task.LeaseRef{Partition: c.cfg.Part, Epoch: c.led.Epoch(), Token: c.token},
+		lane:    l,
+		worker:  w,
+		items:   make([]*item, n),
+		open:    n,
+		since:   now,
+		heard:   now,
+		timeout: l.q.Timeout,
 	}
 	out := &task.Lease{LeaseRef: ls.ref, Queue: l.q.Name, Timeout: l.q.Timeout, Ordered: l.ordered, Tasks: make([]task.Leased, n)}
-	longest := time.Duration(0)
+	shortest := time.Duration(math.MaxInt64)
 	for i := range n {
 		it := l.popFront()
 		it.state = task.StateRunning
@@ -172,7 +174,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		it.deciding = false // Its transaction under an earlier lease is given up.
 		ls.items[i] = it
 		out.Tasks[i] = task.Leased{Task: it.Task, Attempt: it.attempts + 1, Delivery: it.deliveries}
-		longest = max(longest, c.timeoutOf(it))
+		shortest = min(shortest, c.timeoutOf(it))
 		l.q.metrics.started(now, it)
 	}
 	if l.ordered {
@@ -183,7 +185,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 			out.Records, out.Complete = c.led.Travel(l.key)
 		}
 		l.waited = false
-		longest = c.timeoutOf(ls.items[0])
+		shortest = c.timeoutOf(ls.items[0])
 		l.status = laneLeased
 		l.lease = ls
 	} else {
@@ -191,7 +193,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		l.status = laneIdle
 		c.wake(now, l)
 	}
-	ls.deadline = now.Add(longest + leaseGrace)
+	ls.deadline = now.Add(shortest + leaseGrace)
 	c.leases[c.token] = ls
 	c.env.Send(w.Session, out)
 }

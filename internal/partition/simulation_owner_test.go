@@ -372,6 +372,9 @@ func (w *world) newTask(id task.ID, hops byte) task.Task {
 			t.Key = simKeys[0][0] // a hot one
 		}
 	}
+	if id[0]%4 == 0 {
+		t.Timeout = 2 * time.Second // another one than the queue has, and its neighbours in a lease
+	}
 	if w.has(faultPlaces) && w.chance(3) {
 		t.Placement.Require = pick[task.Selector](w, "gpu", "gpu", "zone=a", "zone=b", "!gpu", "gpu,zone=a")
 		t.Placement.Prefer = pick[task.Selector](w, "", "", "zone=b")

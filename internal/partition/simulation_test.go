@@ -191,7 +191,7 @@ type tally struct {
 	placed, aside, returned, requeued    int
 	ahead, early                         int
 	ended                                [task.StateExpired + 1]int
-	verdicts                             [4]int
+	verdicts                             [task.VerdictLate + 1]int
 }
 
 func (a *tally) add(b tally) {
@@ -215,9 +215,9 @@ func (a *tally) add(b tally) {
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d dead letters requeued; %d started ahead of durability, over %d records; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused",
+	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d dead letters requeued; %d started ahead of durability, over %d records; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused, %d late",
 		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.requeued, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
-		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused])
+		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused], a.verdicts[task.VerdictLate])
 }
 
 // check holds that enough seeds saw everything.

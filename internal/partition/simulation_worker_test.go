@@ -312,7 +312,7 @@ func (s *simSession) told(v task.Verdict) {
 		if l.lease.Ordered {
 			l.done = true
 		}
-	case task.VerdictCommitted:
+	case task.VerdictCommitted, task.VerdictLate:
 	}
 }
 

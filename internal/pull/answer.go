@@ -144,7 +144,7 @@ func errTakenBack(lease string) *task.Error {
 func (r *Result) take(v *task.Verdict, index int) {
 	switch v.Kind {
 	case task.VerdictCommitted:
-	case task.VerdictStale:
+	case task.VerdictStale, task.VerdictLate:
 		r.Err = errStale(r.Lease)
 	case task.VerdictConflict:
 		why := v.Error

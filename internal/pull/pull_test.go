@@ -256,6 +256,7 @@ func TestAnAnswerIsWhatTheVerdictSays(t *testing.T) {
 		task.VerdictConflict: task.CodeConflict,
 		task.VerdictRefused:  task.CodeInvalidArgument,
 		task.VerdictStale:    task.CodeStale,
+		task.VerdictLate:     task.CodeStale,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			e, p := start(t)

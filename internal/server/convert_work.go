@@ -134,6 +134,8 @@ func verdictKindToWire(k task.VerdictKind) fenfav1.VerdictKind {
 		return fenfav1.VerdictKind_VERDICT_KIND_CONFLICT
 	case task.VerdictRefused:
 		return fenfav1.VerdictKind_VERDICT_KIND_REFUSED
+	case task.VerdictLate:
+		return fenfav1.VerdictKind_VERDICT_KIND_LATE
 	case task.VerdictStale:
 	}
 	return fenfav1.VerdictKind_VERDICT_KIND_STALE

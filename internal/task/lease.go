@@ -76,6 +76,7 @@ const (
 	VerdictStale                        // the lease had ended: nothing changed
 	VerdictConflict                     // a version was not the expected one: run First and what follows again
 	VerdictRefused                      // the outcome itself was invalid: the task is a dead letter that says why
+	VerdictLate                         // the attempt took too long: nothing changed, and the lease goes on with its other tasks
 )
 
 // Verdict answers the outcomes of tasks [First, First+Count) of a lease.

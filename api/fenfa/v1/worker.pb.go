@@ -84,6 +84,7 @@ const (
 	VerdictKind_VERDICT_KIND_STALE     VerdictKind = 1 // the lease had ended: nothing changed
 	VerdictKind_VERDICT_KIND_CONFLICT  VerdictKind = 2 // run task first and all after it again, over these records
 	VerdictKind_VERDICT_KIND_REFUSED   VerdictKind = 3 // the outcome was invalid: the task is a dead letter that says why
+	VerdictKind_VERDICT_KIND_LATE      VerdictKind = 4 // the attempt took too long: nothing changed, and the lease goes on with its other tasks
 )
 
 // Enum value maps for VerdictKind.
@@ -93,12 +94,14 @@ var (
 		1: "VERDICT_KIND_STALE",
 		2: "VERDICT_KIND_CONFLICT",
 		3: "VERDICT_KIND_REFUSED",
+		4: "VERDICT_KIND_LATE",
 	}
 	VerdictKind_value = map[string]int32{
 		"VERDICT_KIND_COMMITTED": 0,
 		"VERDICT_KIND_STALE":     1,
 		"VERDICT_KIND_CONFLICT":  2,
 		"VERDICT_KIND_REFUSED":   3,
+		"VERDICT_KIND_LATE":      4,
 	}
 )
 
@@ -1289,12 +1292,13 @@ const file_fenfa_v1_worker_proto_rawDesc = "" +
 	"\x11OUTCOME_KIND_DONE\x10\x00\x12\x16\n" +
 	"\x12OUTCOME_KIND_RETRY\x10\x01\x12\x15\n" +
 	"\x11OUTCOME_KIND_DEAD\x10\x02\x12\x19\n" +
-	"\x15OUTCOME_KIND_RETURNED\x10\x03*v\n" +
+	"\x15OUTCOME_KIND_RETURNED\x10\x03*\x8d\x01\n" +
 	"\vVerdictKind\x12\x1a\n" +
 	"\x16VERDICT_KIND_COMMITTED\x10\x00\x12\x16\n" +
 	"\x12VERDICT_KIND_STALE\x10\x01\x12\x19\n" +
 	"\x15VERDICT_KIND_CONFLICT\x10\x02\x12\x18\n" +
-	"\x14VERDICT_KIND_REFUSED\x10\x032J\n" +
+	"\x14VERDICT_KIND_REFUSED\x10\x03\x12\x15\n" +
+	"\x11VERDICT_KIND_LATE\x10\x042J\n" +
 	"\rWorkerService\x129\n" +
 	"\x04Work\x12\x15.fenfa.v1.WorkRequest\x1a\x16.fenfa.v1.WorkResponse(\x010\x01B-Z+github.com/fenfa/fenfa/api/fenfa/v1;fenfav1b\x06proto3"
 
