@@ -16,7 +16,7 @@ const pebbleFormat = pebble.FormatValueSeparation
 // Thresholds of level 0. New work is refused well before Pebble itself would
 // stop all writes, completions among them.
 const (
-	l0Compact = 4  // sublevels that start a compaction
+	l0Compact = 5  // sublevels that start a compaction: fewer would merge the same rows more often
 	l0Refuse  = 24 // sublevels at which AcceptsNew fails
 	l0Stop    = 48 // sublevels at which Pebble stops writes
 )
@@ -47,7 +47,7 @@ func (db *DB) options(lock *pebble.Lock) *pebble.Options {
 		// they reach a table, and three of them let writes go on during a flush.
 		MemTableSize:                db.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: 3,
-		L0CompactionThreshold:       l0Compact,
+		L0CompactionThreshold:       2 * l0Compact, // a sublevel counts twice
 		L0StopWritesThreshold:       l0Stop,
 		LBaseMaxBytes:               max(64<<20, int64(db.cfg.MemTableBytes)),
 		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 3 },
@@ -55,8 +55,9 @@ func (db *DB) options(lock *pebble.Lock) *pebble.Options {
 		// hold up those of the log. The log itself is synced with every commit.
 		BytesPerSync: 1 << 20,
 	}
-	o.Experimental.L0CompactionConcurrency = l0Compact * 2
+	o.Experimental.L0CompactionConcurrency = l0Compact + 7
 	o.Experimental.CompactionDebtConcurrency = 512 << 20
+	apart(o)
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 		o.Levels[i].BlockSize = 16 << 10
