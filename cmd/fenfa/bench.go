@@ -27,6 +27,8 @@ the workers are processes of their own, and their handlers wait for a fixed time
 
   limit    what the storage engine does at most on this disk, without fenfa
   drain    producers and workers at once: tasks a second, the whole way
+  pull     drain, by workers that pull with calls over HTTP
+  webhook  drain, by a webhook that pushes to this process
   submit   64 producers that each wait for every single confirm
   paced    latencies at a given rate (--rate), as an open loop
   hot      one SKU: every order deducts from one record, with version and op log
@@ -126,9 +128,9 @@ func benchFlags(cmd *cobra.Command, cfg *bench.Config) {
 	f.IntVar(&cfg.Rate, "rate", 0, "paced: tasks a second (default: 10000); schedule: that come due (default: 5000)")
 	f.IntVar(&cfg.Payload, "payload", 0, "bytes of each task's payload (default: 256)")
 	f.IntVar(&cfg.Producers, "producers", 0, "goroutines that submit (default: by benchmark)")
-	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call (default: by benchmark)")
-	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions (default: by benchmark)")
-	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each (default: by benchmark)")
+	f.IntVar(&cfg.Batch, "batch", 0, "tasks in one submit call; pull: in one call of a worker, too (default: by benchmark)")
+	f.IntVar(&cfg.Workers, "workers", 0, "worker sessions; webhook: URLs (default: by benchmark)")
+	f.IntVar(&cfg.Concurrency, "concurrency", 0, "handlers at a time in each; pull: calls; webhook: requests (default: by benchmark)")
 	f.StringVar(&cfg.Policy, "policy", "", "busy, slow, skew, churn: balancing policy, or all, one after another (default: least_inflight; skew: consistent_hash)")
 	f.DurationVar(&cfg.Service, "service", 0, "busy, slow, skew, churn: how long a handler takes (default: by benchmark)")
 	f.IntVar(&cfg.Lines, "lines", 0, "slow: tasks that a worker serves at a time; the others wait in their handlers (default: 32)")

@@ -40,9 +40,10 @@ func (c *Config) brokerCPU() (time.Duration, error) {
 	return used.CPU, err
 }
 
-// split runs a measured part of a benchmark on RabbitMQ and says who used the CPU.
+// split runs a measured part of a benchmark on RabbitMQ, or over HTTP, and says who used
+// the CPU.
 func (r *rig) split(result *Result, part func() error) error {
-	if r.cfg.place == nil {
+	if r.cfg.place == nil && !overHTTP(r.cfg.Name) {
 		return part()
 	}
 	before, err := r.shares()

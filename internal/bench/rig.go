@@ -43,7 +43,7 @@ type rig struct {
 func newRig(ctx context.Context, cfg Config, q fenfa.Queue) (r *rig, err error) {
 	dir := cfg.Dir
 	r = &rig{cfg: cfg, epoch: time.Now(), started: newLatencies()}
-	if r.node, err = child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir, Env: append(cfg.brokerEnv(), cfg.storeEnv()...)}); err != nil {
+	if r.node, err = child.NewNode(child.NodeConfig{Path: cfg.Binary, Dir: dir, Env: append(append(cfg.brokerEnv(), cfg.storeEnv()...), cfg.hookEnv()...)}); err != nil {
 		return nil, err
 	}
 	if err := r.node.Start(); err != nil {

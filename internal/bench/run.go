@@ -36,7 +36,7 @@ func Run(ctx context.Context, cfg Config) (result *Result, err error) {
 	}
 	result = &Result{Name: cfg.Name, Settings: settingsOf(cfg)}
 	benchmark := map[string]func(context.Context, Config, *Result) error{
-		"limit": limit, "drain": drain, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,
+		"limit": limit, "drain": drain, "pull": pulled, "webhook": pushed, "submit": submit, "paced": paced, "hot": hot, "backlog": backlog,
 		"transfer": transfer, "schedule": schedule, "busy": busy, "slow": slow, "skew": skew, "churn": churn,
 	}[cfg.Name]
 	if err := benchmark(ctx, cfg, result); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fenfa/fenfa/internal/mariadbserver"
+	"github.com/fenfa/fenfa/internal/pull"
 	"github.com/fenfa/fenfa/internal/rabbitmqserver"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -20,9 +21,9 @@ type Config struct {
 	Rate        int           // paced: tasks a second; schedule: that come due
 	Payload     int           // bytes, at least 16
 	Producers   int           // goroutines that submit
-	Batch       int           // tasks in one submit call, where a benchmark submits in batches
+	Batch       int           // tasks in one submit call, where a benchmark submits in batches; pull: in one call of a worker, too
 	Workers     int           // worker sessions
-	Concurrency int           // handlers at a time in each
+	Concurrency int           // handlers at a time in each; pull: calls; webhook: requests to each of the URLs, which are as many as workers
 	Policy      string        // busy, slow, skew, churn: balancing policy of the queue
 	Service     time.Duration // busy, slow, skew, churn: what a handler takes
 	Lines       int           // slow: tasks that a worker serves at a time, whatever its slots
@@ -67,7 +68,7 @@ func configErrorf(format string, args ...any) error {
 
 // Names returns the benchmarks there are.
 func Names() []string {
-	return []string{"limit", "drain", "submit", "paced", "hot", "transfer", "backlog", "schedule", "busy", "slow", "skew", "churn"}
+	return []string{"limit", "drain", "submit", "paced", "pull", "webhook", "hot", "transfer", "backlog", "schedule", "busy", "slow", "skew", "churn"}
 }
 
 // defaults returns the settings of a benchmark that were not given. They suit a
@@ -79,6 +80,10 @@ func defaults(name string) Config {
 		c.Tasks = 2_000_000
 	case "drain":
 		c.Tasks = 1_000_000
+	case "pull":
+		c.Tasks, c.Concurrency = 300_000, 4
+	case "webhook":
+		c.Tasks, c.Workers, c.Concurrency = 100_000, 1, 64
 	case "submit":
 		c.Duration, c.Producers, c.Batch, c.Workers = 10*time.Second, 64, 1, 0
 	case "paced":
@@ -154,6 +159,9 @@ func fleets(name string) bool {
 	return slices.Contains([]string{"busy", "slow", "skew", "churn"}, name)
 }
 
+// overHTTP reports whether the workers of a benchmark are reached by HTTP.
+func overHTTP(name string) bool { return name == "pull" || name == "webhook" }
+
 // brokered reports whether a benchmark may run on another broker.
 func brokered(name string) bool { return name == "drain" || name == "submit" || name == "paced" }
 
@@ -194,6 +202,8 @@ func (c Config) validate() error {
 		return configErrorf("%s has no policy: busy, slow, skew and churn have", c.Name)
 	case c.Name == "schedule" && c.Workers == 0:
 		return configErrorf("schedule needs at least one worker")
+	case overHTTP(c.Name) && (c.Workers == 0 || c.Batch > pull.MaxTasks):
+		return configErrorf("%s needs at least one worker, and at most %d tasks in a call", c.Name, pull.MaxTasks)
 	case c.Name == "slow" && c.Workers < 2:
 		return configErrorf("slow needs 2 workers or more: one of them is slow")
 	case c.Name == "churn" && c.Workers < leastChurn:

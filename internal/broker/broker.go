@@ -180,6 +180,15 @@ type Locator interface {
 	Locate(ctx context.Context, id task.ID) (Located, bool, error)
 }
 
+// Peeker is implemented by brokers that can show what waits in a log without moving its
+// reader.
+type Peeker interface {
+	// Peek returns durable messages that were not given to the log's reader, from a
+	// position on, in order, as many as the limit allows, and where to go on; zero: that
+	// was the end. One that was settled just before a restart may be among them.
+	Peek(ctx context.Context, queue string, partition int, from Position, limit Limit) (found []Delivery, next Position, err error)
+}
+
 // Watched is implemented by brokers whose servers may be away.
 type Watched interface {
 	// Problem says why messages are not taken or not given now; nil: nothing is known

@@ -131,6 +131,27 @@ func (b *memBroker) Locate(_ context.Context, id task.ID) (broker.Located, bool,
 	return found, ok, nil
 }
 
+// peekable is a broker that shows what its reader was not given.
+type peekable struct{ *memBroker }
+
+// Peek implements broker.Peeker.
+func (b peekable) Peek(_ context.Context, queue string, part int, from broker.Position, limit broker.Limit) (found []broker.Delivery, next broker.Position, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.logs[logName{queue, part}]
+	if l == nil {
+		return nil, 0, broker.ErrNoQueue
+	}
+	for pos := max(from, l.given+1); int(pos) <= len(l.messages); pos++ {
+		if len(found) == limit.Tasks {
+			return found, pos, nil
+		}
+		m := l.messages[pos-1]
+		found = append(found, broker.Delivery{Position: pos, ID: m.ID, Body: m.Body})
+	}
+	return found, 0, nil
+}
+
 func (b *memBroker) set(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -313,7 +334,8 @@ type engineRig struct {
 	w  *crew
 	fk *storefake.Store
 
-	clock clock.Clock // of engines that are started; default: the bubble's
+	clock  clock.Clock // of engines that are started; default: the bubble's
+	window int         // tasks in memory, of a broker that shows its logs; 0: the default, of one that does not
 }
 
 // inBubble runs a test with an engine that has a queue of each order.
@@ -335,7 +357,11 @@ func inBubble(t *testing.T, partitions int, f func(r *engineRig)) {
 func (r *engineRig) start(partitions int) {
 	r.t.Helper()
 	r.w = newCrew()
-	e, err := New(Config{Partitions: partitions, Broker: r.b, Store: r.s, Dispatch: r.w, Node: "node", Clock: r.clock})
+	cfg := Config{Partitions: partitions, Broker: r.b, Store: r.s, Dispatch: r.w, Node: "node", Clock: r.clock}
+	if r.window > 0 {
+		cfg.Broker, cfg.Window.Tasks = peekable{r.b}, r.window
+	}
+	e, err := New(cfg)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -406,7 +406,7 @@ func (c *core) finish(now time.Time, it *item, end ending) {
 		q.count(end.state)
 	}
 	c.putMark(&store.Dedup{
-		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
+		ID: it.ID, State: end.state, Queue: q.Name, Key: it.Key, Type: it.Type, Ref: end.ref, CreatedAt: it.CreatedAt, FinishedAt: at,
 		Took: end.took, Attempts: it.attempts, Deliveries: it.deliveries, Worker: end.worker, Result: end.result, Error: end.err,
 		Expires: now.Add(max(q.DedupeWindow, q.ResultTTL)),
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -30,9 +31,6 @@ type TaskFilter struct {
 	Since time.Time // was accepted then or later
 	Until time.Time // was accepted before
 }
-
-// needsTask reports whether only the task itself can tell if it is meant.
-func (f *TaskFilter) needsTask() bool { return f.Type != "" || f.Text != "" }
 
 func (f *TaskFilter) wants(states ...task.State) bool {
 	return f.State == task.StateUnknown || slices.Contains(states, f.State)
@@ -62,7 +60,8 @@ type TaskPage struct {
 type searchStage uint8
 
 const (
-	inMemory searchStage = iota
+	inLog searchStage = iota
+	inMemory
 	inParkedRows
 	inScheduleRows
 	inDeadRows
@@ -77,7 +76,7 @@ type searchCursor struct {
 	id    task.ID
 	queue string
 	key   string
-	class string
+	class string // in a log: its name at the broker
 	seq   uint64
 	due   int64 // in microseconds
 }
@@ -121,7 +120,7 @@ func (e *Engine) searchFrom(f *TaskFilter, token string) (*searchCursor, error) 
 func (e *Engine) nextStage(f *TaskFilter, cur *searchCursor) bool {
 	*cur = searchCursor{part: cur.part, stage: cur.stage + 1, queue: f.Queue}
 	if cur.stage == stages {
-		cur.part, cur.stage = cur.part+1, inMemory
+		cur.part, cur.stage = cur.part+1, inLog
 		return f.Key == "" && cur.part < len(e.owners)
 	}
 	return true
@@ -130,14 +129,16 @@ func (e *Engine) nextStage(f *TaskFilter, cur *searchCursor) bool {
 // skips reports whether nothing that is meant can be at a stage.
 func (f *TaskFilter) skips(s searchStage) bool {
 	switch s {
+	case inLog:
+		return !f.wants(task.StateQueued, task.StateScheduled)
 	case inMemory, inParkedRows:
 		return !f.wants(task.StateQueued, task.StateReady, task.StateRunning, task.StateScheduled)
 	case inScheduleRows:
 		return !f.wants(task.StateScheduled)
 	case inDeadRows:
 		return !f.wants(task.StateDead)
-	default: // marks keep neither type nor payload
-		return f.needsTask() || !f.wants(task.StateDone, task.StateCancelled, task.StateExpired)
+	default: // marks keep no payload
+		return f.Text != "" || !f.wants(task.StateDone, task.StateCancelled, task.StateExpired)
 	}
 }
 
@@ -185,7 +186,7 @@ func (e *Engine) Tasks(ctx context.Context, f TaskFilter, limit int, pageToken s
 
 // unseen says what a search does not see.
 func (e *Engine) unseen(ctx context.Context, f *TaskFilter) (why []string) {
-	if f.wants(task.StateQueued, task.StateReady) {
+	if _, peeks := e.cfg.Broker.(broker.Peeker); !peeks && f.wants(task.StateQueued, task.StateReady) {
 		for _, q := range e.Queues() {
 			if f.Queue != "" && f.Queue != q.Name {
 				continue
@@ -195,8 +196,8 @@ func (e *Engine) unseen(ctx context.Context, f *TaskFilter) (why []string) {
 			}
 		}
 	}
-	if f.needsTask() && f.wants(task.StateDone, task.StateCancelled, task.StateExpired) {
-		why = append(why, "of tasks that are done, cancelled or expired neither type nor payload is kept: they are not looked at")
+	if f.Text != "" && f.wants(task.StateDone, task.StateCancelled, task.StateExpired) {
+		why = append(why, "of tasks that are done, cancelled or expired the payload is not kept: they are not looked at")
 	}
 	return why
 }
@@ -204,9 +205,18 @@ func (e *Engine) unseen(ctx context.Context, f *TaskFilter) (why []string) {
 // searchStep looks at the next few tasks of a stage and moves the cursor behind them.
 // When it looked at none the stage is at its end.
 func (e *Engine) searchStep(ctx context.Context, f *TaskFilter, cur *searchCursor, limit int) ([]TaskStatus, int, error) {
-	if cur.stage == inMemory {
+	switch cur.stage {
+	case inLog:
+		return e.searchLog(ctx, f, cur, limit)
+	case inMemory:
 		return e.searchMemory(ctx, f, cur, limit)
+	default:
+		return e.searchRows(ctx, f, cur, limit)
 	}
+}
+
+// searchRows looks at the next rows of a stage.
+func (e *Engine) searchRows(ctx context.Context, f *TaskFilter, cur *searchCursor, limit int) ([]TaskStatus, int, error) {
 	rows, err := e.cfg.Store.Load(ctx, cur.scan(f, min(limit, searchPage)))
 	if err != nil {
 		return nil, 0, fmt.Errorf("search tasks: %w", err)
@@ -268,7 +278,7 @@ func (cur *searchCursor) take(f *TaskFilter, row store.Row) (TaskStatus, bool) {
 	case *store.Dedup:
 		cur.id = after(r.ID)
 		ended := r.State == task.StateDone || r.State == task.StateCancelled || r.State == task.StateExpired
-		return statusOf(r), r.Queue != "" && ended && f.wants(r.State) && f.place(r.Queue, r.Key, r.CreatedAt.Time())
+		return statusOf(r), r.Queue != "" && ended && f.wants(r.State) && f.place(r.Queue, r.Key, r.CreatedAt.Time()) && (f.Type == "" || f.Type == r.Type)
 	default:
 		return TaskStatus{}, false
 	}

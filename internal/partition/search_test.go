@@ -113,10 +113,82 @@ func TestASearchSaysWhatItDoesNotSee(t *testing.T) {
 		if got := said(TaskFilter{State: task.StateRunning}); got != "" {
 			t.Errorf("of what runs: %s", got)
 		}
-		if got := said(TaskFilter{State: task.StateDone, Text: "x"}); !strings.Contains(got, "neither type nor payload") {
+		if got := said(TaskFilter{State: task.StateDone, Text: "x"}); !strings.Contains(got, "the payload is not kept") {
 			t.Errorf("of what is done: %s", got)
 		}
 		r.work(done)
+	})
+}
+
+// TestWhatWasNotReadYetIsFoundInTheLog has a window that is full of tasks that wait, and
+// looks at those behind it.
+func TestWhatWasNotReadYetIsFoundInTheLog(t *testing.T) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
+		r.stop()
+		r.window = 4
+		r.start(2)
+		r.w.mu.Lock()
+		r.w.closed = true
+		r.w.mu.Unlock()
+		var want []string
+		for i := range 30 {
+			n := newTask("loose", fmt.Sprint("key ", i%3), fmt.Sprint("waits ", i))
+			n.Type = fmt.Sprint("type ", i%2)
+			r.submit(n)
+			want = append(want, fmt.Sprint("waits ", i))
+		}
+		later := newTask("loose", "key 0", "later")
+		later.RunAt = time.Now().Add(time.Hour)
+		r.submit(later, newTask("keyed", "k", "of another queue"))
+		r.wait(time.Second)
+		payloads := func(f TaskFilter, limit int) (names []string) {
+			for _, found := range r.search(f, limit) {
+				_, name, _ := strings.Cut(found, " ")
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return names
+		}
+		if p, err := r.e.Tasks(t.Context(), TaskFilter{}, 1, ""); err != nil || len(p.Incomplete) > 0 {
+			t.Errorf("%v, %v", p.Incomplete, err)
+		}
+		slices.Sort(want)
+		for _, limit := range []int{1, 7, 1000} {
+			if got := payloads(TaskFilter{Text: "waits"}, limit); !slices.Equal(got, want) {
+				t.Errorf("pages of %d: %q", limit, got)
+			}
+			if got := payloads(TaskFilter{Queue: "loose", Type: "type 1", Key: "key 1"}, limit); !slices.Equal(got, []string{"waits 1", "waits 13", "waits 19", "waits 25", "waits 7"}) {
+				t.Errorf("pages of %d, of a type: %q", limit, got)
+			}
+			if got := r.search(TaskFilter{State: task.StateScheduled}, limit); !slices.Equal(got, []string{"scheduled later"}) {
+				t.Errorf("pages of %d, scheduled: %q", limit, got)
+			}
+			if got := payloads(TaskFilter{Queue: "keyed"}, limit); !slices.Equal(got, []string{"of another queue"}) {
+				t.Errorf("pages of %d, of a queue: %q", limit, got)
+			}
+		}
+	})
+}
+
+func TestTasksThatEndedAreFoundByTheirType(t *testing.T) {
+	inBubble(t, 2, func(r *engineRig) {
+		t := r.t
+		for i := range 6 {
+			n := newTask("loose", "", fmt.Sprint("done ", i))
+			n.Type = fmt.Sprint("type ", i%3)
+			r.submit(n)
+		}
+		r.work(done)
+		want := []string{"done " + task.DeriveID("done 1").String(), "done " + task.DeriveID("done 4").String()}
+		slices.Sort(want)
+		if got := r.search(TaskFilter{Type: "type 1"}, 4); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		p, err := r.e.Tasks(t.Context(), TaskFilter{Type: "type 1", Text: "x"}, 4, "")
+		if err != nil || len(p.Tasks) != 0 || !strings.Contains(strings.Join(p.Incomplete, " "), "payload is not kept") {
+			t.Errorf("with a text: %d tasks, %q, %v", len(p.Tasks), p.Incomplete, err)
+		}
 	})
 }
 

@@ -19,35 +19,46 @@ func Add(md protoreflect.MessageDescriptor, doc []byte) ([]byte, error) {
 	if !In(md) {
 		return doc, nil
 	}
-	return rewrite(md, doc, func(_ protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) ([]member, error) {
-		if fd == nil || !Has(fd) {
-			return []member{m}, nil
+	return rewrite(md, doc, func(w *writer, _ protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) error {
+		w.keep(m)
+		// Base64 has no escapes; an empty string has nothing to show.
+		if fd == nil || !Has(fd) || len(m.value) <= len(`""`) || m.value[0] != '"' {
+			return nil
 		}
-		var text string
-		if err := json.Unmarshal(m.value, &text); err != nil || text == "" {
-			return []member{m}, nil //nolint:nilerr // It has no bytes to show.
+		value := make([]byte, base64.StdEncoding.DecodedLen(len(m.value)))
+		n, err := base64.StdEncoding.Decode(value, m.value[1:len(m.value)-1])
+		if err != nil || !utf8.Valid(value[:n]) {
+			return nil //nolint:nilerr // It has nothing that one could read.
 		}
-		value, err := base64.StdEncoding.DecodeString(text)
-		if err != nil || !utf8.Valid(value) {
-			return []member{m}, nil //nolint:nilerr // It has nothing that one could read.
-		}
-		shown, err := form(m.name, value)
-		return []member{m, shown}, err
+		return w.show(m, value[:n])
 	})
 }
 
-// form is the readable form of bytes that are UTF-8.
-func form(name string, value []byte) (member, error) {
-	if json.Valid(value) && depth(value) <= maxDepth {
-		var out bytes.Buffer
-		err := json.Compact(&out, value)
-		return member{name + JSON, out.Bytes()}, err
+// show writes the readable form of a member whose bytes are UTF-8.
+func (w *writer) show(m member, value []byte) error {
+	named := func(form string) member {
+		return member{name: append(append(bytes.Clone(m.name[:len(m.name)-1]), form...), '"')}
+	}
+	if depth(value) <= maxDepth {
+		out := bytes.NewBuffer(make([]byte, 0, len(value)))
+		if json.Compact(out, value) == nil {
+			shown := named(JSON)
+			shown.value = out.Bytes()
+			w.keep(shown)
+			return nil
+		}
 	}
 	text, err := json.Marshal(string(value))
-	return member{name + Text, text}, err
+	if err != nil {
+		return err
+	}
+	shown := named(Text)
+	shown.value = text
+	w.keep(shown)
+	return nil
 }
 
-// depth is how deep a valid document is nested.
+// depth is how deep a document is nested, if it is one.
 func depth(doc []byte) int {
 	deepest, now := 0, 0
 	inText, escaped := false, false

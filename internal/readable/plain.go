@@ -20,23 +20,21 @@ func Plain(md protoreflect.MessageDescriptor, doc []byte) ([]byte, error) {
 	if !bytes.Contains(doc, []byte(JSON+`"`)) && !bytes.Contains(doc, []byte(Text+`"`)) || !In(md) {
 		return doc, nil
 	}
-	return rewrite(md, doc, func(md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) ([]member, error) {
-		if fd != nil {
-			return []member{m}, nil
-		}
-		name, form := base(md, m.name)
-		if form == "" {
-			return []member{m}, nil
+	return rewrite(md, doc, func(w *writer, md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) error {
+		name := m.text()
+		field, form := base(md, name)
+		if fd != nil || form == "" {
+			w.keep(m)
+			return nil
 		}
 		value, given, err := bytesOf(form, m.value)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
-		if !given {
-			return nil, nil
+		if given {
+			w.keep(member{[]byte(`"` + field + `"`), []byte(`"` + base64.StdEncoding.EncodeToString(value) + `"`)})
 		}
-		text := base64.StdEncoding.EncodeToString(value)
-		return []member{{name: name, value: json.RawMessage(`"` + text + `"`)}}, nil
+		return nil
 	})
 }
 

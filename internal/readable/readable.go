@@ -55,132 +55,87 @@ func valueOf(fd protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 	return fd
 }
 
-// member is one member of a JSON object.
-type member struct {
-	name  string
-	value json.RawMessage
-}
+// change writes what stands in place of a member of a message's object whose value is
+// no message; fd is nil where no field is called so.
+type change func(w *writer, md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) error
 
-// change returns what stands in place of a member of a message's object; fd is nil
-// where no field is called so.
-type change func(md protoreflect.MessageDescriptor, fd protoreflect.FieldDescriptor, m member) ([]member, error)
-
-// rewrite applies f to every member of every message in a document, the inner ones
-// first. What is no object where a message should be is left as it is: whoever
-// reads it next knows better what is wrong with it.
+// rewrite applies f to the members of every message in a document. What is no object
+// where a message should be is left as it is: whoever reads it next knows better what
+// is wrong with it.
 func rewrite(md protoreflect.MessageDescriptor, doc []byte, f change) ([]byte, error) {
-	if foreign(md) {
+	if !json.Valid(doc) {
 		return doc, nil
 	}
-	var out bytes.Buffer
-	ok, err := each(doc, '{', func(m member) error {
-		fd := fieldOf(md, m.name)
-		if fd != nil && valueOf(fd).Message() != nil {
-			var err error
-			if m.value, err = inner(fd, m.value, f); err != nil {
-				return err
-			}
-		}
-		stands, err := f(md, fd, m)
-		if err != nil {
-			return err
-		}
-		for _, m := range stands {
-			name, err := json.Marshal(m.name)
-			if err != nil {
-				return err
-			}
-			separate(&out, '{')
-			out.Write(name)
-			out.WriteByte(':')
-			out.Write(m.value)
-		}
-		return nil
-	})
-	if !ok || err != nil {
+	w := &writer{out: make([]byte, 0, len(doc)+len(doc)/2), f: f}
+	if err := w.message(md, bytes.TrimSpace(doc)); err != nil {
 		return doc, err
 	}
-	return closed(&out, '{'), nil
+	return w.out, nil
 }
 
-// inner rewrites the value of a field of messages: one, a list, or a map of them.
-func inner(fd protoreflect.FieldDescriptor, doc []byte, f change) ([]byte, error) {
-	var opening byte
-	switch {
-	case fd.IsMap():
-		opening = '{'
-	case fd.IsList():
-		opening = '['
-	default:
-		return rewrite(fd.Message(), doc, f)
-	}
-	var out bytes.Buffer
-	ok, err := each(doc, opening, func(m member) error {
-		value, err := rewrite(valueOf(fd).Message(), m.value, f)
-		if err != nil {
-			return err
-		}
-		separate(&out, opening)
-		if opening == '{' {
-			name, err := json.Marshal(m.name)
-			if err != nil {
-				return err
-			}
-			out.Write(name)
-			out.WriteByte(':')
-		}
-		out.Write(value)
+// writer writes a document anew.
+type writer struct {
+	out []byte
+	f   change
+}
+
+// message writes the object of a message.
+func (w *writer) message(md protoreflect.MessageDescriptor, doc []byte) error {
+	if foreign(md) || doc[0] != '{' {
+		w.out = append(w.out, doc...)
 		return nil
+	}
+	return w.parts(doc, func(m member) error {
+		fd := fieldOf(md, m.text())
+		if fd == nil || valueOf(fd).Message() == nil {
+			return w.f(w, md, fd, m)
+		}
+		w.begin(m)
+		return w.inner(fd, m.value)
 	})
-	if !ok || err != nil {
-		return doc, err
-	}
-	return closed(&out, opening), nil
 }
 
-// each calls f for the members of an object, or the elements of an array, which
-// have no name. It reports whether the document is one that opens so, and whole.
-func each(doc []byte, opening byte, f func(m member) error) (ok bool, err error) {
-	d := json.NewDecoder(bytes.NewReader(doc))
-	if t, err := d.Token(); err != nil || t != json.Delim(opening) {
-		return false, nil //nolint:nilerr // It is not of that form, as is said.
+// inner writes the value of a field of messages: one, a list, or a map of them.
+func (w *writer) inner(fd protoreflect.FieldDescriptor, doc []byte) error {
+	message := valueOf(fd).Message()
+	if !fd.IsMap() && !fd.IsList() {
+		return w.message(message, doc)
 	}
-	for d.More() {
-		var m member
-		if opening == '{' {
-			t, err := d.Token()
-			if err != nil {
-				return false, nil //nolint:nilerr // As above.
-			}
-			m.name, _ = t.(string)
-		}
-		if err := d.Decode(&m.value); err != nil {
-			return false, nil //nolint:nilerr // As above.
-		}
-		if err := f(m); err != nil {
-			return true, err
-		}
+	if fd.IsMap() && doc[0] != '{' || fd.IsList() && doc[0] != '[' {
+		w.out = append(w.out, doc...)
+		return nil
 	}
-	_, err = d.Token()
-	return err == nil && len(bytes.TrimSpace(doc[d.InputOffset():])) == 0, nil
+	return w.parts(doc, func(m member) error {
+		w.begin(m)
+		return w.message(message, m.value)
+	})
 }
 
-// separate opens the value, or divides its parts.
-func separate(out *bytes.Buffer, opening byte) {
-	if out.Len() == 0 {
-		out.WriteByte(opening)
-		return
+// parts writes an object or an array, whose members or elements are written by f.
+func (w *writer) parts(doc []byte, f func(m member) error) error {
+	w.out = append(w.out, doc[0])
+	if err := each(doc, f); err != nil {
+		return err
 	}
-	out.WriteByte(',')
+	w.out = append(w.out, doc[len(doc)-1])
+	return nil
 }
 
-// closed ends the value. The closing of a bracket is two behind its opening.
-func closed(out *bytes.Buffer, opening byte) []byte {
-	if out.Len() == 0 {
-		out.WriteByte(opening)
+// begin writes the name of a member, or nothing for an element, behind what comes
+// before it.
+func (w *writer) begin(m member) {
+	if last := w.out[len(w.out)-1]; last != '{' && last != '[' {
+		w.out = append(w.out, ',')
 	}
-	out.WriteByte(opening + 2)
-	return out.Bytes()
+	if m.name != nil {
+		w.out = append(append(w.out, m.name...), ':')
+	}
+}
+
+// keep writes a member.
+func (w *writer) keep(m member) {
+	w.begin(m)
+	w.out = append(w.out, m.value...)
 }
 
 // fieldOf finds a field by either of its names; nil: there is none.

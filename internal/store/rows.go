@@ -61,6 +61,7 @@ type Dedup struct {
 	Fingerprint uint64
 	Queue       string
 	Key         string
+	Type        string // of a task that ended
 	Ref         uint64 // Dead.Seq, Schedule.Seq or Parked.Seq
 	Due         time.Time
 	CreatedAt   task.Timestamp

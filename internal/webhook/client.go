@@ -19,7 +19,7 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	idleTimeout = 90 * time.Second
-	idlePerHost = 64
+	idlePerHost = 1024 // kept, for as many requests at a time
 	maxHeader   = 64 << 10
 )
 

@@ -168,7 +168,7 @@ func kills(t *testing.T, variable string) int {
 // looks at what the node tells meanwhile.
 func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	cluster := rabbitmqtest.Private(t, rabbitmqserver.Config{})
-	p := &pair{t: t, server: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), "--broker-url="+cluster.Address())}
+	p := &pair{t: t, server: cluster.Nodes[0], node: harness.NewNode(t, t.TempDir(), hooksAllowed, "--broker-url="+cluster.Address())}
 	p.node.Start()
 	client := p.node.Dial()
 	configure(t, client)
@@ -178,6 +178,7 @@ func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
 
 	m := openMarket(t, client)
+	e := runErrands(t, p.node, client)
 	p.stopServer()
 	harness.Await(t, "the node is not ready", func(ctx context.Context) bool { return !p.node.Ready(ctx) })
 	for _, want := range []string{"the broker is away", p.server.Addr()} {
@@ -198,6 +199,7 @@ func TestANodeSaysThatItsBrokerIsAwayAndGoesOnWhenItIsBack(t *testing.T) {
 	harness.Await(t, "more orders are confirmed", func(context.Context) bool { return load.confirmed() > before+20 })
 	stop()
 	m.close()
+	e.close()
 	select {
 	case <-p.node.Done():
 		t.Error("the node ended meanwhile")

@@ -27,7 +27,7 @@ func onMariaDB(t *testing.T) *pair {
 		}
 		addresses = append(addresses, address)
 	}
-	p := &pair{t: t, server: private, node: harness.NewNode(t, t.TempDir(), "--store-url="+strings.Join(addresses, ","))}
+	p := &pair{t: t, server: private, node: harness.NewNode(t, t.TempDir(), hooksAllowed, "--store-url="+strings.Join(addresses, ","))}
 	p.node.Start()
 	return p
 }
@@ -64,6 +64,7 @@ func TestOrdersAreTakenWhileTheDatabasesAreAwayAndDoneWhenTheyAreBack(t *testing
 	stop := load.start()
 	harness.Await(t, "some orders are confirmed", func(context.Context) bool { return load.confirmed() > 20 })
 	m := openMarket(t, client)
+	e := runErrands(t, p.node, client)
 	p.stopServer()
 	harness.Await(t, "the node says which server is away", func(context.Context) bool {
 		said := p.web(http.MethodGet, "/readyz", "") //nolint:contextcheck // It takes the test's.
@@ -75,6 +76,7 @@ func TestOrdersAreTakenWhileTheDatabasesAreAwayAndDoneWhenTheyAreBack(t *testing
 	p.node.AwaitReady()
 	stop()
 	m.close()
+	e.close()
 	select {
 	case <-p.node.Done():
 		t.Error("the node ended meanwhile")

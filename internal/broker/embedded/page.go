@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/kv"
 )
 
 // Bounds of one page that is read from the disk.
@@ -59,10 +60,16 @@ func (r *reader) readPage(ctx context.Context, from, to broker.Position) error {
 }
 
 func (r *reader) scanPage(from, to broker.Position) (next broker.Position, err error) {
-	l := r.log
-	it, err := r.broker.db.Iter(logKey(l.queue.number, l.part, from), logKey(l.queue.number, l.part, to))
+	r.page, next, err = r.log.scan(r.broker.db, from, to, broker.Limit{Tasks: pageMessages, Bytes: pageBytes})
+	return next, err
+}
+
+// scan reads messages in [from, to) from the disk, as many as the limit allows, and
+// returns where to go on.
+func (l *log) scan(db *kv.DB, from, to broker.Position, limit broker.Limit) (page []message, next broker.Position, err error) {
+	it, err := db.Iter(logKey(l.queue.number, l.part, from), logKey(l.queue.number, l.part, to))
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	defer func() {
 		if closeErr := it.Close(); err == nil {
@@ -70,23 +77,23 @@ func (r *reader) scanPage(from, to broker.Position) (next broker.Position, err e
 		}
 	}()
 	var chunk []byte
-	r.page = make([]message, 0, min(pageMessages, to-from))
+	page = make([]message, 0, min(limit.Tasks, int(to-from)))
 	size := 0
 	for ok := it.First(); ok; ok = it.Next() {
 		pos, valid := logPosition(it.Key())
 		row, err := decodeLogRow(it.Value())
 		if !valid || err != nil {
-			return 0, fmt.Errorf("position %d: %w", pos, err)
+			return nil, 0, fmt.Errorf("position %d: %w", pos, err)
 		}
 		if cap(chunk)-len(chunk) < len(row.body) {
 			chunk = make([]byte, 0, max(chunkBytes, len(row.body)))
 		}
 		start := len(chunk)
 		chunk = append(chunk, row.body...)
-		r.page = append(r.page, message{pos: pos, id: row.id, body: chunk[start:len(chunk):len(chunk)]})
-		if size += len(row.body); size >= pageBytes || len(r.page) == pageMessages {
-			return pos + 1, nil
+		page = append(page, message{pos: pos, id: row.id, body: chunk[start:len(chunk):len(chunk)]})
+		if size += len(row.body); size >= limit.Bytes || len(page) == limit.Tasks {
+			return page, pos + 1, nil
 		}
 	}
-	return to, nil
+	return page, to, nil
 }

@@ -25,6 +25,7 @@ const (
 	dedupHasResult
 	dedupHasError
 	dedupHasTook
+	dedupHasType
 	dedupFlags = 1<<iota - 1
 )
 
@@ -33,7 +34,7 @@ func dedupFlagsOf(r *store.Dedup) (flags uint16) {
 		r.Fingerprint != 0, r.Queue != "", r.Key != "", r.Ref != 0,
 		r.CreatedAt != 0, !r.Due.IsZero(), r.FinishedAt != 0, !r.Expires.IsZero(),
 		r.Attempts != 0, r.Deliveries != 0, r.Worker != "", len(r.Result) > 0, r.Error != "",
-		r.Took > 0,
+		r.Took > 0, r.Type != "",
 	} {
 		if set {
 			flags |= 1 << i
@@ -75,6 +76,9 @@ func appendDedup(b []byte, r *store.Dedup) []byte {
 	}
 	if flags&dedupHasTook != 0 {
 		b = binary.AppendUvarint(b, uint64(r.Took.Microseconds()))
+	}
+	if flags&dedupHasType != 0 {
+		b = task.AppendBytes(b, r.Type)
 	}
 	return b
 }
@@ -144,6 +148,9 @@ func (d *decoder) dedup() *store.Dedup {
 	}
 	if flags&dedupHasTook != 0 {
 		r.Took = time.Duration(v.Uvarint()) * time.Microsecond
+	}
+	if flags&dedupHasType != 0 {
+		r.Type = v.String()
 	}
 	return r
 }

@@ -36,6 +36,7 @@ func goldenRows() map[string]store.Row {
 		"dedup":          &store.Dedup{ID: id, State: task.StateDone, Fingerprint: 0xfedcba9876543210, Queue: "orders", Key: "sku-1", Ref: 77, Due: due, CreatedAt: at, FinishedAt: at + 5_000<<12, Attempts: 2, Deliveries: 3, Worker: "worker-1", Result: []byte("ok"), Error: "none", Expires: due.Add(24 * time.Hour)},
 		"dedup-empty":    &store.Dedup{},
 		"dedup-took":     &store.Dedup{ID: id, State: task.StateDone, Queue: "orders", CreatedAt: at, FinishedAt: at + 5_000<<12, Deliveries: 1, Took: 1_234 * time.Microsecond, Worker: "worker-1", Expires: due.Add(24 * time.Hour)},
+		"dedup-type":     &store.Dedup{ID: id, State: task.StateCancelled, Queue: "orders", Type: "charge", CreatedAt: at, FinishedAt: at + 5_000<<12, Expires: due.Add(24 * time.Hour)},
 		"oplog":          &store.OpLog{Seq: 301, HLC: at, Op: store.OpPut, Key: "sku-1", Name: "stock", Before: 300, After: 301, Value: []byte("4"), TaskID: id, Attempt: 1, Node: "node-a", Worker: "worker-1", Hash: hash},
 		"oplog-empty":    &store.OpLog{},
 		"outbox":         &store.Outbox{Seq: 9, Body: []byte("task")},

@@ -64,6 +64,7 @@ func dedupTable() *table {
 			word("state", words(task.StateUnknown, task.StateExpired), func(r *row) *task.State { return &r.State }),
 			text("queue", func(r *row) *string { return &r.Queue }),
 			text("entity_key", func(r *row) *string { return &r.Key }),
+			text("type", func(r *row) *string { return &r.Type }),
 			number("fingerprint", func(r *row) *uint64 { return &r.Fingerprint }),
 			number("ref", func(r *row) *uint64 { return &r.Ref }),
 			moment("due_us", func(r *row) *time.Time { return &r.Due }),

@@ -176,6 +176,7 @@ func withValues(rng *rand.Rand, r store.Row) store.Row {
 		r.Fingerprint, r.Queue, r.Key, r.Ref = v.number(), v.string(), v.string(), v.number()
 		r.Due, r.CreatedAt, r.FinishedAt, r.Expires = v.time(), v.stamp(), v.stamp(), v.time()
 		r.Attempts, r.Deliveries, r.Worker = v.count(), v.count(), v.string()
+		r.Type = v.string()
 		r.Took = time.Duration(v.number()>>1%1e12) * time.Microsecond
 		r.Result, r.Error = v.bytes(), v.string()
 	case *store.OpLog:

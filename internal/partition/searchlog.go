@@ -1,0 +1,76 @@
+package partition
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/fenfa/fenfa/internal/broker"
+	"github.com/fenfa/fenfa/internal/task"
+)
+
+// queueLog is a log that a queue has at the broker.
+type queueLog struct {
+	queue, log string
+}
+
+// logsFrom returns the logs of the queues that a search means, from its cursor on.
+func (e *Engine) logsFrom(f *TaskFilter, cur *searchCursor) (logs []queueLog) {
+	for _, q := range e.Queues() {
+		if l := (queueLog{q.Name, q.Name}); (f.Queue == "" || f.Queue == q.Name) && l.compare(queueLog{cur.queue, cur.class}) >= 0 {
+			logs = append(logs, l)
+		}
+	}
+	slices.SortFunc(logs, queueLog.compare)
+	return logs
+}
+
+func (l queueLog) compare(o queueLog) int {
+	return cmp.Or(cmp.Compare(l.queue, o.queue), cmp.Compare(l.log, o.log))
+}
+
+// searchLog looks at the next tasks in the logs that were not read, where the broker
+// can show them.
+func (e *Engine) searchLog(ctx context.Context, f *TaskFilter, cur *searchCursor, limit int) ([]TaskStatus, int, error) {
+	peeker, ok := e.cfg.Broker.(broker.Peeker)
+	if !ok {
+		return nil, 0, nil
+	}
+	for _, l := range e.logsFrom(f, cur) {
+		if l != (queueLog{cur.queue, cur.class}) {
+			cur.queue, cur.class, cur.seq = l.queue, l.log, 0
+		}
+		messages, next, err := peeker.Peek(ctx, l.log, cur.part, broker.Position(cur.seq), broker.Limit{Tasks: min(limit, searchPage), Bytes: pageBytes})
+		if err != nil {
+			return nil, 0, fmt.Errorf("search tasks: %w", err)
+		}
+		if len(messages) == 0 {
+			continue
+		}
+		cur.seq = uint64(messages[len(messages)-1].Position) + 1
+		if next > 0 {
+			cur.seq = uint64(next)
+		}
+		found, err := e.unreadNow(ctx, f, cur.part, messages)
+		return found, len(messages), err
+	}
+	return nil, 0, nil
+}
+
+// unreadNow returns the tasks of messages that the filter means, unless they were read
+// meanwhile and are found in memory.
+func (e *Engine) unreadNow(ctx context.Context, f *TaskFilter, part int, messages []broker.Delivery) (found []TaskStatus, err error) {
+	now := e.cfg.Clock.Now()
+	for i := range messages {
+		st, ok := bodyStatus(f, messages[i].Body, task.StateQueued)
+		if !ok {
+			continue
+		}
+		if st.Task.RunAt.After(now) {
+			st.State, st.NextAt = task.StateScheduled, st.Task.RunAt
+		}
+		found = append(found, st)
+	}
+	return e.waitingNow(ctx, f, part, found)
+}
