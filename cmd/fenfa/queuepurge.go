@@ -24,17 +24,23 @@ func newQueuePurge() *cobra.Command {
 		sure   bool
 	)
 	cmd := &cobra.Command{
-		Use: "purge NAME", Short: "Cancel all tasks of a queue that wait",
-		Long: "Cancel all tasks of a queue that wait. Tasks that run stay, and so do those that are\n" +
+		Use: "purge NAME", Short: "Cancel tasks of a queue that wait",
+		Long: "Cancel the tasks of a queue that wait, all of them or those that the flags mean. Tasks that run stay, and so do those that are\n" +
 			"submitted after it began. It says how many there are and asks before it begins; where\n" +
 			"standard input is not a terminal, --yes is needed. Cancelled tasks are counted and keep\n" +
 			"their marks: `fenfa task get` shows them. It cannot be taken back.",
 		Example: "  fenfa queue purge mail --dry-run\n" +
-			"  fenfa queue purge mail --state scheduled --reason 'campaign called off' --yes",
+			"  fenfa queue purge mail --state scheduled --reason 'campaign called off' --yes\n" +
+			"  fenfa queue purge mail --type newsletter --until 24h --yes",
 		Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
 	cmd.Flags().StringSliceVar(&states, "state", nil, "queued (could start now) or scheduled (waits for its time); may be given twice (default: both)")
+	cmd.Flags().StringVar(&p.Key, "key", "", "only tasks of this key")
+	cmd.Flags().StringVar(&p.Type, "type", "", "only tasks of this type")
+	cmd.Flags().StringVar(&p.Text, "text", "", "only tasks whose payload has this text")
+	cmd.Flags().Var((*momentFlag)(&p.Since), "since", "only those accepted at this moment (RFC 3339, or like 90m ago) or later")
+	cmd.Flags().Var((*momentFlag)(&p.Until), "until", "only those accepted before this moment")
 	cmd.Flags().StringVar(&p.Reason, "reason", "", "why, for those who look at a task (default: purged)")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only say how many there are")
 	cmd.Flags().BoolVar(&sure, "yes", false, "do not ask")
@@ -99,7 +105,14 @@ func confirmPurge(cmd *cobra.Command, queue string, would fenfa.Purged) error {
 }
 
 func purgedText(p fenfa.Purged) string {
-	return fmt.Sprintf("%d tasks (%d queued, %d scheduled)", p.Queued+p.Scheduled, p.Queued, p.Scheduled)
+	text := fmt.Sprintf("%d tasks (%d queued, %d scheduled)", p.Queued+p.Scheduled, p.Queued, p.Scheduled)
+	switch {
+	case p.More:
+		return "at least " + text
+	case p.Unread:
+		return text + "; tasks in the broker's log behind those that stay were not looked at"
+	}
+	return text
 }
 
 // purgedView is what a purge has cancelled, or would, in JSON.
@@ -108,10 +121,12 @@ type purgedView struct {
 	Queued    int64  `json:"queued"`
 	Scheduled int64  `json:"scheduled"`
 	DryRun    bool   `json:"dry_run,omitempty"`
+	Unread    bool   `json:"unread,omitempty"` // tasks in the broker's log behind those that stay were not looked at
+	More      bool   `json:"more,omitempty"`   // the dry run took long, and has counted a part
 }
 
 func writePurged(cmd *cobra.Command, out *output, queue string, p fenfa.Purged, dry bool) error {
-	return out.write(cmd, purgedView{queue, p.Queued, p.Scheduled, dry}, func(w io.Writer) {
+	return out.write(cmd, purgedView{queue, p.Queued, p.Scheduled, dry, p.Unread, p.More}, func(w io.Writer) {
 		verb := "cancelled"
 		if dry {
 			verb = "would cancel"

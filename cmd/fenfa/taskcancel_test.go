@@ -81,6 +81,13 @@ func TestQueuesArePurgedOnTheCommandLine(t *testing.T) {
 	if n.ok(t, &got, "queue", "purge", "mail", "--state", "scheduled", "--yes"); got.Queued+got.Scheduled != 0 {
 		t.Errorf("those that are scheduled: %+v", got)
 	}
+	if n.ok(t, &got, "queue", "purge", "mail", "--type", "letter", "--since", "1h", "--dry-run"); got.Queued+got.Scheduled != 0 || got.Unread {
+		t.Errorf("those of a type: %+v", got)
+	}
+	if n.ok(t, &got, "queue", "purge", "mail", "--text", "2", "--yes"); got.Queued != 1 || got.Unread {
+		t.Errorf("that with a text: %+v", got)
+	}
+	n.ok(t, new(struct{}), "submit", "--queue", "mail", "4")
 	if code, stdout, stderr := n.run(t, "queue", "purge", "mail", "--yes"); code != exitOK || !strings.HasPrefix(stdout, "cancelled 3 tasks") {
 		t.Errorf("purged: exit code %d, %s%s", code, stdout, stderr)
 	}

@@ -24,7 +24,7 @@ type purging struct {
 
 // takes reports whether the purge is to take a waiting task out.
 func (p *Purge) takes(it *item, scheduled bool) bool {
-	return it.CreatedAt < p.Before && (scheduled && p.Scheduled || !scheduled && p.Queued)
+	return it.CreatedAt < p.Before && (scheduled && p.Scheduled || !scheduled && p.Queued) && p.Only.match(&it.Task)
 }
 
 // count counts a task that was taken out.

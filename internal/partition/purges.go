@@ -30,7 +30,12 @@ type Purge struct {
 	// all that were accepted before the call.
 	Before task.Timestamp
 	Reason string // kept with each task
+	// Only says which tasks are meant; neither its queue nor its state counts.
+	Only TaskFilter
 }
+
+// all reports whether every task is meant that waits.
+func (p *Purge) all() bool { return p.Queued && p.Scheduled && p.Only == (TaskFilter{}) }
 
 // Purged is how many tasks a purge has taken out, or would.
 type Purged struct {
@@ -40,6 +45,9 @@ type Purged struct {
 	Before task.Timestamp
 	// More says that time was over before the end: call again, with the same Before.
 	More bool
+	// Unread says that tasks wait in the broker's log behind others that stay, where the
+	// node has no room to read them: whether they are meant is not known.
+	Unread bool
 }
 
 func (n *Purged) add(other Purged) {
@@ -52,6 +60,9 @@ func (n *Purged) add(other Purged) {
 func (e *Engine) PreviewPurge(ctx context.Context, p Purge) (Purged, error) {
 	if _, ok := e.Queue(p.Queue); !ok {
 		return Purged{}, e.unknownQueue(p.Queue)
+	}
+	if p.Only != (TaskFilter{}) {
+		return e.previewOnly(ctx, p)
 	}
 	type counts struct{ queued, scheduled int64 }
 	var sum counts
@@ -96,10 +107,14 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 		mu    sync.Mutex
 		sum   = Purged{Before: p.Before}
 		first error
+		late  bool
 		group sync.WaitGroup
 		room  = make(chan struct{}, purgeWorkers)
 	)
 	for _, o := range e.owners {
+		if p.Only.Key != "" && o != e.of(p.Only.Key) {
+			continue
+		}
 		room <- struct{}{}
 		group.Go(func() {
 			defer func() { <-room }()
@@ -110,13 +125,18 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 			switch {
 			case err == nil:
 			case errors.Is(ctx.Err(), context.DeadlineExceeded):
-				sum.More = true
+				late = true
 			case first == nil:
 				first = err
 			}
 		})
 	}
 	group.Wait()
+	if late {
+		// Where others stay, the log may be full of them, and would be for every call.
+		sum.Unread = !p.all() && sum.Queued+sum.Scheduled == 0
+		sum.More = !sum.Unread
+	}
 	return sum, first
 }
 
@@ -209,7 +229,7 @@ func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, removed *Pur
 			case *store.Schedule:
 				body, scan.From = r.Body, &store.Schedule{Due: r.Due, Seq: r.Seq + 1}
 			}
-			if t, err := task.Decode(body); err == nil && t.Queue == p.Queue && t.CreatedAt < p.Before {
+			if t, err := task.Decode(body); err == nil && t.Queue == p.Queue && t.CreatedAt < p.Before && p.Only.match(&t) {
 				ids = append(ids, t.ID)
 			}
 		}

@@ -35,11 +35,18 @@ func changes(method string, r rule) bool {
 	return false
 }
 
+// onlyLooks reports whether a request of a method that changes something says that
+// nothing is to change.
+func onlyLooks(req any) bool {
+	dry, ok := req.(interface{ GetDryRun() bool })
+	return ok && dry.GetDryRun()
+}
+
 // record runs a method that changes something, and keeps who asked for it and how it
 // ended.
 func (s *Server) record(ctx context.Context, c *access.Caller, method string, req any, handler grpc.UnaryHandler) (any, error) {
 	m, ok := req.(proto.Message)
-	if s.cfg.Activity == nil || !ok || !changes(method, s.rules[method]) {
+	if s.cfg.Activity == nil || !ok || !changes(method, s.rules[method]) || onlyLooks(req) {
 		return handler(ctx, req)
 	}
 	end := s.cfg.Activity.Begin(ctx, activity.Entry{

@@ -67,6 +67,13 @@ func TestChangesAreKeptWithWhoAskedForThem(t *testing.T) {
 	if _, err := queues.List(ctx, &fenfav1.ListQueuesRequest{}); err != nil {
 		t.Fatal(err)
 	}
+	// What changes nothing is not kept.
+	if _, err := queues.Purge(ctx, &fenfav1.PurgeQueueRequest{Name: "orders", DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fenfav1.NewDeadServiceClient(h.conn).DeleteAll(ctx, &fenfav1.DeleteAllDeadRequest{DryRun: true}); err != nil {
+		t.Fatal(err)
+	}
 	if got := h.do(t, "DELETE", "/v1/tokens/nobody", nil, "Authorization", "Bearer "+admin); got.status != 404 {
 		t.Errorf("got %d %s", got.status, got.body)
 	}

@@ -22,7 +22,7 @@ func (s *queueService) Purge(ctx context.Context, req *fenfav1.PurgeQueueRequest
 	if err != nil {
 		return nil, err
 	}
-	return &fenfav1.PurgeQueueResponse{Queued: n.Queued, Scheduled: n.Scheduled, More: n.More, Before: uint64(n.Before)}, nil
+	return &fenfav1.PurgeQueueResponse{Queued: n.Queued, Scheduled: n.Scheduled, More: n.More, Before: uint64(n.Before), Unread: n.Unread}, nil
 }
 
 func purgeFromWire(req *fenfav1.PurgeQueueRequest) (partition.Purge, error) {
@@ -34,6 +34,10 @@ func purgeFromWire(req *fenfav1.PurgeQueueRequest) (partition.Purge, error) {
 		p.Reason = "purged"
 	case len(p.Reason) > task.MaxErrorText:
 		return p, task.Errorf(task.CodeTooLarge, "reason has %d bytes; at most %d are allowed", len(p.Reason), task.MaxErrorText).WithField("reason")
+	}
+	var err error
+	if p.Only, err = purgeFilter(req); err != nil {
+		return p, err
 	}
 	p.Queued, p.Scheduled = len(req.GetStates()) == 0, len(req.GetStates()) == 0
 	for _, state := range req.GetStates() {
@@ -47,4 +51,13 @@ func purgeFromWire(req *fenfav1.PurgeQueueRequest) (partition.Purge, error) {
 		}
 	}
 	return p, nil
+}
+
+func purgeFilter(req *fenfav1.PurgeQueueRequest) (f partition.TaskFilter, err error) {
+	f = partition.TaskFilter{Key: req.GetKey(), Type: req.GetType(), Text: req.GetText()}
+	if f.Since, err = momentOf(req.GetSince(), "since"); err != nil {
+		return f, err
+	}
+	f.Until, err = momentOf(req.GetUntil(), "until")
+	return f, err
 }

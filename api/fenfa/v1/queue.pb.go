@@ -640,7 +640,17 @@ type PurgeQueueRequest struct {
 	// Why, for those who look at a task. At most 4096 bytes; empty: "purged".
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	// That of an earlier answer which said that there is more: the same purge goes on.
-	Before        uint64 `protobuf:"varint,5,opt,name=before,proto3" json:"before,omitempty"`
+	Before uint64 `protobuf:"varint,5,opt,name=before,proto3" json:"before,omitempty"`
+	// Only tasks of this key.
+	Key string `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`
+	// Only tasks of this type.
+	Type string `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
+	// Only tasks whose payload has this, byte by byte.
+	Text string `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	// Only those that were accepted then or later.
+	Since *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=since,proto3" json:"since,omitempty"`
+	// Only those that were accepted before.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -710,14 +720,52 @@ func (x *PurgeQueueRequest) GetBefore() uint64 {
 	return 0
 }
 
+func (x *PurgeQueueRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PurgeQueueRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PurgeQueueRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PurgeQueueRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PurgeQueueRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type PurgeQueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How many were taken out by this call; of a dry run about how many would be.
 	Queued    int64 `protobuf:"varint,1,opt,name=queued,proto3" json:"queued,omitempty"`
 	Scheduled int64 `protobuf:"varint,2,opt,name=scheduled,proto3" json:"scheduled,omitempty"`
 	// There is more: call again, with the same before.
-	More          bool   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
-	Before        uint64 `protobuf:"varint,4,opt,name=before,proto3" json:"before,omitempty"`
+	More   bool   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	Before uint64 `protobuf:"varint,4,opt,name=before,proto3" json:"before,omitempty"`
+	// Not all tasks are meant, and some wait in the broker's log behind others that stay,
+	// where the node has no room to read them: they were not looked at.
+	Unread        bool `protobuf:"varint,5,opt,name=unread,proto3" json:"unread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -778,6 +826,13 @@ func (x *PurgeQueueResponse) GetBefore() uint64 {
 		return x.Before
 	}
 	return 0
+}
+
+func (x *PurgeQueueResponse) GetUnread() bool {
+	if x != nil {
+		return x.Unread
+	}
+	return false
 }
 
 type DescribeQueueRequest struct {
@@ -1280,18 +1335,25 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x12ResumeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"<\n" +
 	"\x13ResumeQueueResponse\x12%\n" +
-	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"\x9d\x01\n" +
+	"\x05queue\x18\x01 \x01(\v2\x0f.fenfa.v1.QueueR\x05queue\"\xbb\x02\n" +
 	"\x11PurgeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12+\n" +
 	"\x06states\x18\x03 \x03(\x0e2\x13.fenfa.v1.TaskStateR\x06states\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
-	"\x06before\x18\x05 \x01(\x04R\x06before\"v\n" +
+	"\x06before\x18\x05 \x01(\x04R\x06before\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\x12\x12\n" +
+	"\x04type\x18\a \x01(\tR\x04type\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\x120\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x120\n" +
+	"\x05until\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8e\x01\n" +
 	"\x12PurgeQueueResponse\x12\x16\n" +
 	"\x06queued\x18\x01 \x01(\x03R\x06queued\x12\x1c\n" +
 	"\tscheduled\x18\x02 \x01(\x03R\tscheduled\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x12\x16\n" +
-	"\x06before\x18\x04 \x01(\x04R\x06before\"*\n" +
+	"\x06before\x18\x04 \x01(\x04R\x06before\x12\x16\n" +
+	"\x06unread\x18\x05 \x01(\bR\x06unread\"*\n" +
 	"\x14DescribeQueueRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"j\n" +
 	"\x15DescribeQueueResponse\x12%\n" +
@@ -1391,31 +1453,33 @@ var file_fenfa_v1_queue_proto_depIdxs = []int32{
 	0,  // 11: fenfa.v1.PauseQueueResponse.queue:type_name -> fenfa.v1.Queue
 	0,  // 12: fenfa.v1.ResumeQueueResponse.queue:type_name -> fenfa.v1.Queue
 	21, // 13: fenfa.v1.PurgeQueueRequest.states:type_name -> fenfa.v1.TaskState
-	0,  // 14: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
-	15, // 15: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
-	12, // 16: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
-	22, // 17: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
-	18, // 18: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
-	18, // 19: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
-	16, // 20: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
-	19, // 21: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
-	3,  // 22: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
-	11, // 23: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
-	13, // 24: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
-	5,  // 25: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
-	7,  // 26: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
-	9,  // 27: fenfa.v1.QueueService.Purge:input_type -> fenfa.v1.PurgeQueueRequest
-	4,  // 28: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
-	12, // 29: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
-	14, // 30: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
-	6,  // 31: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
-	8,  // 32: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
-	10, // 33: fenfa.v1.QueueService.Purge:output_type -> fenfa.v1.PurgeQueueResponse
-	28, // [28:34] is the sub-list for method output_type
-	22, // [22:28] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 14: fenfa.v1.PurgeQueueRequest.since:type_name -> google.protobuf.Timestamp
+	22, // 15: fenfa.v1.PurgeQueueRequest.until:type_name -> google.protobuf.Timestamp
+	0,  // 16: fenfa.v1.DescribeQueueResponse.queue:type_name -> fenfa.v1.Queue
+	15, // 17: fenfa.v1.DescribeQueueResponse.stats:type_name -> fenfa.v1.QueueStats
+	12, // 18: fenfa.v1.ListQueuesResponse.queues:type_name -> fenfa.v1.DescribeQueueResponse
+	22, // 19: fenfa.v1.QueueStats.oldest:type_name -> google.protobuf.Timestamp
+	18, // 20: fenfa.v1.QueueStats.start_p50:type_name -> google.protobuf.Duration
+	18, // 21: fenfa.v1.QueueStats.start_p99:type_name -> google.protobuf.Duration
+	16, // 22: fenfa.v1.QueueStats.waiting:type_name -> fenfa.v1.WaitingClass
+	19, // 23: fenfa.v1.WaitingClass.placement:type_name -> fenfa.v1.Placement
+	3,  // 24: fenfa.v1.QueueService.Configure:input_type -> fenfa.v1.ConfigureQueueRequest
+	11, // 25: fenfa.v1.QueueService.Describe:input_type -> fenfa.v1.DescribeQueueRequest
+	13, // 26: fenfa.v1.QueueService.List:input_type -> fenfa.v1.ListQueuesRequest
+	5,  // 27: fenfa.v1.QueueService.Pause:input_type -> fenfa.v1.PauseQueueRequest
+	7,  // 28: fenfa.v1.QueueService.Resume:input_type -> fenfa.v1.ResumeQueueRequest
+	9,  // 29: fenfa.v1.QueueService.Purge:input_type -> fenfa.v1.PurgeQueueRequest
+	4,  // 30: fenfa.v1.QueueService.Configure:output_type -> fenfa.v1.ConfigureQueueResponse
+	12, // 31: fenfa.v1.QueueService.Describe:output_type -> fenfa.v1.DescribeQueueResponse
+	14, // 32: fenfa.v1.QueueService.List:output_type -> fenfa.v1.ListQueuesResponse
+	6,  // 33: fenfa.v1.QueueService.Pause:output_type -> fenfa.v1.PauseQueueResponse
+	8,  // 34: fenfa.v1.QueueService.Resume:output_type -> fenfa.v1.ResumeQueueResponse
+	10, // 35: fenfa.v1.QueueService.Purge:output_type -> fenfa.v1.PurgeQueueResponse
+	30, // [30:36] is the sub-list for method output_type
+	24, // [24:30] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_fenfa_v1_queue_proto_init() }
