@@ -60,7 +60,7 @@ func targetFlags(cmd *cobra.Command) *target {
 	} {
 		*f.value = os.Getenv(f.env)
 		if cmd.Flags().Lookup(f.name) != nil {
-			continue // The command has another use for the name.
+			f.name = "node-" + f.name // The command has another use for the name.
 		}
 		cmd.Flags().StringVar(f.value, f.name, *f.value, f.usage+"; environment "+f.env)
 		cmd.Flags().Lookup(f.name).DefValue = ""

@@ -46,6 +46,17 @@ func TestANodeWithTLS(t *testing.T) {
 		t.Errorf("no key: exit code %d: %s", code, stderr)
 	}
 
+	// A command whose TLS flags are about something else has flags of its own for the node.
+	bridge := func(ca string) []string {
+		return []string{
+			"bridge", "rabbitmq", "--url", "amqp://127.0.0.1:1/", "--queue", "q", "--to", "nobody", "--timeout", "2s",
+			"--node-tls-ca", ca, "--node-tls-cert", caller.Cert, "--node-tls-key", caller.Key,
+		}
+	}
+	if code, _, stderr := n.run(t, bridge(nodes.CA)...); code != exitNotFound || !strings.Contains(stderr, "nobody") {
+		t.Errorf("a bridge: exit code %d: %s", code, stderr)
+	}
+
 	serial := nodes.Issue(mine, 30*time.Minute)
 	waitFor(t, func() bool {
 		web.CloseIdleConnections()

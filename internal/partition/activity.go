@@ -10,16 +10,12 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// activityPrefix begins the keys of records that say who has changed what, one key for
-// each day.
-const activityPrefix = task.ReservedPrefix + "activity/"
-
 // trimPage is how many records are removed at a time.
 const trimPage = 100
 
 // PutActivity writes a record of a day, durably.
 func (e *Engine) PutActivity(ctx context.Context, day, name string, value []byte) error {
-	return e.keepActivity(ctx, &task.Write{Key: activityPrefix + day, Name: name, Value: value})
+	return e.keepActivity(ctx, &task.Write{Key: task.ActivityPrefix + day, Name: name, Value: value})
 }
 
 func (e *Engine) keepActivity(ctx context.Context, w *task.Write) error {
@@ -34,7 +30,7 @@ func (e *Engine) keepActivity(ctx context.Context, w *task.Write) error {
 
 // Activity returns records of a day behind the given name, by name.
 func (e *Engine) Activity(ctx context.Context, day, after string, limit int) ([]task.Record, error) {
-	key := activityPrefix + day
+	key := task.ActivityPrefix + day
 	rows, err := e.cfg.Store.Load(ctx, store.Scan{
 		Part: task.PartitionOf(key, e.cfg.Partitions), Table: store.TableRecord, From: &store.Record{Key: key, Name: after + "\x00"}, Limit: limit,
 	})
@@ -58,14 +54,14 @@ func (e *Engine) TrimActivity(ctx context.Context, before string) (int, error) {
 	removed := 0
 	for part := range e.owners {
 		for {
-			rows, err := e.cfg.Store.Load(ctx, store.Scan{Part: part, Table: store.TableRecord, From: &store.Record{Key: activityPrefix}, Limit: trimPage})
+			rows, err := e.cfg.Store.Load(ctx, store.Scan{Part: part, Table: store.TableRecord, From: &store.Record{Key: task.ActivityPrefix}, Limit: trimPage})
 			if err != nil {
 				return removed, fmt.Errorf("read activity: %w", err)
 			}
 			n := 0
 			for _, row := range rows {
 				r, ok := row.(*store.Record)
-				if !ok || !strings.HasPrefix(r.Key, activityPrefix) || r.Key >= activityPrefix+before {
+				if !ok || !strings.HasPrefix(r.Key, task.ActivityPrefix) || r.Key >= task.ActivityPrefix+before {
 					break
 				}
 				if err := e.keepActivity(ctx, &task.Write{Key: r.Key, Name: r.Name, Delete: true}); err != nil {

@@ -42,8 +42,27 @@ func TestActivityIsKeptByDayAndTrimmed(t *testing.T) {
 				t.Errorf("got %s, want %s", c.got, c.want)
 			}
 		}
-		if _, err := r.e.PutRecord(ctx, task.Write{Key: activityPrefix + "2026-01-02", Name: "n000", Delete: true}, true); task.CodeOf(err) != task.CodeInvalidArgument {
+		if _, err := r.e.PutRecord(ctx, task.Write{Key: task.ActivityPrefix + "2026-01-02", Name: "n000", Delete: true}, true); task.CodeOf(err) != task.CodeInvalidArgument {
 			t.Errorf("anybody may remove an entry: %v", err)
+		}
+		if _, err := r.e.PutRecord(ctx, task.Write{Key: "zone", Name: "n", Value: []byte("1")}, true); err != nil {
+			t.Fatal(err)
+		}
+		for _, prefix := range []string{"", "fenfa.", task.ActivityPrefix} {
+			var keys []string
+			for token, more := "", true; more; more = token != "" {
+				found, next, err := r.e.ScanRecords(ctx, prefix, "", 100, token)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range found {
+					keys = append(keys, found[i].Key)
+				}
+				token = next
+			}
+			if got := strings.Join(keys, " "); got != map[string]string{"": "zone"}[prefix] {
+				t.Errorf("records that begin with %q are %s", prefix, got)
+			}
 		}
 		if n, err := r.e.TrimActivity(ctx, "2026-01-03"); err != nil || n != 300 {
 			t.Errorf("trimmed %d, %v", n, err)

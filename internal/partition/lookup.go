@@ -205,6 +205,10 @@ func (e *Engine) ScanRecords(ctx context.Context, prefix, name string, limit int
 					from = &store.Record{Key: store.AfterIndex}
 					break
 				}
+				if strings.HasPrefix(r.Key, task.ActivityPrefix) {
+					from = &store.Record{Key: task.AfterActivity}
+					break
+				}
 				from = &store.Record{Key: r.Key, Name: r.Name + "\x00"}
 				looked++
 				if (name == "" || r.Name == name) && !task.Reserved(r.Name) {

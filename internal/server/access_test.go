@@ -526,3 +526,50 @@ func TestLimitsOfATokenAreAnsweredWithADelay(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Who has changed what is for admins, also for who may read every record.
+func TestRecordsOfTheActivityAreForAdmins(t *testing.T) {
+	h := newGuarded(t)
+	state, watch := fenfav1.NewStateServiceClient(h.conn), fenfav1.NewWatchServiceClient(h.conn)
+	reader, admin := h.token(t, "reader", "*:state-read,state"), h.token(t, "boss", "*:admin")
+	const day = "fenfa.activity/2026-05-01"
+	for name, read := range map[string]func(ctx context.Context, key string) error{
+		"get": func(ctx context.Context, key string) error {
+			_, err := state.Get(ctx, &fenfav1.GetRecordRequest{Key: key, Name: "n"})
+			return err
+		},
+		"history": func(ctx context.Context, key string) error {
+			_, err := state.History(ctx, &fenfav1.RecordHistoryRequest{Key: key})
+			return err
+		},
+		"commit": func(ctx context.Context, key string) error {
+			_, err := state.Commit(ctx, &fenfav1.CommitRecordsRequest{Reads: []*fenfav1.RecordRead{{Key: "k", Name: "n"}, {Key: key, Name: "n"}}})
+			return err
+		},
+		"watch": func(ctx context.Context, key string) error {
+			stream, err := watch.Watch(ctx)
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(&fenfav1.WatchRequest{Keys: []string{"k", key}}); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			if err := stream.CloseSend(); err != nil {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		},
+	} {
+		for _, c := range []struct {
+			token, key string
+			denied     bool
+		}{{reader, day, true}, {reader, "orders", false}, {admin, day, false}} {
+			ctx, cancel := context.WithTimeout(bearing(t.Context(), c.token), 30*time.Second)
+			if err := read(ctx, c.key); (status.Code(err) == codes.PermissionDenied) != c.denied {
+				t.Errorf("%s of %s: %v, want denied %v", name, c.key, err, c.denied)
+			}
+			cancel()
+		}
+	}
+}

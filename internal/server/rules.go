@@ -102,11 +102,11 @@ func workRules() map[string]rule {
 // stateRules are those of records and locks.
 func stateRules() map[string]rule {
 	return map[string]rule{
-		fenfav1.StateService_Get_FullMethodName:     {{access.StateRead, named("key")}},
+		fenfav1.StateService_Get_FullMethodName:     {{access.StateRead, keyed("key")}},
 		fenfav1.StateService_Scan_FullMethodName:    {{access.StateRead, beginning("key_prefix")}},
 		fenfav1.StateService_Put_FullMethodName:     {{access.State, named("key")}},
-		fenfav1.StateService_Commit_FullMethodName:  {{access.State, named("writes.key")}, {access.StateRead, named("reads.key")}},
-		fenfav1.StateService_History_FullMethodName: {{access.StateRead, named("key")}},
+		fenfav1.StateService_Commit_FullMethodName:  {{access.State, named("writes.key")}, {access.StateRead, keyed("reads.key")}},
+		fenfav1.StateService_History_FullMethodName: {{access.StateRead, keyed("key")}},
 		fenfav1.WatchService_Watch_FullMethodName:   {{access.StateRead, keysOrBeginning("keys", "key_prefix")}},
 		fenfav1.AuditService_Audit_FullMethodName:   {{access.StateRead, whole()}},
 

@@ -6,6 +6,13 @@ import "strings"
 // headers, and of records and their keys.
 const ReservedPrefix = "fenfa."
 
+// ActivityPrefix begins the keys of records that say who has changed what. Lists and
+// watches of records leave them out, and only an admin reads one.
+const ActivityPrefix = ReservedPrefix + "activity/"
+
+// AfterActivity is behind all keys that begin with ActivityPrefix.
+const AfterActivity = ReservedPrefix + "activity0"
+
 // Reserved reports whether a queue, a header, a record or its key belongs to the
 // node: nobody else submits there, sets it or writes to it.
 func Reserved(name string) bool { return strings.HasPrefix(name, ReservedPrefix) }

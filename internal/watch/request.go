@@ -61,7 +61,7 @@ func (f *filter) match(key, name string) bool {
 		_, ok := f.keys[key]
 		return ok
 	}
-	return strings.HasPrefix(key, f.prefix)
+	return strings.HasPrefix(key, f.prefix) && !strings.HasPrefix(key, task.ActivityPrefix)
 }
 
 // keysOf returns the keys of one partition, sorted.

@@ -47,7 +47,7 @@ func TestAWatchSeesOnlyWhatItAsksFor(t *testing.T) {
 			fresh := c.req
 			fresh.Initial = true
 			live := read(t, r.open(c.req)).answered()
-			r.write(0, change{"sku-1", "stock", "a"}, change{"sku-2", "price", "b"}, change{"user", "stock", "c"})
+			r.write(0, change{"sku-1", "stock", "a"}, change{"sku-2", "price", "b"}, change{"user", "stock", "c"}, change{"fenfa.activity/2026-05-01", "stock", "d"})
 			equal(t, live.answered().changes, c.want)
 			var records []string
 			for _, row := range c.want {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,6 +30,7 @@ type metric struct {
 // a node that has had some work. With -update it writes the page.
 func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	n := harness.NewNode(t, t.TempDir())
+	n.Env = append(n.Env, "FENFA_WEBHOOK_ALLOW=127.0.0.1")
 	n.Start()
 	client := n.Dial()
 	configure(t, client)
@@ -46,6 +49,8 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	}
 	check(t, client, submissions)
 	runSagas(t, client)
+	runCron(t, client)
+	pushTask(t, client)
 	leaver.Stop() // Ends of sessions are counted too.
 
 	page := filepath.Join("..", "..", "docs", "metrics.md")
@@ -71,6 +76,36 @@ func TestTheMetricsPageShowsWhatANodeShows(t *testing.T) {
 	t.Errorf("%s is stale: run make generate; it should be\n%s", page, want)
 }
 
+// runCron has a schedule tick.
+func runCron(t *testing.T, client *fenfa.Client) {
+	t.Helper()
+	if _, _, err := client.Crons().Create(t.Context(), fenfa.CronDefinition{Name: "hourly", Queue: orders, Spec: "@hourly"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Crons().Run(t.Context(), "hourly"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pushTask has a webhook called.
+func pushTask(t *testing.T, client *fenfa.Client) {
+	t.Helper()
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(hook.Close)
+	if _, _, err := client.ConfigureQueue(t.Context(), fenfa.Queue{Name: "pushed", Webhook: &fenfa.Webhook{
+		Targets: []fenfa.WebhookTarget{{URL: hook.URL}}, Secret: "a secret of the test",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	task := fenfa.NewTask("pushed", 1)
+	if _, err := client.Submit(t.Context(), task); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := client.Wait(t.Context(), task.ID()); err != nil || st.State != fenfa.StateDone {
+		t.Fatalf("the task that was pushed is %+v, %v", st, err)
+	}
+}
+
 // metrics returns what the node says at /metrics, once it has seen a worker leave.
 func metrics(t *testing.T, n *harness.Node) string {
 	t.Helper()
@@ -78,7 +113,7 @@ func metrics(t *testing.T, n *harness.Node) string {
 	harness.Await(t, "the node shows its metrics", func(ctx context.Context) bool {
 		var err error
 		said, err = n.Metrics(ctx)
-		return err == nil && strings.Contains(said, "\nfenfa_dispatch_sessions_ended_total{")
+		return err == nil && strings.Contains(said, "\nfenfa_dispatch_sessions_ended_total{") && strings.Contains(said, "\nfenfa_webhook_request_seconds_count{")
 	})
 	return said
 }
