@@ -13,22 +13,23 @@ type Reason string
 
 // The reasons.
 const (
-	ReasonUnknown     Reason = "unknown"      // never seen, or not kept any more
-	ReasonNotServed   Reason = "not_served"   // nobody serves its partition at the moment
-	ReasonInLog       Reason = "in_log"       // in the broker's log, not read yet
-	ReasonScheduled   Reason = "scheduled"    // its time has not come
-	ReasonRetry       Reason = "retry"        // it failed, and waits for its next attempt
-	ReasonBehind      Reason = "behind"       // behind another task of its key
-	ReasonHalted      Reason = "halted"       // its key waits for a decision about a dead letter
-	ReasonPaused      Reason = "paused"       // its queue is paused
-	ReasonConcurrency Reason = "concurrency"  // its queue runs as many tasks as it may
-	ReasonRate        Reason = "rate"         // its queue has started as many tasks as it may
-	ReasonNoWorker    Reason = "no_worker"    // no worker is connected that may get it
-	ReasonWorkersBusy Reason = "workers_busy" // those that may get it have no room
-	ReasonDraining    Reason = "draining"     // the node hands out nothing new
-	ReasonReady       Reason = "ready"        // nothing holds it up
-	ReasonRunning     Reason = "running"      // a worker has it
-	ReasonEnded       Reason = "ended"        // the state says how
+	ReasonUnknown        Reason = "unknown"         // never seen, or not kept any more
+	ReasonNotServed      Reason = "not_served"      // nobody serves its partition at the moment
+	ReasonInLog          Reason = "in_log"          // in the broker's log, not read yet
+	ReasonScheduled      Reason = "scheduled"       // its time has not come
+	ReasonRetry          Reason = "retry"           // it failed, and waits for its next attempt
+	ReasonBehind         Reason = "behind"          // behind another task of its key
+	ReasonHalted         Reason = "halted"          // its key waits for a decision about a dead letter
+	ReasonPaused         Reason = "paused"          // its queue is paused
+	ReasonConcurrency    Reason = "concurrency"     // its queue runs as many tasks as it may
+	ReasonKeyConcurrency Reason = "key_concurrency" // its key runs as many tasks as it may
+	ReasonRate           Reason = "rate"            // its queue has started as many tasks as it may
+	ReasonNoWorker       Reason = "no_worker"       // no worker is connected that may get it
+	ReasonWorkersBusy    Reason = "workers_busy"    // those that may get it have no room
+	ReasonDraining       Reason = "draining"        // the node hands out nothing new
+	ReasonReady          Reason = "ready"           // nothing holds it up
+	ReasonRunning        Reason = "running"         // a worker has it
+	ReasonEnded          Reason = "ended"           // the state says how
 )
 
 // Explanation says why a task is where it is. With ReasonBehind and a Blocking the

@@ -16,7 +16,7 @@ type Rate struct {
 
 // limitsToWire sets those limits that are given.
 func (q Queue) limitsToWire(w *fenfav1.Queue) {
-	w.Concurrency = limitToWire(q.Concurrency)
+	w.Concurrency, w.KeyConcurrency = limitToWire(q.Concurrency), limitToWire(q.KeyConcurrency)
 	if q.Rate != (Rate{}) {
 		w.Rate = &fenfav1.Rate{Burst: limitToWire(q.Rate.Burst)}
 		switch q.Rate.PerSecond {

@@ -77,6 +77,7 @@ type Queue struct {
 	MaxBacklogBytes int64         // default 64 GiB
 	DeadTTL         time.Duration // how long a dead letter is kept; default: until somebody deletes it, which NoLimit sets again
 	Concurrency     int           // most of its tasks that run at a time; NoLimit takes it away
+	KeyConcurrency  int           // with OrderNone: most tasks of one key that run at a time; NoLimit takes it away
 	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
 	Paused          bool          // nothing is handed out; PauseQueue and ResumeQueue change it, ConfigureQueue does not
 	Webhook         *Webhook      // URLs that tasks are pushed to; nil: as it is, at first none
@@ -228,6 +229,7 @@ func queueOf(w *fenfav1.Queue) Queue {
 		DeadTTL:         w.GetDeadTtl().AsDuration(),
 		Paused:          w.GetPaused(),
 		Concurrency:     int(w.GetConcurrency()),
+		KeyConcurrency:  int(w.GetKeyConcurrency()),
 		Rate:            Rate{PerSecond: w.GetRate().GetPerSecond(), Burst: int(w.GetRate().GetBurst())},
 	}
 }

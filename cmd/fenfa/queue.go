@@ -82,6 +82,7 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"dead_ttl", ttlText(q.DeadTTL)},
 		{"paused", yes(q.Paused)},
 		{"concurrency", limitText(q.Concurrency)},
+		{"key_concurrency", limitText(q.KeyConcurrency)},
 		{"rate", rateText(q.Rate)},
 		{"webhook", webhookText(q.Webhook)},
 		{"max_backlog", fmt.Sprintf("%d tasks, %d bytes", q.MaxBacklogTasks, q.MaxBacklogBytes)},
@@ -162,6 +163,7 @@ func newQueueSet() *cobra.Command {
 			"  fenfa queue set render --require '*'\n" +
 			"  fenfa queue set mail --concurrency 20 --rate 300/m --burst 10\n" +
 			"  fenfa queue set mail --rate none\n" +
+			"  fenfa queue set imports --order none --key-concurrency 2\n" +
 			"  fenfa queue set orders --webhook-url https://shop.example/orders --webhook-secret-file secret", Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
@@ -213,6 +215,7 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f.DurationVar(&q.ResultTTL, "result-ttl", 0, "how long results are kept at least (default: 24h)")
 	f.Var((*ttlFlag)(&q.DeadTTL), "dead-ttl", "how long dead letters are kept, or none: until somebody deletes them (default: none)")
 	f.Var((*limitFlag)(&q.Concurrency), "concurrency", "most of its tasks that run at a time; none takes the limit away")
+	f.Var((*limitFlag)(&q.KeyConcurrency), "key-concurrency", "with order none: most tasks of one key that run at a time; none takes the limit away")
 	f.Var((*rateFlag)(&q.Rate.PerSecond), "rate", "most tasks that start, as 50 or 50/s, 300/m, 1000/h; none takes the limit away")
 	f.Var((*limitFlag)(&q.Rate.Burst), "burst", "of the rate: tasks that may start at once after a pause (default, and with none: what the rate allows in 100 ms)")
 	f.Int64Var(&q.MaxBacklogTasks, "max-backlog-tasks", 0, "tasks from which on submits are refused (default: 100000000)")

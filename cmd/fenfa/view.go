@@ -220,6 +220,7 @@ type queueView struct {
 	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
 	Concurrency     int          `json:"concurrency"` // 0: no limit
+	KeyConcurrency  int          `json:"key_concurrency"` // 0: no limit
 	Rate            rateView     `json:"rate"`
 	Paused          bool         `json:"paused"`
 	Webhook         *webhookView `json:"webhook,omitempty"`
@@ -242,7 +243,7 @@ func viewQueue(q *fenfa.Queue) queueView {
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), DeadTTL: ttlView(q.DeadTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
-		Concurrency: q.Concurrency, Rate: rateView(q.Rate), Paused: q.Paused, Webhook: viewWebhook(q.Webhook),
+		Concurrency: q.Concurrency, KeyConcurrency: q.KeyConcurrency, Rate: rateView(q.Rate), Paused: q.Paused, Webhook: viewWebhook(q.Webhook),
 	}
 }
 

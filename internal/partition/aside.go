@@ -97,6 +97,7 @@ func (c *core) relieve(now time.Time) {
 			continue
 		}
 		q.looked = now
+		c.spread(now, q)
 		for _, cl := range q.classes {
 			switch {
 			case !cl.behind(now):
@@ -115,7 +116,7 @@ func (c *core) relieve(now time.Time) {
 // those that are: always where there is order, else while all wait for a worker.
 // Behind a dead letter that their key waits for they are parked from the first on.
 func (c *core) closed(l *lane) bool {
-	return l.status == laneHalted || l.tail && (l.ordered || l.class.starved && l.items.len() == 0 && c.roomAside(l.q))
+	return l.status == laneHalted || l.tail && (l.ordered || l.wait != nil && c.roomAside(l.q) || l.class.starved && l.items.len() == 0 && c.roomAside(l.q))
 }
 
 // roomAside reports whether more tasks may be set aside: of a queue as many as its

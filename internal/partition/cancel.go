@@ -179,7 +179,15 @@ func (c *core) rowsOf(mark *store.Dedup) (keys []store.Row) {
 		return nil
 	}
 	if mark.Key != "" && q.Order == task.OrderKey {
-		return []store.Row{laneName{queue: q.Name, key: mark.Key}.row(mark.Ref)}
+		keys = append(keys, laneName{queue: q.Name, key: mark.Key}.row(mark.Ref))
+		if len(q.keys) == 0 {
+			return keys
+		}
+	}
+	if k := q.keys[mark.Key]; k != nil {
+		for _, w := range k.waits {
+			keys = append(keys, w.name().row(mark.Ref))
+		}
 	}
 	for _, cl := range q.classes {
 		if cl == q.plain || cl.shared.tail {
@@ -287,6 +295,7 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 		body, it.origin, it.due, it.seq = row.Body, inSchedule, row.Due, row.Seq
 	case *store.Parked:
 		body, it.origin, it.seq = row.Body, inParked, row.Seq
+		_, it.byKey = isKeyWait(row.Class)
 	}
 	t, err := task.Decode(body)
 	if err != nil {
@@ -312,7 +321,7 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 	end := x.ending(&it)
 	r.State = end.state
 	c.endMarked(now, q, &it, end)
-	if l := it.lane; it.origin == inParked {
+	if l, _ := it.rowLane(); it.origin == inParked && l != nil {
 		// Of those that are read at this moment, it must not be one.
 		l.outdate(c.led.Number())
 		if l.ordered && l.items.len() == 0 && (l.headRow == it.seq || l.headRow == 0) {

@@ -57,9 +57,9 @@ type loader interface {
 	// LoadRecords reads one record, or with an empty name all of a key; event
 	// recordsLoaded follows.
 	LoadRecords(key, name string)
-	// LoadParked reads a page of a lane's parked rows after seq; event parkedLoaded
+	// LoadParked reads up to limit of a lane's parked rows after seq; event parkedLoaded
 	// follows.
-	LoadParked(at laneName, after uint64)
+	LoadParked(at laneName, after uint64, limit int)
 	// LoadSchedule reads a page of schedule rows after the given one; event
 	// scheduleLoaded follows.
 	LoadSchedule(due time.Time, seq uint64)
@@ -133,6 +133,7 @@ type core struct {
 	gathering afterwards // waits for the batch that gathers
 	flying    afterwards // waits for the batch in flight
 	woken     []*lane    // to be looked at in the next step
+	vetting   []*lane    // lines with tasks that count as running while they are offered
 	alarms    alarms
 	expiries  expiries
 	lastTick  time.Time
@@ -277,6 +278,9 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 		c.wake(now, l) // the lane may have been made for this task only
 		return
 	}
+	if l.wait != nil {
+		q.metrics.keyWaits.Inc()
+	}
 	if it.origin == inBroker && it.attempts == 0 && it.RunAt.After(now) {
 		c.reschedule(now, it, it.RunAt)
 		c.wake(now, l) // the lane may have been made for this task only
@@ -323,6 +327,9 @@ func (c *core) forget(it *item) {
 	delete(c.tasks, it.ID)
 	c.unwatchExpiry(it)
 	it.lane.members--
+	if it.from != nil || it.lane.wait != nil {
+		c.left(it)
+	}
 	if it.origin == inBroker {
 		c.unhold(it, it.lane.q)
 		return
@@ -368,6 +375,10 @@ func (c *core) wake(now time.Time, l *lane) {
 	if l.status != laneIdle {
 		return
 	}
+	if l.wait != nil {
+		c.goOnFor(now, l)
+		return
+	}
 	if l.items.len() == 0 {
 		switch {
 		case l.tail:
@@ -377,6 +388,9 @@ func (c *core) wake(now time.Time, l *lane) {
 		case l.ordered && l.q.lanes[l.key] == l:
 			delete(l.q.lanes, l.key)
 			l.join(nil)
+			if k := l.q.keys[l.key]; k != nil {
+				c.woken = append(c.woken, k.waits...)
+			}
 		}
 		return
 	}
@@ -449,15 +463,11 @@ func (c *core) block(now time.Time, l *lane, until time.Time) {
 // step carries out what became possible: leases, room for readers, rows to read.
 // The runtime calls it after each round of events.
 func (c *core) step(now time.Time) {
-	for len(c.woken) > 0 {
-		woken := c.woken
-		c.woken = nil
-		for _, l := range woken {
-			c.wake(now, l)
-		}
-	}
+	c.rouse(now)
 	if !c.draining {
-		c.serve(now)
+		for c.serve(now); len(c.woken) > 0; c.serve(now) {
+			c.rouse(now)
+		}
 		c.relieve(now)
 	}
 	c.feed()
@@ -470,6 +480,17 @@ func (c *core) step(now time.Time) {
 		if q.freed.Tasks > 0 {
 			c.env.Credit(q.Name, q.freed.Tasks, q.freed.Bytes)
 			q.freed = broker.Limit{}
+		}
+	}
+}
+
+// rouse looks at lanes whose circumstances changed.
+func (c *core) rouse(now time.Time) {
+	for len(c.woken) > 0 {
+		woken := c.woken
+		c.woken = nil
+		for _, l := range woken {
+			c.wake(now, l)
 		}
 	}
 }

@@ -70,3 +70,23 @@ func (d *deque[T]) popBack() T {
 	d.n--
 	return x
 }
+
+// insert puts x before the i-th.
+func (d *deque[T]) insert(i int, x T) {
+	if i > d.n/2 {
+		d.pushBack(x)
+		for j := d.n - 1; j > i; j-- {
+			d.swap(j, j-1)
+		}
+		return
+	}
+	d.pushFront(x)
+	for j := range i {
+		d.swap(j, j+1)
+	}
+}
+
+func (d *deque[T]) swap(i, j int) {
+	a, b := (d.head+i)&(len(d.ring)-1), (d.head+j)&(len(d.ring)-1)
+	d.ring[a], d.ring[b] = d.ring[b], d.ring[a]
+}

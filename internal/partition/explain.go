@@ -16,22 +16,23 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonUnknown     Reason = iota // never seen, or not kept any more
-	ReasonNotServed                 // nobody serves its partition at the moment
-	ReasonInLog                     // in the broker's log, not read yet
-	ReasonScheduled                 // its time has not come
-	ReasonRetry                     // it failed, and waits for its next attempt
-	ReasonBehind                    // behind another task of its key
-	ReasonHalted                    // its key waits for a decision about a dead letter
-	ReasonPaused                    // its queue is paused
-	ReasonConcurrency               // its queue runs as many tasks as it may
-	ReasonRate                      // its queue has started as many tasks as it may
-	ReasonNoWorker                  // no worker is connected that may get it
-	ReasonWorkers                   // those that may get it have no room
-	ReasonDraining                  // the node hands out nothing new
-	ReasonReady                     // nothing holds it up: it is about to be handed out
-	ReasonRunning                   // a worker has it
-	ReasonEnded                     // its state says how
+	ReasonUnknown        Reason = iota // never seen, or not kept any more
+	ReasonNotServed                    // nobody serves its partition at the moment
+	ReasonInLog                        // in the broker's log, not read yet
+	ReasonScheduled                    // its time has not come
+	ReasonRetry                        // it failed, and waits for its next attempt
+	ReasonBehind                       // behind another task of its key
+	ReasonHalted                       // its key waits for a decision about a dead letter
+	ReasonPaused                       // its queue is paused
+	ReasonConcurrency                  // its queue runs as many tasks as it may
+	ReasonRate                         // its queue has started as many tasks as it may
+	ReasonNoWorker                     // no worker is connected that may get it
+	ReasonWorkers                      // those that may get it have no room
+	ReasonDraining                     // the node hands out nothing new
+	ReasonReady                        // nothing holds it up: it is about to be handed out
+	ReasonRunning                      // a worker has it
+	ReasonEnded                        // its state says how
+	ReasonKeyConcurrency               // its key runs as many tasks as it may
 )
 
 // Explanation says why a task is where it is.
@@ -49,6 +50,8 @@ type Explanation struct {
 	MaxAttempts int
 	Error       string // of the last attempt
 	Ahead       int64  // tasks in front of it, roughly, as far as they are known
+	KeyRunning  int    // of its key, with ReasonKeyConcurrency
+	KeyMost     int    // that its key may run at a time, with the same
 }
 
 // Explain says why a task is where it is. That nothing is known of it is an answer,
@@ -94,6 +97,10 @@ func (e *Engine) explainIn(ctx context.Context, st *TaskStatus) (Explanation, bo
 		r, err := look(ctx, o, func(c *core, now time.Time, answer func(reply)) {
 			if it := c.tasks[st.ID]; it != nil {
 				answer(reply{c.explainItem(now, it), true})
+				return
+			}
+			if x, found := c.explainParkedKey(st.Queue, st.Key); found && st.State != task.StateScheduled {
+				answer(reply{x, true})
 				return
 			}
 			x, found := c.explainParked(now, st.Queue, st.Key)
@@ -205,6 +212,9 @@ func (c *core) explainItem(now time.Time, it *item) Explanation {
 	if !l.ordered {
 		if it.notBefore.After(now) {
 			return c.explainHead(now, it)
+		}
+		if x, waits := c.explainKey(l.q, it.Key); waits {
+			return x
 		}
 		return c.explainQueue(l.q, l.class)
 	}

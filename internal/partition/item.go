@@ -37,10 +37,13 @@ type item struct {
 	size       int
 	state      task.State
 	lane       *lane
-	conflicts  int    // in a row, of transactions that it asked for
-	deciding   bool   // without order: its outcome waits for a transaction
-	stop       string // why it is to be cancelled while it runs; empty: it is not
-	expiry     int    // its place in core.expiries, from 1 on; 0: it is not there
+	conflicts  int       // in a row, of transactions that it asked for
+	deciding   bool      // without order: its outcome waits for a transaction
+	runs       *keyCount // it counts there, while it is in a lease
+	from       *lane     // where it waited for its key before it came into its line
+	byKey      bool      // its parked row is of a lane that waits for its key
+	stop       string    // why it is to be cancelled while it runs; empty: it is not
+	expiry     int       // its place in core.expiries, from 1 on; 0: it is not there
 }
 
 // itemOverhead is about what an item costs in memory beyond its body.

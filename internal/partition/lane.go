@@ -33,7 +33,7 @@ type lane struct {
 	status   laneStatus
 	lease    *lease    // ordered: while leased
 	until    time.Time // while blocked
-	freed    time.Time // ordered: when its latest lease, block or halt ended
+	freed    time.Time // ordered: when its latest lease, block or halt ended; of tasks that wait for their key: when it had room
 	probes   *refusals // while it is ready again: the line out of which it comes
 	refusal  uint64    // when it was refused, among those of its class
 	waitsFor uint64    // session that it waited for when it left a line with all others
@@ -60,6 +60,11 @@ type lane struct {
 	fetchFrom uint64 // lastRow when it was asked for; noRow: it is out of date
 	readAt    time.Time
 	served    int // without order: tasks leased since rows were read
+
+	// Where the queue has a limit for each key:
+	wait   *keyWait // tasks wait here for their key; nil: they do not
+	vetted int      // of a line: tasks in front whose keys have room, which count as running
+	ask    int      // of a line: most of them, more while workers take all
 }
 
 // laneName names a lane in parked rows.
@@ -73,6 +78,9 @@ func (l *lane) name() laneName {
 	n := laneName{queue: l.q.Name, key: l.key}
 	if !l.ordered {
 		n.class = l.class.name
+	}
+	if l.wait != nil {
+		n.class = l.wait.class
 	}
 	return n
 }

@@ -86,8 +86,10 @@ func (c *core) close(now time.Time, ls *lease) {
 		switch {
 		case it == nil:
 		case it.stop != "":
+			c.stops(it)
 			c.finishStopped(now, it)
 		default:
+			c.stops(it)
 			it.state = task.StateReady
 			c.watchExpiry(it)
 			ls.lane.pushFront(it)
@@ -125,6 +127,7 @@ func (c *core) workerGone(now time.Time, session uint64, finished bool) {
 			}
 			if it.deliveries >= it.lane.q.MaxDeliveries && (i == ls.next || !ls.lane.ordered) {
 				ls.items[i] = nil
+				c.stops(it)
 				c.bury(now, it, ls.worker, fmt.Sprintf("its workers were lost %d times while they had it", it.deliveries))
 				continue
 			}
@@ -193,6 +196,7 @@ func (c *core) endLateOnes(now time.Time, ls *lease) {
 			ls.late = make(map[int]struct{})
 		}
 		failed, ls.items[i], ls.late[i] = append(failed, it), nil, struct{}{}
+		c.stops(it)
 	}
 	if len(failed) == 0 {
 		return

@@ -33,6 +33,7 @@ type counters struct {
 	txnRetries  prometheus.Counter
 	recovered   *prometheus.CounterVec // by action
 	pauses      *prometheus.GaugeVec   // by queue: 1 while it is paused
+	keyWaits    *prometheus.CounterVec // by queue
 	doubts      doubts
 
 	sagas *sagaCounters
@@ -85,6 +86,10 @@ func newCounters(reg prometheus.Registerer) *counters {
 	}
 	c.registerTransactions(reg)
 	c.registerDead(reg)
+	c.keyWaits = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "fenfa_key_waits_total", Help: "Times that a task could start and was set aside because as many of its key ran as key_concurrency allows.",
+	}, []string{"queue"})
+	reg.MustRegister(c.keyWaits)
 	reg.MustRegister(c.submitted, c.ended, c.failures, c.start, c.late, c.scheduled, c.commit, c.conflicts, c.stale, c.repeats, c.swept, c.claims, c.outboxRetry, c.corrupt, c.pauses)
 	return c
 }
@@ -120,13 +125,14 @@ type queueMetrics struct {
 	// Dead letters that went back, were deleted, or were kept for long enough.
 	requeued, deleted, retired prometheus.Counter
 	resumed                    prometheus.Counter
+	keyWaits                   prometheus.Counter
 }
 
 func (c *counters) queue(name string) *queueMetrics {
 	m := &queueMetrics{
 		failed: c.failures.WithLabelValues(name), start: c.start.WithLabelValues(name), late: c.late.WithLabelValues(name), scheduled: c.scheduled.WithLabelValues(name), recent: c.startLatency(name),
 		requeued: c.requeued.WithLabelValues(name), deleted: c.removed.WithLabelValues(name, "deleted"), retired: c.removed.WithLabelValues(name, "retention"),
-		resumed: c.resumed.WithLabelValues(name),
+		resumed: c.resumed.WithLabelValues(name), keyWaits: c.keyWaits.WithLabelValues(name),
 	}
 	for _, s := range []task.State{task.StateDone, task.StateDead, task.StateCancelled, task.StateExpired} {
 		m.ended[s] = c.ended.WithLabelValues(name, s.String())

@@ -232,6 +232,7 @@ func (c *core) acceptOne(now time.Time, ls *lease, index int, o *task.Outcome, t
 	it := ls.items[index]
 	ls.items[index] = nil
 	ls.open--
+	c.stops(it)
 	c.gathering.committed(ls.worker.Session, ls.ref, index)
 	switch o.Kind {
 	case task.OutcomeReturned: // restart puts it back
@@ -304,6 +305,7 @@ func (c *core) refuse(now time.Time, ls *lease, index int, cause error) {
 func (c *core) refuseOne(now time.Time, ls *lease, index int, cause error) {
 	it := ls.items[index]
 	ls.items[index] = nil
+	c.stops(it)
 	c.gathering.verdicts = append(c.gathering.verdicts, refusal(ls, index, cause))
 	c.bury(now, it, ls.worker, "the outcome was refused: "+cause.Error())
 	ls.saw(now, 1, 0)

@@ -195,6 +195,9 @@ func (c *core) stats(name string) QueueStats {
 	for _, l := range q.lanes {
 		count(l)
 	}
+	for _, w := range q.waits {
+		count(w)
+	}
 	for _, ls := range c.leases {
 		if ls.lane.q == q {
 			s.Running += int64(ls.open)

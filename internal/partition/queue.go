@@ -39,6 +39,10 @@ type queue struct {
 	throttled bool    // nothing may start now; permitted follows
 	permits   permits // for the lease that is being made
 
+	keys  map[string]*keyCount // of which something runs or waits, where there is a limit for each key
+	waits []*lane              // of all of them
+	spare []*keyCount          // to be used again
+
 	batches uint64          // that came from the broker
 	purge   *purging        // that goes on; nil: none
 	marked  broker.Position // up to which there may be marks of tasks that were not read
@@ -49,7 +53,7 @@ func (c *core) configure(settings task.Queue) {
 	q := c.queues[settings.Name]
 	if q == nil {
 		q = &queue{
-			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class),
+			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class), keys: make(map[string]*keyCount),
 			kept: c.cfg.Classes, sweepAt: c.cfg.Classes, metrics: c.counts.queue(settings.Name),
 			own: settings.Name == saga.Queue || settings.Name == cron.Queue,
 		}
@@ -59,14 +63,16 @@ func (c *core) configure(settings task.Queue) {
 		c.limit(q, &settings)
 		return
 	}
+	before := q.KeyConcurrency
 	q.Queue = settings
+	c.limitKeys(q, before)
 	c.limit(q, &settings)
 	for _, cl := range q.classes {
 		cl.place = cl.own.With(settings.Placement)
 		cl.since = time.Time{}
 		q.open(cl)
 	}
-	if settings.OnDead == task.OnDeadSkip {
+	if settings.OnDead == task.OnDeadSkip || settings.Order != task.OrderKey {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
 			c.unhalt(l)
 		}
@@ -96,12 +102,16 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 		return
 	}
 	t, err := task.Decode(head.Body)
-	if head.Key == "" {
-		t.Placement = placementOf(head.Class)
+	class, waits := isKeyWait(head.Class)
+	if head.Key == "" || waits {
+		t.Placement = placementOf(class)
 	}
 	cl := q.classOf(&t)
 	l := cl.shared
-	if head.Key != "" {
+	switch {
+	case waits:
+		l = q.waitLane(q.keyOf(head.Key), l)
+	case head.Key != "":
 		l = q.laneOfKey(head.Key)
 		if err == nil { // else what the first task asks is not known
 			l.join(cl)
@@ -116,6 +126,9 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 // being read.
 func (q *queue) find(n laneName) *lane {
 	if n.key != "" {
+		if _, waits := isKeyWait(n.class); waits {
+			return q.findWait(n)
+		}
 		return q.lanes[n.key]
 	}
 	for _, cl := range q.classes {
@@ -129,7 +142,11 @@ func (q *queue) find(n laneName) *lane {
 // laneOf returns the lane that a task waits in.
 func (q *queue) laneOf(t *task.Task) *lane {
 	if t.Key == "" || q.Order == task.OrderNone {
-		return q.classOf(t).shared
+		line := q.classOf(t).shared
+		if q.KeyConcurrency > 0 && t.Key != "" {
+			return q.laneBehind(line, t.Key)
+		}
+		return line
 	}
 	return q.laneOfKey(t.Key)
 }

@@ -82,13 +82,13 @@ func (own *ownership) LoadRows(keys []store.Row, then func(now time.Time, rows [
 }
 
 // LoadParked implements env.
-func (own *ownership) LoadParked(at laneName, after uint64) {
+func (own *ownership) LoadParked(at laneName, after uint64, limit int) {
 	own.rows.add(func(ctx context.Context) error {
 		rows, err := own.e.cfg.Store.Load(ctx, store.Scan{
 			Part: own.part, Table: store.TableParked,
 			From:  at.row(after + 1),
 			To:    at.row(math.MaxUint64),
-			Limit: own.core.cfg.Page, Bytes: maxLeaseBytes,
+			Limit: limit, Bytes: maxLeaseBytes,
 		})
 		if err != nil {
 			return fmt.Errorf("load parked tasks: %w", err)

@@ -60,6 +60,7 @@ type rig struct {
 type parkedRead struct {
 	at    laneName
 	after uint64
+	limit int
 }
 
 // stopOf is one task of a lease whose worker was asked to stop it.
@@ -176,6 +177,9 @@ func (r *rig) Release(session uint64, _ string, use Use) {
 func (r *rig) Send(session uint64, l *task.Lease) {
 	r.sent = append(r.sent, l)
 	r.holder[l.LeaseRef] = session
+	if over := r.c.overKeyLimit(l); over != "" {
+		r.t.Error(over)
+	}
 }
 
 func (r *rig) Answer(_ uint64, v task.Verdict) { r.verdicts = append(r.verdicts, v) }
@@ -223,8 +227,8 @@ func (r *rig) Credit(_ string, tasks, bytes int) {
 	r.credited.Bytes += bytes
 }
 
-func (r *rig) LoadParked(at laneName, after uint64) {
-	r.parked = append(r.parked, parkedRead{at, after})
+func (r *rig) LoadParked(at laneName, after uint64, limit int) {
+	r.parked = append(r.parked, parkedRead{at, after, limit})
 }
 
 // newTask makes a task whose ID follows from its name.
@@ -421,7 +425,7 @@ func (r *rig) wantEmpty() {
 
 // leftOf says what of a queue is in memory, empty: nothing.
 func leftOf(q *queue) string {
-	busy := len(q.lanes)+q.fetches+q.hungry.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{})
+	busy := len(q.lanes)+len(q.keys)+len(q.waits)+q.fetches+q.hungry.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{})
 	for _, cl := range q.classes {
 		busy = busy || cl.lanes+cl.shared.members+cl.shared.items.len()+cl.ready.len()+cl.refused+cl.aside.len() != 0 ||
 			cl.shared.tail || cl.shared.fetching
@@ -436,6 +440,12 @@ func leftOf(q *queue) string {
 		l := cl.shared
 		fmt.Fprintf(&b, "\n    class %q asks %+v: %d lanes, %d ready, %d refused, %d aside, starved %v since %v, serving %v, reading %v; without order: %s",
 			cl.name, cl.place, cl.lanes, cl.ready.len(), cl.refused, cl.aside.len(), cl.starved, cl.since, cl.serving, cl.reading, l.describe())
+	}
+	for _, key := range sortedKeys(q.keys) {
+		fmt.Fprintf(&b, "\n    key %s: %d run", key, q.keys[key].running)
+	}
+	for _, w := range q.waits {
+		fmt.Fprintf(&b, "\n    waits for key %s: %d in the line, %s", w.key, w.wait.ahead, w.describe())
 	}
 	for _, key := range sortedKeys(q.lanes) {
 		fmt.Fprintf(&b, "\n    lane %s: %s", key, q.lanes[key].describe())
@@ -485,6 +495,9 @@ func (r *rig) page(limit int) {
 	}
 	read := r.parked[0]
 	r.parked = r.parked[1:]
+	if _, waits := isKeyWait(read.at.class); waits {
+		limit = min(limit, read.limit) // which is not always that of the configuration
+	}
 	arrivals := r.pageOf(read, limit)
 	r.c.parkedLoaded(r.now, read.at, arrivals, len(arrivals) > 0)
 	r.step()

@@ -19,6 +19,7 @@ func (c *core) serve(now time.Time) {
 			}
 		}
 	}
+	c.endOffers()
 }
 
 // serveNext offers the first lane of the class whose turn it is.
@@ -90,13 +91,20 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	}
 	want := 1
 	if !l.ordered {
-		want = c.batchOf(now, l, maxLeaseTasks)
+		most := c.startable(now, l, maxLeaseTasks)
+		if most == 0 {
+			l.status = laneIdle
+			c.wake(now, l)
+			return 0, true
+		}
+		want = c.batchOf(now, l, most)
 		if l.q.limited {
 			want = c.permitMore(l.q, want, false)
 		}
 	}
 	w, slots, ok := c.env.Assign(c.cfg.Part, &l.q.Queue, cl.place, l.key, want)
 	if !ok {
+		l.ask = 0
 		return w.Session, false
 	}
 	l.q.took(now, cl)
@@ -176,6 +184,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		out.Tasks[i] = task.Leased{Task: it.Task, Attempt: it.attempts + 1, Delivery: it.deliveries}
 		shortest = min(shortest, c.timeoutOf(it))
 		l.q.metrics.started(now, it)
+		c.starts(it)
 	}
 	if l.ordered {
 		if l.run == 0 {
@@ -190,6 +199,7 @@ func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 		l.lease = ls
 	} else {
 		l.served += n
+		l.vetted, l.ask = max(0, l.vetted-n), min(2*l.ask, maxLeaseTasks)
 		l.status = laneIdle
 		c.wake(now, l)
 	}

@@ -112,7 +112,11 @@ func (it *item) startableSince() (since time.Time, known bool) {
 		return time.Time{}, false
 	}
 	since = it.CreatedAt.Time()
-	for _, t := range [...]time.Time{it.RunAt, it.notBefore, it.lane.freed} {
+	l := it.lane
+	if it.from != nil {
+		l = it.from // It waited for its key.
+	}
+	for _, t := range [...]time.Time{it.RunAt, it.notBefore, l.freed} {
 		if t.After(since) {
 			since = t
 		}

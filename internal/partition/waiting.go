@@ -95,10 +95,10 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 
 // park moves a task into a parked row of its lane.
 func (c *core) park(now time.Time, it *item) {
-	if it.origin == inParked {
+	l := it.lane
+	if it.origin == inParked && it.byKey == (l.wait != nil) {
 		return
 	}
-	l := it.lane
 	seq := uint64(c.led.Stamp(now))
 	row := l.name().row(seq)
 	row.Body = it.body
@@ -106,6 +106,7 @@ func (c *core) park(now time.Time, it *item) {
 	c.putMark(c.waitingMark(it, task.StateQueued, seq, time.Time{}))
 	l.q.stats.Parked++
 	c.leaveFor(it, inParked, seq)
+	it.byKey = l.wait != nil
 	c.indexExpiry(it)
 	l.tail = true
 	l.parkedSeq = seq
@@ -115,10 +116,10 @@ func (c *core) park(now time.Time, it *item) {
 // unpark removes the parked row of a task in memory. Without order, rows that were
 // set aside may stand before it: then it is among those that are read again.
 func (c *core) unpark(it *item) {
-	l := it.lane
-	c.led.Delete(l.name().row(it.seq))
+	l, name := it.rowLane()
+	c.led.Delete(name.row(it.seq))
 	c.unindexExpiry(it)
-	if it.seq > l.lastRow {
+	if l != nil && it.seq > l.lastRow {
 		l.outdate(c.led.Number())
 	}
 }
@@ -180,7 +181,7 @@ func (c *core) read(l *lane) {
 func (c *core) readAfter(l *lane, batch uint64) {
 	if c.led.Durable(batch) {
 		l.fetchFrom = l.lastRow
-		c.env.LoadParked(l.name(), l.lastRow)
+		c.env.LoadParked(l.name(), l.lastRow, c.pageOf(l))
 		return
 	}
 	c.gathering.answers = append(c.gathering.answers, func() { c.readAfter(l, l.changedIn) })
@@ -213,7 +214,7 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 		if arrivals[i].corrupt || c.tasks[it.ID] != nil {
 			continue
 		}
-		it.origin = inParked
+		it.origin, it.byKey = inParked, l.wait != nil
 		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
 			c.endCancelled(now, q, it, mark)
 			continue

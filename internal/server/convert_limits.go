@@ -9,6 +9,7 @@ import (
 // it is, and 0 takes a limit away.
 func limitsFromWire(w *fenfav1.Queue, q *task.Queue) {
 	q.Concurrency = limitFromWire(w.Concurrency, task.NoLimit)
+	q.KeyConcurrency = limitFromWire(w.KeyConcurrency, task.NoLimit)
 	if r := w.GetRate(); r != nil {
 		q.Rate = task.Rate{PerSecond: limitFromWire(r.PerSecond, float64(task.NoLimit)), Burst: limitFromWire(r.Burst, task.NoLimit)}
 	}
@@ -26,6 +27,6 @@ func limitFromWire[Wire uint32 | float64, N int | float64](limit *Wire, none N) 
 }
 
 func limitsToWire(q *task.Queue, w *fenfav1.Queue) {
-	w.Concurrency = new(uint32(q.Concurrency))
+	w.Concurrency, w.KeyConcurrency = new(uint32(q.Concurrency)), new(uint32(q.KeyConcurrency))
 	w.Rate = &fenfav1.Rate{PerSecond: new(q.Rate.PerSecond), Burst: new(uint32(q.Rate.Burst))}
 }

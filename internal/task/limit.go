@@ -39,11 +39,15 @@ func (q *Queue) validateLimits() error {
 		got   int
 	}{
 		{"concurrency", q.Concurrency},
+		{"key_concurrency", q.KeyConcurrency},
 		{"rate.burst", q.Rate.Burst},
 	} {
 		if c.got < 0 || c.got > MaxConcurrency {
 			return Errorf(CodeInvalidArgument, "%s is %d: want 1 to %d, or 0 for no limit", c.field, c.got, MaxConcurrency).WithField(c.field)
 		}
+	}
+	if q.KeyConcurrency > 0 && q.Order != OrderNone {
+		return Errorf(CodeInvalidArgument, "key_concurrency is %d, and order is key, with which one task of a key runs at a time: set order to none, or key_concurrency to 0", q.KeyConcurrency).WithField("key_concurrency")
 	}
 	if r := q.Rate.PerSecond; r != 0 && !(r >= MinRate && r <= MaxRate) {
 		return Errorf(CodeInvalidArgument, "rate.per_second is %v: want 1/3600 to %d tasks a second, or 0 for no limit", r, MaxRate).WithField("rate.per_second")
@@ -54,6 +58,7 @@ func (q *Queue) validateLimits() error {
 // mergeLimits takes over the limits of a change that are set.
 func (q *Queue) mergeLimits(change *Queue) {
 	limit(&q.Concurrency, change.Concurrency)
+	limit(&q.KeyConcurrency, change.KeyConcurrency)
 	limit(&q.Rate.Burst, change.Rate.Burst)
 	limit(&q.Rate.PerSecond, change.Rate.PerSecond)
 	if q.Rate.PerSecond == 0 {

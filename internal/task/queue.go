@@ -101,6 +101,7 @@ type Queue struct {
 	MaxBacklogTasks int64         // default 100 million
 	MaxBacklogBytes int64         // default 64 GiB
 	Concurrency     int           // most of its tasks that run at a time; 0: no limit
+	KeyConcurrency  int           // without order: most tasks of one key that run at a time; 0: no limit
 	Rate            Rate          // of tasks that start
 	DeadTTL         time.Duration // how long a dead letter is kept; 0, the default: until somebody deletes it
 	Paused          bool          // nothing is handed out; no part of a change

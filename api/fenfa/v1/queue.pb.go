@@ -62,6 +62,9 @@ type Queue struct {
 	// Most of its tasks that run at a time; a lease of one key counts as one. 0: no
 	// limit. Default: no limit.
 	Concurrency *uint32 `protobuf:"varint,22,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
+	// With order "none" only: most tasks of one key that run at a time, on all workers
+	// together. 0: no limit. Default: no limit.
+	KeyConcurrency *uint32 `protobuf:"varint,24,opt,name=key_concurrency,json=keyConcurrency,proto3,oneof" json:"key_concurrency,omitempty"`
 	// Of tasks that start. Default: no limit.
 	Rate *Rate `protobuf:"bytes,23,opt,name=rate,proto3" json:"rate,omitempty"`
 	// Push tasks to URLs. Unset: as it is, at first none.
@@ -215,6 +218,13 @@ func (x *Queue) GetPaused() bool {
 func (x *Queue) GetConcurrency() uint32 {
 	if x != nil && x.Concurrency != nil {
 		return *x.Concurrency
+	}
+	return 0
+}
+
+func (x *Queue) GetKeyConcurrency() uint32 {
+	if x != nil && x.KeyConcurrency != nil {
+		return *x.KeyConcurrency
 	}
 	return 0
 }
@@ -1288,7 +1298,7 @@ var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x16fenfa/v1/webhook.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x06\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x16fenfa/v1/webhook.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x06\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1308,10 +1318,12 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\bdead_ttl\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\adeadTtl\x121\n" +
 	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x16\n" +
 	"\x06paused\x18\x14 \x01(\bR\x06paused\x12%\n" +
-	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12\"\n" +
+	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12,\n" +
+	"\x0fkey_concurrency\x18\x18 \x01(\rH\x01R\x0ekeyConcurrency\x88\x01\x01\x12\"\n" +
 	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rate\x12+\n" +
 	"\awebhook\x18\x1a \x01(\v2\x11.fenfa.v1.WebhookR\awebhookB\x0e\n" +
-	"\f_concurrency\"^\n" +
+	"\f_concurrencyB\x12\n" +
+	"\x10_key_concurrency\"^\n" +
 	"\x04Rate\x12\"\n" +
 	"\n" +
 	"per_second\x18\x01 \x01(\x01H\x00R\tperSecond\x88\x01\x01\x12\x19\n" +

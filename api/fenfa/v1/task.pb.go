@@ -149,23 +149,24 @@ func (TaskState) EnumDescriptor() ([]byte, []int) {
 type Reason int32
 
 const (
-	Reason_REASON_UNSPECIFIED  Reason = 0
-	Reason_REASON_UNKNOWN      Reason = 1  // never seen, or not kept any more
-	Reason_REASON_NOT_SERVED   Reason = 2  // nobody serves its partition at the moment
-	Reason_REASON_IN_LOG       Reason = 3  // in the broker's log, not read yet
-	Reason_REASON_SCHEDULED    Reason = 4  // its time has not come
-	Reason_REASON_RETRY        Reason = 5  // it failed, and waits for its next attempt
-	Reason_REASON_BEHIND       Reason = 6  // behind another task of its key
-	Reason_REASON_HALTED       Reason = 7  // its key waits for a decision about a dead letter
-	Reason_REASON_PAUSED       Reason = 8  // its queue is paused
-	Reason_REASON_CONCURRENCY  Reason = 9  // its queue runs as many tasks as it may
-	Reason_REASON_RATE         Reason = 10 // its queue has started as many tasks as it may
-	Reason_REASON_NO_WORKER    Reason = 11 // no worker is connected that may get it
-	Reason_REASON_WORKERS_BUSY Reason = 12 // those that may get it have no room
-	Reason_REASON_DRAINING     Reason = 13 // the node hands out nothing new
-	Reason_REASON_READY        Reason = 14 // nothing holds it up
-	Reason_REASON_RUNNING      Reason = 15 // a worker has it
-	Reason_REASON_ENDED        Reason = 16 // the state says how
+	Reason_REASON_UNSPECIFIED     Reason = 0
+	Reason_REASON_UNKNOWN         Reason = 1  // never seen, or not kept any more
+	Reason_REASON_NOT_SERVED      Reason = 2  // nobody serves its partition at the moment
+	Reason_REASON_IN_LOG          Reason = 3  // in the broker's log, not read yet
+	Reason_REASON_SCHEDULED       Reason = 4  // its time has not come
+	Reason_REASON_RETRY           Reason = 5  // it failed, and waits for its next attempt
+	Reason_REASON_BEHIND          Reason = 6  // behind another task of its key
+	Reason_REASON_HALTED          Reason = 7  // its key waits for a decision about a dead letter
+	Reason_REASON_PAUSED          Reason = 8  // its queue is paused
+	Reason_REASON_CONCURRENCY     Reason = 9  // its queue runs as many tasks as it may
+	Reason_REASON_RATE            Reason = 10 // its queue has started as many tasks as it may
+	Reason_REASON_NO_WORKER       Reason = 11 // no worker is connected that may get it
+	Reason_REASON_WORKERS_BUSY    Reason = 12 // those that may get it have no room
+	Reason_REASON_DRAINING        Reason = 13 // the node hands out nothing new
+	Reason_REASON_READY           Reason = 14 // nothing holds it up
+	Reason_REASON_RUNNING         Reason = 15 // a worker has it
+	Reason_REASON_ENDED           Reason = 16 // the state says how
+	Reason_REASON_KEY_CONCURRENCY Reason = 17 // its key runs as many tasks as it may
 )
 
 // Enum value maps for Reason.
@@ -188,25 +189,27 @@ var (
 		14: "REASON_READY",
 		15: "REASON_RUNNING",
 		16: "REASON_ENDED",
+		17: "REASON_KEY_CONCURRENCY",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":  0,
-		"REASON_UNKNOWN":      1,
-		"REASON_NOT_SERVED":   2,
-		"REASON_IN_LOG":       3,
-		"REASON_SCHEDULED":    4,
-		"REASON_RETRY":        5,
-		"REASON_BEHIND":       6,
-		"REASON_HALTED":       7,
-		"REASON_PAUSED":       8,
-		"REASON_CONCURRENCY":  9,
-		"REASON_RATE":         10,
-		"REASON_NO_WORKER":    11,
-		"REASON_WORKERS_BUSY": 12,
-		"REASON_DRAINING":     13,
-		"REASON_READY":        14,
-		"REASON_RUNNING":      15,
-		"REASON_ENDED":        16,
+		"REASON_UNSPECIFIED":     0,
+		"REASON_UNKNOWN":         1,
+		"REASON_NOT_SERVED":      2,
+		"REASON_IN_LOG":          3,
+		"REASON_SCHEDULED":       4,
+		"REASON_RETRY":           5,
+		"REASON_BEHIND":          6,
+		"REASON_HALTED":          7,
+		"REASON_PAUSED":          8,
+		"REASON_CONCURRENCY":     9,
+		"REASON_RATE":            10,
+		"REASON_NO_WORKER":       11,
+		"REASON_WORKERS_BUSY":    12,
+		"REASON_DRAINING":        13,
+		"REASON_READY":           14,
+		"REASON_RUNNING":         15,
+		"REASON_ENDED":           16,
+		"REASON_KEY_CONCURRENCY": 17,
 	}
 )
 
@@ -2577,7 +2580,7 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fTASK_STATE_DONE\x10\x05\x12\x13\n" +
 	"\x0fTASK_STATE_DEAD\x10\x06\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\a\x12\x16\n" +
-	"\x12TASK_STATE_EXPIRED\x10\b*\xe4\x02\n" +
+	"\x12TASK_STATE_EXPIRED\x10\b*\x80\x03\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eREASON_UNKNOWN\x10\x01\x12\x15\n" +
@@ -2596,7 +2599,8 @@ const file_fenfa_v1_task_proto_rawDesc = "" +
 	"\x0fREASON_DRAINING\x10\r\x12\x10\n" +
 	"\fREASON_READY\x10\x0e\x12\x12\n" +
 	"\x0eREASON_RUNNING\x10\x0f\x12\x10\n" +
-	"\fREASON_ENDED\x10\x102\xad\x04\n" +
+	"\fREASON_ENDED\x10\x10\x12\x1a\n" +
+	"\x16REASON_KEY_CONCURRENCY\x10\x112\xad\x04\n" +
 	"\vTaskService\x12;\n" +
 	"\x06Submit\x12\x17.fenfa.v1.SubmitRequest\x1a\x18.fenfa.v1.SubmitResponse\x12Q\n" +
 	"\fSubmitStream\x12\x1d.fenfa.v1.SubmitStreamRequest\x1a\x1e.fenfa.v1.SubmitStreamResponse(\x010\x01\x12:\n" +
