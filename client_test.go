@@ -69,7 +69,7 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		Retry: RetryPolicy{Base: time.Second, Factor: 3, Max: time.Minute, MaxAttempts: 7}, Timeout: time.Minute, Batch: 8, MaxDeliveries: 9,
 		DedupeWindow: time.Hour, ResultTTL: 2 * time.Hour, MaxBacklogTasks: 10, MaxBacklogBytes: 11,
 		Share: 2.5, Placement: Placement{Require: []string{"gpu", "zone=eu"}, Prefer: []string{"!old"}},
-		Concurrency: 12, Rate: Rate{PerSecond: 0.5, Burst: 3},
+		Concurrency: 12, KeyConcurrency: 2, Rate: Rate{PerSecond: 0.5, Burst: 3},
 	}
 	for i := range 2 {
 		now, created, err := c.ConfigureQueue(t.Context(), q)
@@ -226,19 +226,19 @@ func TestLimitsAreSetChangedAndTakenAway(t *testing.T) {
 	c := dial(t, n)
 	for _, change := range []struct {
 		in          Queue
-		concurrency string
+		concurrency string // of the queue, and of a key
 		rate        string
 	}{
-		{Queue{Name: "q", Rate: Rate{Burst: 3}}, "unset", "unset burst 3"},
-		{Queue{Name: "q", Concurrency: 7, Rate: Rate{PerSecond: 0.5}}, "7", "0.5 burst unset"},
-		{Queue{Name: "q", Concurrency: NoLimit, Rate: Rate{PerSecond: NoLimit, Burst: NoLimit}}, "0", "0 burst 0"},
-		{Queue{Name: "q", Concurrency: -5, Rate: Rate{PerSecond: -5}}, "4294967295", "-5 burst unset"},
+		{Queue{Name: "q", Rate: Rate{Burst: 3}}, "unset, unset", "unset burst 3"},
+		{Queue{Name: "q", Concurrency: 7, KeyConcurrency: 2, Rate: Rate{PerSecond: 0.5}}, "7, 2", "0.5 burst unset"},
+		{Queue{Name: "q", Concurrency: NoLimit, KeyConcurrency: NoLimit, Rate: Rate{PerSecond: NoLimit, Burst: NoLimit}}, "0, 0", "0 burst 0"},
+		{Queue{Name: "q", Concurrency: -5, Rate: Rate{PerSecond: -5}}, "4294967295, unset", "-5 burst unset"},
 	} {
 		if _, _, err := c.ConfigureQueue(t.Context(), change.in); err != nil {
 			t.Fatal(err)
 		}
 		w := n.queues["q"]
-		if got := given(w.Concurrency); got != change.concurrency {
+		if got := given(w.Concurrency) + ", " + given(w.KeyConcurrency); got != change.concurrency {
 			t.Errorf("concurrency went out as %s, want %s", got, change.concurrency)
 		}
 		if got := given(w.GetRate().PerSecond) + " burst " + given(w.GetRate().Burst); got != change.rate {

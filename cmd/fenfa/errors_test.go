@@ -87,6 +87,7 @@ func TestCommandLineMistakesAreExplained(t *testing.T) {
 		"queue describe":                         "fenfa: `fenfa queue describe` needs NAME\n  usage: fenfa queue describe NAME [flags]\n",
 		"queue list x":                           "fenfa: `fenfa queue list` does not take \"x\"\n  usage: fenfa queue list [flags]\n",
 		"queue set x --batch 0":                  "fenfa: --batch is \"0\": want 1 to 10000\n  leave the flag out to keep the setting\n",
+		"queue set x --key-concurrency 0":        "fenfa: --key-concurrency is \"0\": want a whole number above 0, or none\n  see `fenfa queue set --help`\n",
 		"queue set x --concurrency 0":            "fenfa: --concurrency is \"0\": want a whole number above 0, or none\n  see `fenfa queue set --help`\n",
 		"queue set x --rate 5/d":                 "fenfa: --rate is \"5/d\": want tasks a second as 50 or 50/s, tasks a minute as 300/m, tasks an hour as 1000/h, or none\n  see `fenfa queue set --help`\n",
 		"queue set x --order kye":                "fenfa: --order is \"kye\": want key or none\n  did you mean key?\n",

@@ -219,7 +219,7 @@ type queueView struct {
 	DeadTTL         string       `json:"dead_ttl,omitempty"` // empty: kept until somebody deletes them
 	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
-	Concurrency     int          `json:"concurrency"` // 0: no limit
+	Concurrency     int          `json:"concurrency"`     // 0: no limit
 	KeyConcurrency  int          `json:"key_concurrency"` // 0: no limit
 	Rate            rateView     `json:"rate"`
 	Paused          bool         `json:"paused"`

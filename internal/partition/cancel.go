@@ -179,10 +179,7 @@ func (c *core) rowsOf(mark *store.Dedup) (keys []store.Row) {
 		return nil
 	}
 	if mark.Key != "" && q.Order == task.OrderKey {
-		keys = append(keys, laneName{queue: q.Name, key: mark.Key}.row(mark.Ref))
-		if len(q.keys) == 0 {
-			return keys
-		}
+		return []store.Row{laneName{queue: q.Name, key: mark.Key}.row(mark.Ref)}
 	}
 	if k := q.keys[mark.Key]; k != nil {
 		for _, w := range k.waits {

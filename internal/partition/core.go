@@ -388,9 +388,6 @@ func (c *core) wake(now time.Time, l *lane) {
 		case l.ordered && l.q.lanes[l.key] == l:
 			delete(l.q.lanes, l.key)
 			l.join(nil)
-			if k := l.q.keys[l.key]; k != nil {
-				c.woken = append(c.woken, k.waits...)
-			}
 		}
 		return
 	}

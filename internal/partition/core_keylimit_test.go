@@ -36,9 +36,7 @@ func (c *core) runningOfKey(q *queue, key string) (n int) {
 		}
 		for _, it := range ls.items {
 			if it != nil && it.Key == key {
-				if n++; ls.lane.ordered {
-					break // they run one after another
-				}
+				n++
 			}
 		}
 	}
@@ -54,7 +52,7 @@ func keyRig(tb testing.TB, n int, change func(*coreConfig)) *rig {
 }
 
 func (r *rig) limitKeys(n int) {
-	r.settings("loose", func(q *task.Queue) { q.Order, q.KeyConcurrency = task.OrderNone, n })
+	r.settings("loose", func(q *task.Queue) { q.KeyConcurrency = n })
 }
 
 // many delivers tasks of a key in one batch, whose names begin with the key.
@@ -380,6 +378,7 @@ func TestAChangeOfTheLimitTakesEffectAtOnce(t *testing.T) {
 					for _, l := range running {
 						r.finish(l)
 					}
+					r.capacity("loose", "")
 					for len(r.parked) > 0 {
 						r.page(4)
 					}
@@ -405,7 +404,6 @@ func TestTasksInTheStoreWaitForTheirKeyAfterARestart(t *testing.T) {
 	for name, change := range map[string]func(*task.Queue){
 		"as it was":      func(q *task.Queue) { q.KeyConcurrency = 2 },
 		"without limit":  func(q *task.Queue) { q.KeyConcurrency = 0 },
-		"with an order":  func(q *task.Queue) { q.KeyConcurrency, q.Order = 0, task.OrderKey },
 		"another number": func(q *task.Queue) { q.KeyConcurrency = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -443,24 +441,6 @@ func TestTasksInTheStoreWaitForTheirKeyAfterARestart(t *testing.T) {
 			r.wantEmpty()
 		})
 	}
-}
-
-func TestTasksOfBeforeTheOrderWentCountForTheirKey(t *testing.T) {
-	r := keyRig(t, 2, nil)
-	r.settings("loose", func(q *task.Queue) { q.Order, q.KeyConcurrency, q.Batch = task.OrderKey, 0, 1 })
-	r.many("a", 0, 3)
-	ordered := r.one()
-	r.limitKeys(2)
-	r.many("a", 3, 3)
-	running := append(r.take(), ordered)
-	if n := r.running("a"); n != 2 {
-		t.Fatalf("%d run, want one of each kind", n)
-	}
-	for _, l := range running {
-		r.finish(l)
-	}
-	r.goOn(9)
-	r.wantEmpty()
 }
 
 func TestTasksThatWaitForTheirKeyCanBeTakenOut(t *testing.T) {
@@ -599,8 +579,8 @@ func TestKeysKeepToTheirLimitWhateverHappens(t *testing.T) {
 			d := &keyDraw{rng: rand.New(rand.NewPCG(seed, 7)), names: map[string]bool{}}
 			small := func(cfg *coreConfig) { cfg.Window.Tasks, cfg.Page = 4+d.rng.IntN(30), 1+d.rng.IntN(8) }
 			d.rig = keyRig(t, 1+d.rng.IntN(3), small)
-			d.rig.slots = 2 + d.rng.IntN(20)
-			d.rig.join(1+d.rng.IntN(3), gpuLabels())
+			d.slots = 2 + d.rng.IntN(20)
+			d.join(1+d.rng.IntN(3), gpuLabels())
 			for range 250 {
 				d.event()
 			}

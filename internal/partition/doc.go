@@ -10,6 +10,10 @@
 // a slot that comes free costs one question more than it is worth, however many
 // lanes wait.
 //
+// Where a queue without order has a limit for each key, a task that its key has no room
+// for leaves the line of its class and waits in a lane by its key, from which it comes
+// back into the line: leases are made of tasks of many keys, and no key holds up others.
+//
 // core is a deterministic state machine without goroutines, locks, clocks or
 // I/O: events are method calls that carry the time, effects are calls of the
 // small env interface and the batches that the ledger seals. runtime feeds one
@@ -26,6 +30,8 @@
 //     before the answer is sent.
 //   - A lease goes to a worker that meets what its tasks and their queue ask for;
 //     its tasks ask for the same.
+//   - No more tasks of a key start in a queue without order than its limit for each key
+//     allows beside those whose leases this owner has.
 //   - A class without a free worker delays no other class; what it keeps in the store
 //     is not read.
 //   - A hand-out counts as a delivery unless the worker gives the task back unbegun;

@@ -46,11 +46,7 @@ func (q *queue) keyRoom(k *keyCount) int {
 	if q.KeyConcurrency == 0 {
 		return math.MaxInt
 	}
-	busy := k.running
-	if len(q.lanes) > 0 && q.lanes[k.key] != nil {
-		busy++ // Tasks of before the order was taken away, which run one after another.
-	}
-	return q.KeyConcurrency - busy
+	return q.KeyConcurrency - k.running
 }
 
 func (q *queue) keyOf(key string) *keyCount {
@@ -139,7 +135,7 @@ func (c *core) limitKeys(q *queue, before int) {
 	if before == 0 {
 		for _, ls := range c.leases {
 			for _, it := range ls.items {
-				if ls.lane.q == q && !ls.lane.ordered && it != nil && it.Key != "" && it.runs == nil {
+				if ls.lane.q == q && it != nil && it.Key != "" && it.runs == nil {
 					it.runs = q.keyOf(it.Key)
 					it.runs.running++
 				}
@@ -372,9 +368,6 @@ func (it *item) rowLane() (*lane, laneName) {
 	if !it.byKey {
 		return line, line.name()
 	}
-	if l.ordered { // The queue has an order by now.
-		line = l.q.classOf(&it.Task).shared
-	}
 	n := laneName{queue: l.q.Name, key: it.Key, class: keyWaitMark + line.class.name}
 	return l.q.findWait(n), n
 }
@@ -388,7 +381,7 @@ func (c *core) explainKey(q *queue, key string) (Explanation, bool) {
 	if k == nil || q.keyRoom(k) > 0 {
 		return Explanation{}, false
 	}
-	x := Explanation{Reason: ReasonKeyConcurrency, KeyRunning: q.KeyConcurrency - q.keyRoom(k), KeyMost: q.KeyConcurrency}
+	x := Explanation{Reason: ReasonKeyConcurrency, KeyRunning: k.running, KeyMost: q.KeyConcurrency}
 	for _, w := range k.waits {
 		x.Ahead += int64(w.items.len())
 	}

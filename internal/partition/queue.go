@@ -72,7 +72,7 @@ func (c *core) configure(settings task.Queue) {
 		cl.since = time.Time{}
 		q.open(cl)
 	}
-	if settings.OnDead == task.OnDeadSkip || settings.Order != task.OrderKey {
+	if settings.OnDead == task.OnDeadSkip {
 		for _, l := range q.lanesWhere(func(l *lane) bool { return l.status == laneHalted }) {
 			c.unhalt(l)
 		}

@@ -75,7 +75,7 @@ func (c *checking) put(row store.Row) {
 	}
 }
 
-// parked holds that a task waits in the lane of its key, or of what it asks.
+// parked holds that a task waits in the lane of its key, or of what it asks, or of both.
 func (c *checking) parked(r *store.Parked) {
 	if noteOf(r) {
 		h := parseHalted(r.Body)
@@ -86,10 +86,16 @@ func (c *checking) parked(r *store.Parked) {
 	}
 	t, err := task.Decode(r.Body)
 	c.m.w.must(err)
+	class := "" // of a key with order
 	if t.Queue == "loose" {
-		t.Key = ""
+		class = nameOf(t.Placement)
+		if r.Key == "" {
+			t.Key = ""
+		} else {
+			class = keyWaitMark + class
+		}
 	}
-	if r.Queue != t.Queue || r.Key != t.Key || r.Key == "" && r.Class != nameOf(t.Placement) || r.Key != "" && r.Class != "" {
+	if r.Queue != t.Queue || r.Key != t.Key || r.Key == "" && t.Queue != "loose" && r.Class != nameOf(t.Placement) || (r.Key != "" || t.Queue == "loose") && r.Class != class {
 		c.failf("task %v that asks %+v is parked as %s, %q, %q", t.ID, t.Placement, r.Queue, r.Key, r.Class)
 	}
 	if t.Placement != (task.Placement{}) {

@@ -45,8 +45,11 @@ func (w *world) newLimiter() *limit.Limiter {
 	return l
 }
 
-// shuffleLimits draws the limits of a queue: mostly none.
+// shuffleLimits draws the limits of a queue: many times none.
 func (w *world) shuffleLimits(q *task.Queue) {
 	q.Concurrency = pick(w, 0, 0, 0, 1, 3)
+	if q.KeyConcurrency = 0; q.Order == task.OrderNone {
+		q.KeyConcurrency = pick(w, 0, 0, 1, 2)
+	}
 	q.Rate = pick(w, task.Rate{}, task.Rate{}, task.Rate{}, task.Rate{PerSecond: 50, Burst: 1}, task.Rate{PerSecond: 2000, Burst: 5})
 }

@@ -226,6 +226,9 @@ func (d *simDispatch) Send(session uint64, lease *task.Lease) {
 	if d.w.plan.mutant == mutantMixesClasses {
 		lease = d.mixed(lease)
 	}
+	if over := d.o.core.overKeyLimit(lease); over != "" {
+		d.w.failf("%s", over)
+	}
 	d.w.model.sent(d.o, session, lease)
 	d.deliver(session, lease)
 	if d.w.plan.mutant == mutantTwoWorkers && d.w.chance(20) {

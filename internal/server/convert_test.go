@@ -199,7 +199,7 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	in := task.DefaultQueue("orders")
 	in.Balance = task.Balance{Policy: task.BalanceConsistentHash, LoadBound: 1.5, Overflow: "wait"}
 	in.Share, in.Placement = 2.5, task.Placement{Require: "gpu,zone=eu", Prefer: "version!=1"}
-	in.Concurrency, in.Rate = 5, task.Rate{PerSecond: 2.5, Burst: 7}
+	in.Concurrency, in.KeyConcurrency, in.Rate = 5, 3, task.Rate{PerSecond: 2.5, Burst: 7}
 	in.DeadTTL = 720 * time.Hour
 	out, err := queueFromWire(queueToWire(&in))
 	if err != nil || out != in {
@@ -211,8 +211,8 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	if out, err := queueFromWire(&fenfav1.Queue{Name: "q"}); err != nil || out != (task.Queue{Name: "q"}) {
 		t.Errorf("what was not given became %+v, %v", out, err)
 	}
-	none := task.Queue{Name: "q", Concurrency: task.NoLimit, Rate: task.Rate{PerSecond: task.NoLimit, Burst: task.NoLimit}}
-	if out, err := queueFromWire(queueToWire(&task.Queue{Name: "q"})); err != nil || out.Concurrency != none.Concurrency || out.Rate != none.Rate {
+	none := task.Queue{Name: "q", Concurrency: task.NoLimit, KeyConcurrency: task.NoLimit, Rate: task.Rate{PerSecond: task.NoLimit, Burst: task.NoLimit}}
+	if out, err := queueFromWire(queueToWire(&task.Queue{Name: "q"})); err != nil || out.Concurrency != none.Concurrency || out.KeyConcurrency != none.KeyConcurrency || out.Rate != none.Rate {
 		t.Errorf("limits that were taken away became %+v, %v", out, err)
 	}
 	for field, w := range map[string]*fenfav1.Queue{

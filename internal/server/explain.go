@@ -73,7 +73,7 @@ func (s *Server) sentence(x *partition.Explanation) string {
 	case partition.ReasonInLog:
 		return fmt.Sprintf("it is in the broker's log, in a queue of about %d tasks, and was not read yet", x.Ahead+1)
 	case partition.ReasonPaused, partition.ReasonConcurrency, partition.ReasonRate, partition.ReasonNoWorker, partition.ReasonWorkers,
-		partition.ReasonDraining, partition.ReasonReady:
+		partition.ReasonDraining, partition.ReasonReady, partition.ReasonKeyConcurrency:
 	}
 	why := s.queueText(x)
 	if !x.Blocking.IsZero() {
@@ -90,6 +90,8 @@ func (s *Server) queueText(x *partition.Explanation) string {
 		return fmt.Sprintf("queue %q is paused", queue)
 	case partition.ReasonConcurrency:
 		return fmt.Sprintf("queue %q runs as many tasks as its concurrency allows", queue)
+	case partition.ReasonKeyConcurrency:
+		return fmt.Sprintf("its key %q has %d of %d tasks running", x.Status.Key, x.KeyRunning, x.KeyMost)
 	case partition.ReasonRate:
 		return fmt.Sprintf("queue %q has started as many tasks as its rate allows", queue)
 	case partition.ReasonNoWorker:
@@ -172,5 +174,7 @@ func reasonToWire(r partition.Reason) fenfav1.Reason {
 		partition.ReasonReady:       fenfav1.Reason_REASON_READY,
 		partition.ReasonRunning:     fenfav1.Reason_REASON_RUNNING,
 		partition.ReasonEnded:       fenfav1.Reason_REASON_ENDED,
+
+		partition.ReasonKeyConcurrency: fenfav1.Reason_REASON_KEY_CONCURRENCY,
 	}[r]
 }

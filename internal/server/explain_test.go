@@ -38,6 +38,7 @@ func TestExplanationsAreSentences(t *testing.T) {
 		{`key "k" of queue "orders" is halted since 2023-11-14T22:13:20.000Z by dead letter ` + someID, partition.Explanation{Reason: partition.ReasonHalted, Status: of(task.StateQueued), Blocking: other, Since: at}},
 		{`queue "orders" is paused`, partition.Explanation{Reason: partition.ReasonPaused, Status: of(task.StateReady)}},
 		{"its concurrency allows", partition.Explanation{Reason: partition.ReasonConcurrency, Status: of(task.StateReady)}},
+		{`its key "k" has 3 of 3 tasks running`, partition.Explanation{Reason: partition.ReasonKeyConcurrency, Status: of(task.StateReady), KeyRunning: 3, KeyMost: 3}},
 		{"its rate allows", partition.Explanation{Reason: partition.ReasonRate, Status: of(task.StateReady)}},
 		{"no worker is connected that takes tasks of queue \"orders\"", partition.Explanation{Reason: partition.ReasonWorkers, Status: of(task.StateReady)}},
 		{"it waits behind task " + someID + ` of key "k", and no worker`, partition.Explanation{Reason: partition.ReasonWorkers, Status: of(task.StateReady), Blocking: other}},

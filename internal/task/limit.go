@@ -47,7 +47,7 @@ func (q *Queue) validateLimits() error {
 		}
 	}
 	if q.KeyConcurrency > 0 && q.Order != OrderNone {
-		return Errorf(CodeInvalidArgument, "key_concurrency is %d, and order is key, with which one task of a key runs at a time: set order to none, or key_concurrency to 0", q.KeyConcurrency).WithField("key_concurrency")
+		return Errorf(CodeInvalidArgument, "key_concurrency is %d, and order is key, with which one task of a key runs at a time: it is for queues whose order is none", q.KeyConcurrency).WithField("key_concurrency")
 	}
 	if r := q.Rate.PerSecond; r != 0 && !(r >= MinRate && r <= MaxRate) {
 		return Errorf(CodeInvalidArgument, "rate.per_second is %v: want 1/3600 to %d tasks a second, or 0 for no limit", r, MaxRate).WithField("rate.per_second")

@@ -42,6 +42,11 @@ func TestALimitOutOfRangeIsRefusedByField(t *testing.T) {
 			func(q *task.Queue) { q.Concurrency = -2 },
 			func(q *task.Queue) { q.Concurrency = task.MaxConcurrency + 1 },
 		},
+		"key_concurrency": {
+			func(q *task.Queue) { q.Order, q.KeyConcurrency = task.OrderNone, -2 },
+			func(q *task.Queue) { q.Order, q.KeyConcurrency = task.OrderNone, task.MaxConcurrency+1 },
+			func(q *task.Queue) { q.KeyConcurrency = 1 },
+		},
 		"rate.per_second": {
 			func(q *task.Queue) { q.Rate.PerSecond = -2 },
 			func(q *task.Queue) { q.Rate.PerSecond = 1e-9 },
@@ -65,5 +70,20 @@ func TestABurstFollowsFromTheRate(t *testing.T) {
 		if got := rate.Most(); got != want {
 			t.Errorf("up to %d tokens of %+v gather, want %d", got, rate, want)
 		}
+	}
+}
+
+func TestAnOrderAndALimitForEachKeyDoNotGoTogether(t *testing.T) {
+	q := task.DefaultQueue("imports")
+	q.Merge(task.Queue{Order: task.OrderNone, KeyConcurrency: 3})
+	if err := q.Validate(); err != nil || q.KeyConcurrency != 3 {
+		t.Fatalf("key_concurrency %d, %v", q.KeyConcurrency, err)
+	}
+	ordered := q
+	ordered.Merge(task.Queue{Order: task.OrderKey})
+	refused(t, ordered.Validate(), task.CodeInvalidArgument, "key_concurrency")
+	ordered.Merge(task.Queue{KeyConcurrency: task.NoLimit})
+	if err := ordered.Validate(); err != nil || ordered.KeyConcurrency != 0 {
+		t.Errorf("key_concurrency %d, %v", ordered.KeyConcurrency, err)
 	}
 }
