@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -283,7 +284,9 @@ func (c *core) abandon() {
 	for _, row := range c.led.InDoubt() {
 		c.counts.doubts.leave(row.Tx)
 	}
-	for _, ls := range c.leases {
+	open := slices.Collect(maps.Values(c.leases))
+	sortLeases(open)
+	for _, ls := range open {
 		slots := ls.open
 		if ls.lane.ordered {
 			slots = 1
