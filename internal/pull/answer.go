@@ -87,7 +87,7 @@ func (s *session) claim(c *call, i int, pl place) (behind bool, err error) {
 	switch {
 	case h == nil:
 		return false, errStale(lease)
-	case h.by != nil:
+	case !h.by.ended():
 		return false, task.Errorf(task.CodeFailedPrecondition, "lease %s is being answered by another call", lease).WithField("lease")
 	case h.chain != nil && pl.index > h.chain.next:
 		before := s.open[place{pl.ref, pl.index - 1}]

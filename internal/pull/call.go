@@ -65,6 +65,17 @@ func (c *call) takenBack(i int) {
 	})
 }
 
+// ended reports whether nobody waits for the call's results any more. What it has
+// claimed may be answered again: the node that was to judge it may be gone.
+func (c *call) ended() bool {
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
 // wait returns the results as soon as there are all, or the call's time is over.
 func (c *call) wait(ctx context.Context) []Result {
 	select {

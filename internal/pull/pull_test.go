@@ -292,6 +292,49 @@ func TestTwoAnswersAtATimeAreNotMixed(t *testing.T) {
 	})
 }
 
+// patient is a request of a worker that may be silent for long.
+func patient() pull.Request {
+	r := request(1, time.Second)
+	r.TTL = 10 * time.Minute
+	return r
+}
+
+// Whoever owned the partition is gone before it said what became of an answer.
+func TestAnAnswerWithoutAVerdictMayBeRepeatedAndIsForgotten(t *testing.T) {
+	for name, after := range map[string]func(*testing.T, *pull.Pool, string){
+		"repeated": func(t *testing.T, p *pull.Pool, id string) {
+			if r := answer(t, p, id); task.CodeOf(r.Err) != task.CodeStale {
+				t.Errorf("the answer to a repeat is %v, want that the lease has ended", r.Err)
+			}
+		},
+		"left alone": func(t *testing.T, p *pull.Pool, id string) {
+			for range 8 { // It goes on calling, beyond the time of the task.
+				<-time.After(20 * time.Second)
+				if got := lease(t, p, patient()); len(got) != 0 {
+					t.Fatalf("%d tasks", len(got))
+				}
+			}
+			if _, open := p.QueueOf(id); open {
+				t.Error("the task is remembered for ever")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, p := start(t)
+				e.add(1)
+				l := lease(t, p, patient())[0]
+				e.silent = true
+				if r := answer(t, p, l.ID); task.CodeOf(r.Err) != task.CodeUnavailable {
+					t.Fatalf("without a verdict the answer is %v", r.Err)
+				}
+				e.silent = false
+				after(t, p, l.ID)
+			})
+		})
+	}
+}
+
 func TestASessionEndsWithoutCallsAndItsLeasesToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e, p := start(t)

@@ -27,7 +27,7 @@ type held struct {
 	chain     *chain    // nil: it stands for itself
 	cancelled bool      // somebody wants the worker to stop
 
-	by   *call // that answers it now; nil: none
+	by   *call // that answers it, or did without a verdict so far; nil: none
 	at   int   // which of the call's answers that is
 	ends bool  // with it, or before it, the call ends the chain
 }
@@ -223,7 +223,7 @@ func (s *session) idle() bool {
 func (s *session) tidy(now time.Time) {
 	for p, h := range s.open {
 		switch {
-		case h.by != nil || !now.After(h.until):
+		case !h.by.ended() || !now.After(h.until):
 		case h.chain == nil:
 			delete(s.open, p)
 		case h.chain.next == p.index:

@@ -20,8 +20,13 @@ import (
 const maxShownRequest = 4 << 10
 
 // changes reports whether a method changes something for which somebody answers: what
-// asks for manage, operate or admin and does not only look.
+// asks for manage, operate or admin and does not only look. A run of a schedule by hand
+// is kept, too: it stands among ticks that nobody answers for. The start of a saga is a
+// submit, which is not.
 func changes(method string, r rule) bool {
+	if method == fenfav1.CronService_Run_FullMethodName {
+		return true
+	}
 	name := method[strings.LastIndex(method, "/")+1:]
 	if strings.HasPrefix(name, "Get") || strings.HasPrefix(name, "List") {
 		return false

@@ -129,6 +129,7 @@ func TestWhichMethodsAreChanges(t *testing.T) {
 		fenfav1.QueueService_Configure_FullMethodName: true, fenfav1.TaskService_Cancel_FullMethodName: true, fenfav1.LockService_Steal_FullMethodName: true,
 		fenfav1.SagaService_Skip_FullMethodName: true, fenfav1.ShardService_Move_FullMethodName: true, fenfav1.ClusterService_DrainWorker_FullMethodName: true,
 		fenfav1.TokenService_Create_FullMethodName: true, fenfav1.TokenService_List_FullMethodName: false, fenfav1.TaskService_Submit_FullMethodName: false,
+		fenfav1.CronService_Run_FullMethodName: true, fenfav1.CronService_Next_FullMethodName: false, fenfav1.SagaService_Start_FullMethodName: false,
 		fenfav1.StateService_Put_FullMethodName: false, fenfav1.ActivityService_List_FullMethodName: false,
 	} {
 		if changes(method, all[method]) != want {
