@@ -303,11 +303,13 @@ func patient() pull.Request {
 func TestAnAnswerWithoutAVerdictMayBeRepeatedAndIsForgotten(t *testing.T) {
 	for name, after := range map[string]func(*testing.T, *pull.Pool, string){
 		"repeated": func(t *testing.T, p *pull.Pool, id string) {
+			t.Helper()
 			if r := answer(t, p, id); task.CodeOf(r.Err) != task.CodeStale {
 				t.Errorf("the answer to a repeat is %v, want that the lease has ended", r.Err)
 			}
 		},
 		"left alone": func(t *testing.T, p *pull.Pool, id string) {
+			t.Helper()
 			for range 8 { // It goes on calling, beyond the time of the task.
 				<-time.After(20 * time.Second)
 				if got := lease(t, p, patient()); len(got) != 0 {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/clock"
 	"github.com/fenfa/fenfa/internal/dispatch"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -14,6 +15,10 @@ const (
 	firstPause = time.Second
 	maxPause   = time.Minute
 )
+
+// verdictWait is how long a task is remembered whose outcome has no verdict: whoever
+// owned its partition is gone, and the next owner hands the task out anew.
+const verdictWait = time.Minute
 
 // maxConflicts is how often an attempt is repeated over other records.
 const maxConflicts = 5
@@ -33,6 +38,7 @@ type item struct {
 	complete  bool
 	conflicts int
 	cancel    context.CancelFunc // of the request under way
+	said      clock.Timer        // since its outcome was said; nil: it was not
 }
 
 // target pushes to one URL.
@@ -103,8 +109,26 @@ func (t *target) push(it *item) {
 		if answered {
 			t.back()
 		}
-		t.session.Outcomes(it.ref, it.index, []task.Outcome{o})
+		t.say(it, o)
 	})
+}
+
+// say hands an outcome to the engine, and forgets the task if there is no verdict.
+func (t *target) say(it *item, o task.Outcome) {
+	t.mu.Lock()
+	it.said = t.hooks.cfg.Clock.AfterFunc(verdictWait, func() { t.forget(it) })
+	t.mu.Unlock()
+	t.session.Outcomes(it.ref, it.index, []task.Outcome{o})
+}
+
+// forget drops a task that waits for a verdict.
+func (t *target) forget(it *item) {
+	t.mu.Lock()
+	if t.open[it.place] == it && it.said != nil {
+		delete(t.open, it.place)
+	}
+	t.mu.Unlock()
+	t.leaveIfDone()
 }
 
 // judge ends what is durable, and pushes again what came over old records.
@@ -113,6 +137,10 @@ func (t *target) judge(v *task.Verdict) {
 		p := place{v.LeaseRef, v.First + i}
 		t.mu.Lock()
 		it := t.open[p]
+		if it != nil && it.said != nil {
+			it.said.Stop()
+			it.said = nil
+		}
 		again := it != nil && v.Kind == task.VerdictConflict
 		if again {
 			it.records, it.complete = v.Records, v.Complete
@@ -123,7 +151,7 @@ func (t *target) judge(v *task.Verdict) {
 		t.mu.Unlock()
 		switch {
 		case again && it.conflicts > maxConflicts:
-			t.session.Outcomes(p.ref, p.index, []task.Outcome{{Kind: task.OutcomeRetry, RetryAfter: -1, Error: "the webhook's writes did not fit the records: " + v.Error}})
+			t.say(it, retry("the webhook's writes did not fit the records: "+v.Error))
 		case again:
 			t.push(it)
 		}
