@@ -32,9 +32,9 @@ func (s *spread) write(t *testing.T, db *kv.DB, n int) {
 		b := db.NewBatch()
 		for range min(n, 100) {
 			key := binary.BigEndian.AppendUint64([]byte{kv.SpaceStoreTable, s.table}, s.rng.Uint64())
-			value := make([]byte, 32+s.rng.IntN(400))
-			for i := range value {
-				value[i] = byte(s.rng.Uint32())
+			value := make([]byte, 32+8*s.rng.IntN(50))
+			for i := 0; i < len(value); i += 8 {
+				binary.LittleEndian.PutUint64(value[i:], s.rng.Uint64())
 			}
 			s.rows[string(key)] = value
 			b.Set(key, value)
@@ -112,14 +112,14 @@ func apartFiles(t *testing.T, fs vfs.FS) (files int, size int64) {
 // TestValuesOfTheScheduleAreApartAndComeBack writes many times what memory holds of the
 // schedule and of another table, removes most of it, and opens it again in between.
 func TestValuesOfTheScheduleAreApartAndComeBack(t *testing.T) {
-	for _, table := range []byte{4, 5, 6} {
+	for _, table := range []byte{4, 5} {
 		t.Run(fmt.Sprint("table ", table), func(t *testing.T) {
 			fs := vfs.NewMem()
 			s, other := newSpread(table), newSpread(2)
 			for range 3 {
 				db := open(t, small(fs))
-				s.write(t, db, 5000)
-				other.write(t, db, 1000)
+				s.write(t, db, 2500)
+				other.write(t, db, 500)
 				s.want(t, db)
 				s.remove(t, db, 3)
 				s.want(t, db)
@@ -145,7 +145,7 @@ func TestACheckpointHasTheValuesThatAreApart(t *testing.T) {
 	fs := vfs.NewMem()
 	db := open(t, small(fs))
 	s := newSpread(5)
-	s.write(t, db, 5000)
+	s.write(t, db, 2500)
 	if err := db.Checkpoint("copy"); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestADamagedValueIsNoOtherValue(t *testing.T) {
 	fs := vfs.NewMem()
 	db := open(t, small(fs))
 	s := newSpread(5)
-	s.write(t, db, 5000)
+	s.write(t, db, 2500)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
