@@ -275,6 +275,7 @@ func (m *model) sent(o *simOwner, session uint64, lease *task.Lease) {
 	m.valid[lease.LeaseRef] = true
 	m.checkCore(o, lease)
 	m.fits(o, session, lease)
+	m.mayStart(o, lease)
 	here := map[task.ID]bool{}
 	for i := range lease.Tasks {
 		t := &lease.Tasks[i]

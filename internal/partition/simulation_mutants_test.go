@@ -24,6 +24,7 @@ const (
 	mutantCountsReturns           // a task that was given back has failed
 	mutantSetsNothingAside        // what no worker takes stays in the window
 	mutantForgetsExpiries         // tasks expire only when they would be handed out
+	mutantIgnoresPauses           // owners do not hear of pauses
 )
 
 // countReturns makes failed attempts of tasks that were given back.
@@ -63,6 +64,7 @@ func TestSimulationSeesMutants(t *testing.T) {
 		mutantCountsReturns:    "a return counts as an attempt",
 		mutantSetsNothingAside: "nothing is set aside",
 		mutantForgetsExpiries:  "nothing expires while it waits",
+		mutantIgnoresPauses:    "pauses are ignored",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

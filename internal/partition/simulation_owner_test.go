@@ -29,6 +29,7 @@ type simOwner struct {
 	gone   bool
 	// changing says that somebody changes dead letters.
 	changing bool
+	paused   map[string]bool // queues of whose pause it was told
 }
 
 // stage is how far a read of the broker is.
@@ -45,7 +46,7 @@ func (w *world) claim(part int) {
 	w.model.claimed(part, fence)
 	w.serial++
 	w.tally.claims++
-	o := &simOwner{w: w, serial: w.serial, epoch: fence.Epoch, staged: map[string]*stage{}}
+	o := &simOwner{w: w, serial: w.serial, epoch: fence.Epoch, staged: map[string]*stage{}, paused: w.pausedQueues()}
 	o.ownership = (&owner{e: w.engine, part: part, log: slog.New(slog.DiscardHandler)}).newOwnership()
 	o.Dispatcher = &simDispatch{w: w, o: o}
 	o.limiter = &simLimiter{w.engine.limits, w.serial}

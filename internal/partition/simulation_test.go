@@ -39,11 +39,12 @@ const (
 	faultPlaces                     // tasks and queues ask for labels that workers may lack
 	faultReturns                    // workers give tasks back unbegun
 	faultLetters                    // dead letters are requeued and deleted
+	faultPauses                     // queues are paused and resumed
 	faultLast
 	allFaults = faultLast - 1
 )
 
-var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure", "places", "returns", "letters"}
+var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure", "places", "returns", "letters", "pauses"}
 
 // plan is all that a run depends on.
 type plan struct {
@@ -189,7 +190,7 @@ func TestSimulationReplaysExactly(t *testing.T) {
 type tally struct {
 	leases, claims, crashes, lost, wrong int
 	placed, aside, returned, requeued    int
-	ahead, early                         int
+	ahead, early, pauses                 int
 	ended                                [task.StateExpired + 1]int
 	verdicts                             [task.VerdictLate + 1]int
 }
@@ -206,6 +207,7 @@ func (a *tally) add(b tally) {
 	a.ahead += b.ahead
 	a.early += b.early
 	a.requeued += b.requeued
+	a.pauses += b.pauses
 	for i := range a.ended {
 		a.ended[i] += b.ended[i]
 	}
@@ -215,8 +217,8 @@ func (a *tally) add(b tally) {
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d dead letters requeued; %d started ahead of durability, over %d records; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused, %d late",
-		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.requeued, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
+	return fmt.Sprintf("%d leases, %d claims, %d crashes, %d lost workers, %d wrong answers; %d tasks asked for labels, %d times set aside, %d times given back; %d dead letters requeued; %d times a queue with ready tasks was paused; %d started ahead of durability, over %d records; %d done, %d dead, %d expired; %d committed, %d stale, %d conflicts, %d refused, %d late",
+		a.leases, a.claims, a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.requeued, a.pauses, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired],
 		a.verdicts[task.VerdictCommitted], a.verdicts[task.VerdictStale], a.verdicts[task.VerdictConflict], a.verdicts[task.VerdictRefused], a.verdicts[task.VerdictLate])
 }
 
@@ -226,7 +228,7 @@ func (a *tally) check(t *testing.T, seeds int) {
 	if seeds < 100 {
 		return
 	}
-	counts := append([]int{a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.requeued, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
+	counts := append([]int{a.crashes, a.lost, a.wrong, a.placed, a.aside, a.returned, a.requeued, a.pauses, a.ahead, a.early, a.ended[task.StateDone], a.ended[task.StateDead], a.ended[task.StateExpired]}, a.verdicts[:]...)
 	if slices.Contains(counts, 0) || a.claims < 3*seeds {
 		t.Errorf("the simulation does not reach everything: %s", a)
 	}

@@ -317,6 +317,8 @@ func (w *world) fault() {
 		w.direct()
 	case faultBroker:
 		w.reconnect()
+	case faultPauses:
+		w.pause()
 	default: // the other kinds happen where they belong
 	}
 }
@@ -359,7 +361,7 @@ func (w *world) configureQueue(name string, change func(*task.Queue)) {
 	w.engine.limits.Configure(&q)
 	for _, o := range w.current {
 		if o != nil {
-			o.mail.post(func(*core, time.Time) { w.must(o.serveQueue(context.Background(), q)) })
+			o.mail.post(func(*core, time.Time) { w.tell(o, q) })
 		}
 	}
 }
@@ -382,7 +384,7 @@ func (w *world) heal() {
 	w.offset += w.latest.Sub(w.Now()) // a clock that went back is set right
 	w.broker.unsure = false
 	for _, name := range simQueues {
-		w.configureQueue(name, func(q *task.Queue) { q.OnDead, q.Placement = task.OnDeadSkip, task.Placement{} })
+		w.configureQueue(name, func(q *task.Queue) { q.OnDead, q.Placement, q.Paused = task.OnDeadSkip, task.Placement{}, false })
 	}
 	w.pool.heal()
 }
