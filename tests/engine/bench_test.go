@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -87,14 +89,32 @@ func (w *worker) run() {
 
 // BenchmarkDrain submits b.N tasks in batches of 500 from four producers, while a
 // worker finishes them.
-func BenchmarkDrain(b *testing.B) { drain(b, []task.Placement{{}}) }
+func BenchmarkDrain(b *testing.B) {
+	drain(b, task.Queue{}, func(int) task.Task { return task.Task{} })
+}
 
 // BenchmarkDrainInClasses does the same with tasks that ask for labels, in turns.
 func BenchmarkDrainInClasses(b *testing.B) {
-	drain(b, []task.Placement{{}, {Require: "gpu"}, {Require: "gpu,zone=a"}, {Prefer: "zone=b"}})
+	places := []task.Placement{{}, {Require: "gpu"}, {Require: "gpu,zone=a"}, {Prefer: "zone=b"}}
+	drain(b, task.Queue{}, func(i int) task.Task { return task.Task{Placement: places[i%len(places)]} })
 }
 
-func drain(b *testing.B, places []task.Placement) {
+// BenchmarkDrainOfKeysWithoutOrder does the same with tasks of as many keys, with and
+// without a limit for each.
+func BenchmarkDrainOfKeysWithoutOrder(b *testing.B) {
+	for _, limit := range []int{0, 1} {
+		for name, keys := range map[string]int{"each its own": math.MaxInt, "100": 100} {
+			b.Run(fmt.Sprintf("keys=%s/limit=%d", name, limit), func(b *testing.B) {
+				drain(b, task.Queue{Order: task.OrderNone, KeyConcurrency: limit}, func(i int) task.Task {
+					return task.Task{Key: "key-" + strconv.Itoa(i%keys)}
+				})
+			})
+		}
+	}
+}
+
+// drain drains a queue of tasks that are like those which like returns.
+func drain(b *testing.B, settings task.Queue, like func(i int) task.Task) {
 	b.Helper()
 	db, err := kv.Open(kv.Config{Dir: b.TempDir()})
 	if err != nil {
@@ -123,7 +143,8 @@ func drain(b *testing.B, places []task.Placement) {
 	if err := e.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if _, _, err := e.ConfigureQueue(b.Context(), task.Queue{Name: "orders"}); err != nil {
+	settings.Name = "orders"
+	if _, _, err := e.ConfigureQueue(b.Context(), settings); err != nil {
 		b.Fatal(err)
 	}
 	go w.run()
@@ -141,7 +162,8 @@ func drain(b *testing.B, places []task.Placement) {
 				}
 				tasks := make([]task.Task, n)
 				for i := range tasks {
-					tasks[i] = task.Task{ID: task.NewID(time.Now()), Queue: "orders", Payload: make([]byte, 256), Placement: places[i%len(places)]}
+					tasks[i] = like(int(first) + i)
+					tasks[i].ID, tasks[i].Queue, tasks[i].Payload = task.NewID(time.Now()), settings.Name, make([]byte, 256)
 				}
 				for i, r := range e.Submit(b.Context(), tasks) {
 					if r.Err != nil {
