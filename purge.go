@@ -34,8 +34,9 @@ type Purged struct {
 }
 
 // PreviewPurge returns about how many tasks PurgeQueue would cancel now: exactly as
-// many while nothing happens. What no node has read from its broker counts as queued
-// where all tasks are meant, else not.
+// many while nothing happens. What no node has read from its broker counts as queued;
+// where not all tasks are meant and the broker cannot be searched, Unread says that it
+// was left out.
 func (c *Client) PreviewPurge(ctx context.Context, queue string, p Purge) (Purged, error) {
 	resp, err := call(ctx, c, "preview purge", c.queues.Purge, p.toWire(queue, true, 0))
 	if err != nil {

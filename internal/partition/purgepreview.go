@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -53,8 +54,12 @@ func (n *Purged) tally(p *Purge, found []TaskStatus) {
 	}
 }
 
-// hasUnread reports whether there are tasks in the log that nobody has read yet.
+// hasUnread reports whether there are tasks in the log that nobody has read yet, and
+// that a search does not find there.
 func (e *Engine) hasUnread(ctx context.Context, p *Purge) (bool, error) {
+	if _, peeks := e.cfg.Broker.(broker.Peeker); peeks {
+		return false, nil
+	}
 	backlog, err := e.cfg.Broker.Backlog(ctx, p.Queue)
 	if err != nil {
 		return false, fmt.Errorf("read backlog of queue %s: %w", p.Queue, err)
