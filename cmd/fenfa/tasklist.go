@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,36 +33,56 @@ func newTaskList() *cobra.Command {
 		if err := part.check(); err != nil {
 			return err
 		}
-		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
-			page, err := c.Tasks(ctx, filter, fenfa.Page{Size: part.limit, Token: part.token})
-			for err == nil && len(page.Tasks) == 0 && page.Next != "" { // nothing among those that one call looks at
-				page, err = c.Tasks(ctx, filter, fenfa.Page{Size: part.limit, Token: page.Next})
-			}
-			if err != nil {
-				return hinted(err, listQueues, fenfa.CodeNotFound)
-			}
-			view := struct {
-				Tasks      []taskView `json:"tasks"`
-				Next       string     `json:"next,omitempty"`
-				Incomplete []string   `json:"incomplete,omitempty"`
-			}{Tasks: make([]taskView, len(page.Tasks)), Next: page.Next, Incomplete: page.Incomplete}
-			rows := [][]string{{"ID", "STATE", "QUEUE", "KEY", "CREATED", "ATTEMPTS", "PAYLOAD"}}
-			for i, t := range page.Tasks {
-				view.Tasks[i] = viewTask(t)
-				payload := ""
-				if t.Task != nil {
-					payload = clip(t.Task.Payload(), 60)
-				}
-				rows = append(rows, []string{t.ID.String(), string(t.State), t.Queue, clip([]byte(t.Key), 40), moment(t.CreatedAt), fmt.Sprint(t.Attempts), payload})
-			}
-			return out.write(cmd, view, func(w io.Writer) {
-				table(w, rows)
-				for _, why := range page.Incomplete {
-					fmt.Fprintf(w, "incomplete: %s\n", why)
-				}
-				more(w, page.Next)
-			})
-		})
+		page, err := firstFound(cmd.Context(), to, filter, fenfa.Page{Size: part.limit, Token: part.token})
+		if err != nil {
+			return hinted(err, listQueues, fenfa.CodeNotFound)
+		}
+		return writeTasks(cmd, out, page)
 	}
 	return cmd
+}
+
+// firstFound returns the first page of a search that has tasks, or the last one. Each
+// call has the whole timeout: one looks at a bounded part only.
+func firstFound(ctx context.Context, to *target, filter fenfa.TaskFilter, at fenfa.Page) (page fenfa.TaskPage, err error) {
+	client, err := to.dial()
+	if err != nil {
+		return page, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	for {
+		err = to.ask(ctx, client, func(ctx context.Context, c *fenfa.Client) (err error) {
+			page, err = c.Tasks(ctx, filter, at)
+			return err
+		})
+		if err != nil || len(page.Tasks) > 0 || page.Next == "" {
+			return page, err
+		}
+		at.Token = page.Next
+	}
+}
+
+// writeTasks shows a page of a search.
+func writeTasks(cmd *cobra.Command, out *output, page fenfa.TaskPage) error {
+	view := struct {
+		Tasks      []taskView `json:"tasks"`
+		Next       string     `json:"next,omitempty"`
+		Incomplete []string   `json:"incomplete,omitempty"`
+	}{Tasks: make([]taskView, len(page.Tasks)), Next: page.Next, Incomplete: page.Incomplete}
+	rows := [][]string{{"ID", "STATE", "QUEUE", "KEY", "CREATED", "ATTEMPTS", "PAYLOAD"}}
+	for i, t := range page.Tasks {
+		view.Tasks[i] = viewTask(t)
+		payload := ""
+		if t.Task != nil {
+			payload = clip(t.Task.Payload(), 60)
+		}
+		rows = append(rows, []string{t.ID.String(), string(t.State), t.Queue, clip([]byte(t.Key), 40), moment(t.CreatedAt), fmt.Sprint(t.Attempts), payload})
+	}
+	return out.write(cmd, view, func(w io.Writer) {
+		table(w, rows)
+		for _, why := range page.Incomplete {
+			fmt.Fprintf(w, "incomplete: %s\n", why)
+		}
+		more(w, page.Next)
+	})
 }

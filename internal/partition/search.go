@@ -16,7 +16,8 @@ import (
 
 // Bounds of one call that searches tasks.
 const (
-	searchPage = 256 // rows or tasks that are read at a time
+	searchPage = 256  // rows that are read at a time
+	memoryPage = 1024 // tasks in memory that are looked at at a time: all of them are passed over for each page
 	searchScan = 5000
 	searchTime = 250 * time.Millisecond
 )
@@ -163,7 +164,11 @@ func (e *Engine) Tasks(ctx context.Context, f TaskFilter, limit int, pageToken s
 			}
 			continue
 		}
+		began := e.cfg.Clock.Now()
 		found, examined, err := e.searchStep(ctx, &f, cur, limit-len(page.Tasks))
+		if err == nil {
+			err = e.rest(ctx, e.cfg.Clock.Now().Sub(began))
+		}
 		if err != nil {
 			return TaskPage{}, err
 		}
@@ -181,6 +186,23 @@ func (e *Engine) Tasks(ctx context.Context, f TaskFilter, limit int, pageToken s
 			page.Next = cur.token()
 			return page, nil
 		}
+	}
+}
+
+// rest waits as long as the step of a search took, so that whoever searches takes half
+// of the time of one processor at most.
+func (e *Engine) rest(ctx context.Context, took time.Duration) error {
+	if took <= 0 {
+		return nil
+	}
+	over := make(chan struct{})
+	timer := e.cfg.Clock.AfterFunc(took, func() { close(over) })
+	defer timer.Stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -340,33 +362,42 @@ func (e *Engine) waitingNow(ctx context.Context, f *TaskFilter, part int, waitin
 // is cheap.
 func (e *Engine) searchMemory(ctx context.Context, f *TaskFilter, cur *searchCursor, limit int) ([]TaskStatus, int, error) {
 	snapshot, err := look(ctx, e.owners[cur.part], func(c *core, now time.Time, answer func([]TaskStatus)) {
-		answer(c.snapshot(now, f, cur.id, min(limit, searchPage)))
+		answer(c.snapshot(now, f, cur.id, memoryPage))
 	})
-	if err != nil || len(snapshot) == 0 {
+	if err != nil {
 		return nil, 0, err
 	}
-	cur.id = after(snapshot[len(snapshot)-1].ID)
 	var found []TaskStatus
-	for _, st := range snapshot {
+	for i, st := range snapshot {
+		if len(found) == limit {
+			return found, i, nil
+		}
 		if f.wants(st.State) && f.match(st.Task) {
 			found = append(found, st)
 		}
-	}
-	if cur.id.IsZero() {
-		return found, 0, nil // that was the last ID there is
+		if cur.id = after(st.ID); cur.id.IsZero() {
+			return found, 0, nil // that was the last ID there is
+		}
 	}
 	return found, len(snapshot), nil
 }
 
 // snapshot returns the first tasks in memory from an ID on, by ID.
 func (c *core) snapshot(now time.Time, f *TaskFilter, from task.ID, limit int) []TaskStatus {
+	compare := func(a, b task.ID) int { return bytes.Compare(a[:], b[:]) }
 	var ids []task.ID
+	last := task.ID{} // nothing behind it is among the first; zero: not known
 	for id, it := range c.tasks {
-		if bytes.Compare(id[:], from[:]) >= 0 && f.place(it.Queue, it.Key, it.CreatedAt.Time()) && (f.Type == "" || f.Type == it.Type) {
-			ids = append(ids, id)
+		if compare(id, from) < 0 || !last.IsZero() && compare(id, last) > 0 || !f.place(it.Queue, it.Key, it.CreatedAt.Time()) || f.Type != "" && f.Type != it.Type {
+			continue
+		}
+		if ids = append(ids, id); len(ids) == 2*limit {
+			slices.SortFunc(ids, compare)
+			ids = ids[:limit]
+			last = ids[limit-1]
 		}
 	}
-	slices.SortFunc(ids, func(a, b task.ID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, compare)
 	found := make([]TaskStatus, 0, min(len(ids), limit))
 	for _, id := range ids[:min(len(ids), limit)] {
 		st, _ := c.status(now, id)
