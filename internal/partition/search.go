@@ -239,20 +239,21 @@ func (e *Engine) searchStep(ctx context.Context, f *TaskFilter, cur *searchCurso
 
 // searchRows looks at the next rows of a stage.
 func (e *Engine) searchRows(ctx context.Context, f *TaskFilter, cur *searchCursor, limit int) ([]TaskStatus, int, error) {
-	rows, err := e.cfg.Store.Load(ctx, cur.scan(f, min(limit, searchPage)))
+	rows, err := e.cfg.Store.Load(ctx, cur.scan(f, searchPage))
 	if err != nil {
 		return nil, 0, fmt.Errorf("search tasks: %w", err)
 	}
 	var found []TaskStatus
-	for _, row := range rows {
-		if st, ok := cur.take(f, row); ok {
+	examined := 0
+	for ; examined < len(rows) && len(found) < limit; examined++ {
+		if st, ok := cur.take(f, rows[examined]); ok {
 			found = append(found, st)
 		}
 	}
 	if cur.stage == inParkedRows || cur.stage == inScheduleRows {
 		found, err = e.waitingNow(ctx, f, cur.part, found)
 	}
-	return found, len(rows), err
+	return found, examined, err
 }
 
 // scan is for the next rows at the cursor.

@@ -41,29 +41,27 @@ func (e *Engine) searchLog(ctx context.Context, f *TaskFilter, cur *searchCursor
 		if l != (queueLog{cur.queue, cur.class}) {
 			cur.queue, cur.class, cur.seq = l.queue, l.log, 0
 		}
-		messages, next, err := peeker.Peek(ctx, l.log, cur.part, broker.Position(cur.seq), broker.Limit{Tasks: min(limit, searchPage), Bytes: pageBytes})
+		messages, _, err := peeker.Peek(ctx, l.log, cur.part, broker.Position(cur.seq), broker.Limit{Tasks: searchPage, Bytes: pageBytes})
 		if err != nil {
 			return nil, 0, fmt.Errorf("search tasks: %w", err)
 		}
 		if len(messages) == 0 {
 			continue
 		}
-		cur.seq = uint64(messages[len(messages)-1].Position) + 1
-		if next > 0 {
-			cur.seq = uint64(next)
-		}
-		found, err := e.unreadNow(ctx, f, cur.part, messages)
-		return found, len(messages), err
+		found, examined := e.unread(f, messages, limit)
+		cur.seq = uint64(messages[examined-1].Position) + 1
+		found, err = e.waitingNow(ctx, f, cur.part, found)
+		return found, examined, err
 	}
 	return nil, 0, nil
 }
 
-// unreadNow returns the tasks of messages that the filter means, unless they were read
-// meanwhile and are found in memory.
-func (e *Engine) unreadNow(ctx context.Context, f *TaskFilter, part int, messages []broker.Delivery) (found []TaskStatus, err error) {
+// unread returns the first tasks of messages that the filter means, and how many
+// messages it looked at.
+func (e *Engine) unread(f *TaskFilter, messages []broker.Delivery, limit int) (found []TaskStatus, examined int) {
 	now := e.cfg.Clock.Now()
-	for i := range messages {
-		st, ok := bodyStatus(f, messages[i].Body, task.StateQueued)
+	for ; examined < len(messages) && len(found) < limit; examined++ {
+		st, ok := bodyStatus(f, messages[examined].Body, task.StateQueued)
 		if !ok {
 			continue
 		}
@@ -72,5 +70,5 @@ func (e *Engine) unreadNow(ctx context.Context, f *TaskFilter, part int, message
 		}
 		found = append(found, st)
 	}
-	return e.waitingNow(ctx, f, part, found)
+	return found, examined
 }
