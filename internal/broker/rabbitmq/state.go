@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"sync/atomic"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
