@@ -209,12 +209,12 @@ func (b *Book) hold(t *Token, before *holder) *holder {
 }
 
 // Authenticate says who shows the secret. Its error has CodeUnauthenticated.
-func (b *Book) Authenticate(secret Secret) (*Caller, error) {
-	id, ok := secret.id()
+func (b *Book) Authenticate(secret task.Secret) (*Caller, error) {
+	id, ok := idOf(secret)
 	if !ok {
 		return nil, b.refuse("malformed", "what was shown is no token: one begins with %q", mark)
 	}
-	hash, now := secret.hash(), b.cfg.Clock.Now()
+	hash, now := hashOf(secret), b.cfg.Clock.Now()
 	known := *b.known.Load()
 	h := known[id]
 	if root := known[rootName]; h == nil && root != nil && same(root.token.Hash, hash[:]) {

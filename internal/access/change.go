@@ -26,38 +26,38 @@ type Spec struct {
 }
 
 // Create makes a token. The secret is returned once.
-func (b *Book) Create(ctx context.Context, spec Spec) (Token, Secret, error) {
+func (b *Book) Create(ctx context.Context, spec Spec) (Token, task.Secret, error) {
 	if err := checkName(spec.Name); err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	scopes, err := ParseScopes(spec.Scopes)
 	if err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	if err := spec.Limits.fill(); err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	now := b.cfg.Clock.Now()
 	expires, err := expiry(now, spec.ExpiresIn)
 	if err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.refresh(ctx); err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	if t := b.find(spec.Name); t != nil {
-		return Token{}, Secret{}, task.Errorf(task.CodeAlreadyExists, "there is a token with the name %q: choose another, or rotate that one", spec.Name).WithField("name")
+		return Token{}, "", task.Errorf(task.CodeAlreadyExists, "there is a token with the name %q: choose another, or rotate that one", spec.Name).WithField("name")
 	}
 	id, secret := Generate()
-	hash := secret.hash()
+	hash := hashOf(secret)
 	t := Token{ID: id, Name: spec.Name, Limits: spec.Limits, CreatedAt: now.UTC(), CreatedBy: spec.By, ExpiresAt: expires, Hash: hash[:]}
 	for _, s := range scopes {
 		t.Scopes = append(t.Scopes, s.String())
 	}
 	if err := b.put(ctx, &t, 0); err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
 	return t, secret, b.refresh(ctx)
 }
@@ -129,22 +129,22 @@ func unknownToken(idOrName string) error {
 
 // Rotate gives a token another secret. The one before counts for the grace period,
 // which may be 0. expiresIn 0 leaves the expiry.
-func (b *Book) Rotate(ctx context.Context, idOrName string, grace, expiresIn time.Duration) (Token, Secret, error) {
+func (b *Book) Rotate(ctx context.Context, idOrName string, grace, expiresIn time.Duration) (Token, task.Secret, error) {
 	if grace > maxGrace {
-		return Token{}, Secret{}, task.Errorf(task.CodeInvalidArgument, "grace is %v: want at most %v", grace, maxGrace).WithField("grace")
+		return Token{}, "", task.Errorf(task.CodeInvalidArgument, "grace is %v: want at most %v", grace, maxGrace).WithField("grace")
 	}
 	now := b.cfg.Clock.Now()
 	expires, err := expiry(now, expiresIn)
 	if err != nil {
-		return Token{}, Secret{}, err
+		return Token{}, "", err
 	}
-	var secret Secret
+	var secret task.Secret
 	t, err := b.change(ctx, idOrName, func(t *Token) error {
 		if t.expired(now) && expires.IsZero() {
 			return task.Errorf(task.CodeFailedPrecondition, "the token %q has expired: give expires_in too, or create another", t.Name).WithField("expires_in")
 		}
 		_, secret = generate(t.ID)
-		hash := secret.hash()
+		hash := hashOf(secret)
 		t.PreviousHash, t.PreviousUntil = nil, time.Time{}
 		if grace > 0 {
 			t.PreviousHash, t.PreviousUntil = t.Hash, now.Add(grace).UTC()

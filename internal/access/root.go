@@ -27,12 +27,12 @@ func readRoot(name string) ([]byte, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read root token: %w", err)
 	}
-	secret := NewSecret(string(bytes.TrimSpace(content)))
-	if _, ok := secret.id(); !ok {
+	secret := task.Secret(string(bytes.TrimSpace(content)))
+	if _, ok := idOf(secret); !ok {
 		// What is there is not repeated: it may be a secret of something else.
 		return nil, task.Errorf(task.CodeFailedPrecondition, "%s holds no token: write one with `fenfa token generate`", name).WithField("auth.root_token_file")
 	}
-	hash := secret.hash()
+	hash := hashOf(secret)
 	return hash[:], nil
 }
 

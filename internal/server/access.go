@@ -36,7 +36,7 @@ func (s *Server) authenticate(authorization []string, address string) (*access.C
 	if len(authorization) > 1 || !strings.EqualFold(scheme, "bearer") {
 		return nil, book.Missing()
 	}
-	c, err := book.Authenticate(access.NewSecret(strings.TrimSpace(token)))
+	c, err := book.Authenticate(task.Secret(strings.TrimSpace(token)))
 	if err != nil {
 		return nil, err
 	}

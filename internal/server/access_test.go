@@ -424,7 +424,7 @@ func TestWhatAHandlerAsksForNeedsScopes(t *testing.T) {
 // authenticated returns the caller that a new token makes.
 func authenticated(t *testing.T, h *guardedHarness, name string, scopes ...string) *access.Caller {
 	t.Helper()
-	c, err := h.book.Authenticate(access.NewSecret(h.token(t, name, scopes...)))
+	c, err := h.book.Authenticate(task.Secret(h.token(t, name, scopes...)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func webhookToWire(w *task.Webhook) *fenfav1.Webhook {
 	}
 	for _, s := range []task.Secret{w.Secret, w.Former} {
 		if s != "" {
-			out.SecretIds = append(out.SecretIds, s.ID())
+			out.SecretIds = append(out.SecretIds, task.WebhookSecretID(s))
 		}
 	}
 	return out

@@ -3,8 +3,8 @@ package task
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -22,27 +22,12 @@ const (
 	webhookConcurrency = 16
 )
 
-// Secret is text that shows itself in no log and no message. It is stored as it is.
-type Secret string
-
-// redacted is what a secret shows of itself.
-const redacted = "[redacted]"
-
-// Format implements fmt.Formatter: no verb shows the secret.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
-
-// String hides the secret.
-func (s Secret) String() string { return redacted }
-
-// LogValue hides the secret in logs.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// ID tells secrets apart without showing them; empty for none.
-func (s Secret) ID() string {
+// WebhookSecretID tells secrets apart without showing them; empty for none.
+func WebhookSecretID(s Secret) string {
 	if s == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte("fenfa webhook secret\x00" + string(s)))
+	sum := sha256.Sum256([]byte("fenfa webhook secret\x00" + s.Reveal()))
 	return hex.EncodeToString(sum[:6])
 }
 
@@ -56,6 +41,17 @@ type Webhook struct {
 	DeadStatuses []int           `json:"dead_statuses"`    // answers after which a task is dead, default 410 and 422
 	Off          bool            `json:"off,omitempty"`    // only in a change: no webhook any more
 	Forget       bool            `json:"forget,omitempty"` // only in a change: drop the former secret
+}
+
+// MarshalJSON writes what is stored, secrets as they are.
+func (w Webhook) MarshalJSON() ([]byte, error) {
+	type rest Webhook
+	return json.Marshal(struct {
+		rest
+
+		Secret string `json:"secret"`
+		Former string `json:"former,omitempty"`
+	}{rest(w), w.Secret.Reveal(), w.Former.Reveal()})
 }
 
 // WebhookTarget is one URL, a member in balancing like a worker.

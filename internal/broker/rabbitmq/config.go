@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Defaults of Config.
@@ -40,7 +42,7 @@ const maxPrefetch = 65_535
 type Config struct {
 	Endpoints []string // host:port of each server of one cluster; required
 	User      string   // empty with a TLS certificate: the certificate is the identity
-	Password  Secret
+	Password  task.Secret
 	VHost     string      // default "/"
 	TLS       *tls.Config // nil: no TLS; ServerName defaults to the endpoint's host
 	// Prefix begins the name of everything that is declared on the server; default

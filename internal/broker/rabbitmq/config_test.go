@@ -13,6 +13,7 @@ import (
 
 	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/broker/rabbitmq"
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 func TestParseURL(t *testing.T) {
@@ -76,8 +77,8 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 }
 
 func TestASecretDoesNotShow(t *testing.T) {
-	secret := rabbitmq.Secret("sesame")
-	encoded, err := json.Marshal(struct{ Password rabbitmq.Secret }{secret})
+	secret := task.Secret("sesame")
+	encoded, err := json.Marshal(struct{ Password task.Secret }{secret})
 	if err != nil {
 		t.Fatal(err)
 	}

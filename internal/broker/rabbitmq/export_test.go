@@ -19,9 +19,6 @@ func (b *Broker) Resumed() float64 { return testutil.ToFloat64(b.metrics.resumed
 // Prefix begins the names on the server.
 func (b *Broker) Prefix() string { return b.cfg.Prefix }
 
-// Reveal returns the password itself.
-func (s Secret) Reveal() string { return s.reveal() }
-
 // Ahead is how many bytes the reader of a log has received and not handed out.
 func (b *Broker) Ahead(queue string, partition int) int {
 	l := (*b.queues.Load())[queue].logs[partition]

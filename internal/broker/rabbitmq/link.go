@@ -233,7 +233,7 @@ func (c *Config) credentials() []amqp.Authentication {
 	if c.User == "" && c.TLS != nil {
 		return []amqp.Authentication{&amqp.ExternalAuth{}}
 	}
-	return []amqp.Authentication{&amqp.PlainAuth{Username: c.User, Password: c.Password.reveal()}}
+	return []amqp.Authentication{&amqp.PlainAuth{Username: c.User, Password: c.Password.Reveal()}}
 }
 
 // pause waits, and reports false when ctx ended first.

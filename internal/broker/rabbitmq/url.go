@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Ports that are meant where an address names none.
@@ -64,7 +66,7 @@ func (c *Config) setCredentials(userinfo string) error {
 	if userErr != nil || passwordErr != nil {
 		return errors.New("parse RabbitMQ address: user and password must be escaped as in a URL")
 	}
-	c.Password = Secret(password)
+	c.Password = task.Secret(password)
 	return nil
 }
 

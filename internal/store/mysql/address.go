@@ -5,25 +5,18 @@ import (
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/fenfa/fenfa/internal/task"
 )
 
 // Address says where one shard is.
 type Address struct {
 	User     string
-	Password Secret
+	Password task.Secret
 	Hosts    []string // host:port; several of one shard are tried in order
 	Database string
 	TLS      bool
 }
-
-// Secret is a password that does not show when it is printed.
-type Secret string
-
-// String hides the password.
-func (Secret) String() string { return "[redacted]" }
-
-// GoString hides the password.
-func (Secret) GoString() string { return "[redacted]" }
 
 const defaultPort = "3306"
 
@@ -53,7 +46,7 @@ func ParseAddress(s string) (Address, error) {
 		if userErr != nil || passwordErr != nil {
 			return Address{}, errors.New("user and password must be escaped as in a URL")
 		}
-		a.Password = Secret(password)
+		a.Password = task.Secret(password)
 	}
 	var err error
 	if a.Database, err = url.PathUnescape(path); err != nil || a.Database == "" || strings.ContainsAny(a.Database, "/?") {

@@ -30,7 +30,7 @@ func newConnector(a Address, tlsConfig *tls.Config) (*connector, error) {
 	c := &connector{names: a.Hosts}
 	for _, host := range a.Hosts {
 		cfg := mysql.NewConfig()
-		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = a.User, string(a.Password), "tcp", host, a.Database
+		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName = a.User, a.Password.Reveal(), "tcp", host, a.Database
 		cfg.Timeout = dialTimeout
 		cfg.ClientFoundRows = true    // A condition that holds counts, also where nothing changes.
 		cfg.InterpolateParams = true  // One round trip a statement, where preparing takes three.
