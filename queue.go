@@ -80,6 +80,7 @@ type Queue struct {
 	KeyConcurrency  int           // with OrderNone: most tasks of one key that run at a time; NoLimit takes it away
 	Rate            Rate          // of tasks that start; NoLimit as PerSecond takes it away
 	Paused          bool          // nothing is handed out; PauseQueue and ResumeQueue change it, ConfigureQueue does not
+	Priorities      Switch        // tasks take weighted turns by their priority: high 6, normal 3, low 1; default SwitchOff
 	Webhook         *Webhook      // URLs that tasks are pushed to; nil: as it is, at first none
 }
 
@@ -194,6 +195,7 @@ func (q Queue) toWire() *fenfav1.Queue {
 	}
 	w.Webhook = q.Webhook.toWire()
 	q.limitsToWire(w)
+	w.Priorities = q.Priorities.toWire()
 	if w.DeadTtl = durationToWire(q.DeadTTL); q.DeadTTL == NoLimit {
 		w.DeadTtl = &durationpb.Duration{}
 	}
@@ -228,6 +230,7 @@ func queueOf(w *fenfav1.Queue) Queue {
 		MaxBacklogBytes: w.GetMaxBacklogBytes(),
 		DeadTTL:         w.GetDeadTtl().AsDuration(),
 		Paused:          w.GetPaused(),
+		Priorities:      switchOf(w.GetPriorities()),
 		Concurrency:     int(w.GetConcurrency()),
 		KeyConcurrency:  int(w.GetKeyConcurrency()),
 		Rate:            Rate{PerSecond: w.GetRate().GetPerSecond(), Burst: int(w.GetRate().GetBurst())},

@@ -81,6 +81,7 @@ func settingRows(q *fenfa.Queue) [][2]string {
 		{"result_ttl", span(q.ResultTTL)},
 		{"dead_ttl", ttlText(q.DeadTTL)},
 		{"paused", yes(q.Paused)},
+		{"priorities", string(q.Priorities)},
 		{"concurrency", limitText(q.Concurrency)},
 		{"key_concurrency", limitText(q.KeyConcurrency)},
 		{"rate", rateText(q.Rate)},
@@ -164,6 +165,7 @@ func newQueueSet() *cobra.Command {
 			"  fenfa queue set mail --concurrency 20 --rate 300/m --burst 10\n" +
 			"  fenfa queue set mail --rate none\n" +
 			"  fenfa queue set imports --order none --key-concurrency 2\n" +
+			"  fenfa queue set mail --priorities on\n" +
 			"  fenfa queue set orders --webhook-url https://shop.example/orders --webhook-secret-file secret", Args: exactly("NAME"),
 	}
 	to, out := targetFlags(cmd), outputFlags(cmd)
@@ -218,6 +220,7 @@ func settingFlags(cmd *cobra.Command, q *fenfa.Queue) {
 	f.Var((*limitFlag)(&q.KeyConcurrency), "key-concurrency", "with order none: most tasks of one key that run at a time; none takes the limit away")
 	f.Var((*rateFlag)(&q.Rate.PerSecond), "rate", "most tasks that start, as 50 or 50/s, 300/m, 1000/h; none takes the limit away")
 	f.Var((*limitFlag)(&q.Rate.Burst), "burst", "of the rate: tasks that may start at once after a pause (default, and with none: what the rate allows in 100 ms)")
+	f.Var((*switchFlag)(&q.Priorities), "priorities", "on: tasks take weighted turns by their priority, high 6, normal 3, low 1; off: it has no effect (default: off)")
 	f.Int64Var(&q.MaxBacklogTasks, "max-backlog-tasks", 0, "tasks from which on submits are refused (default: 100000000)")
 	f.Int64Var(&q.MaxBacklogBytes, "max-backlog-bytes", 0, "bytes from which on submits are refused (default: 68719476736)")
 }

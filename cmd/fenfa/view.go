@@ -219,6 +219,7 @@ type queueView struct {
 	DeadTTL         string       `json:"dead_ttl,omitempty"` // empty: kept until somebody deletes them
 	MaxBacklogTasks int64        `json:"max_backlog_tasks"`
 	MaxBacklogBytes int64        `json:"max_backlog_bytes"`
+	Priorities      fenfa.Switch `json:"priorities"`
 	Concurrency     int          `json:"concurrency"`     // 0: no limit
 	KeyConcurrency  int          `json:"key_concurrency"` // 0: no limit
 	Rate            rateView     `json:"rate"`
@@ -243,7 +244,8 @@ func viewQueue(q *fenfa.Queue) queueView {
 		Retry:   retryView{Base: span(q.Retry.Base), Factor: q.Retry.Factor, Max: span(q.Retry.Max), MaxAttempts: q.Retry.MaxAttempts},
 		Timeout: span(q.Timeout), Batch: q.Batch, MaxDeliveries: q.MaxDeliveries, DedupeWindow: span(q.DedupeWindow),
 		ResultTTL: span(q.ResultTTL), DeadTTL: ttlView(q.DeadTTL), MaxBacklogTasks: q.MaxBacklogTasks, MaxBacklogBytes: q.MaxBacklogBytes,
-		Concurrency: q.Concurrency, KeyConcurrency: q.KeyConcurrency, Rate: rateView(q.Rate), Paused: q.Paused, Webhook: viewWebhook(q.Webhook),
+		Priorities: q.Priorities, Concurrency: q.Concurrency, KeyConcurrency: q.KeyConcurrency, Rate: rateView(q.Rate), Paused: q.Paused,
+		Webhook: viewWebhook(q.Webhook),
 	}
 }
 

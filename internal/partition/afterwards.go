@@ -20,7 +20,7 @@ type afterwards struct {
 }
 
 type settlement struct {
-	q         *queue
+	b         *band
 	positions []broker.Position
 }
 
@@ -29,14 +29,14 @@ type verdictFor struct {
 	verdict task.Verdict
 }
 
-func (a *afterwards) settle(q *queue, pos broker.Position) {
+func (a *afterwards) settle(b *band, pos broker.Position) {
 	for i := range a.settles {
-		if a.settles[i].q == q {
+		if a.settles[i].b == b {
 			a.settles[i].positions = append(a.settles[i].positions, pos)
 			return
 		}
 	}
-	a.settles = append(a.settles, settlement{q: q, positions: []broker.Position{pos}})
+	a.settles = append(a.settles, settlement{b: b, positions: []broker.Position{pos}})
 }
 
 // committed adds one task's committed outcome, merging neighbours.
@@ -60,7 +60,7 @@ func (c *core) release(now time.Time, a afterwards) {
 		c.env.Answer(a.verdicts[i].session, a.verdicts[i].verdict)
 	}
 	for i := range a.settles {
-		c.env.Settle(a.settles[i].q.Name, a.settles[i].positions)
+		c.env.Settle(a.settles[i].b.log, a.settles[i].positions)
 	}
 	if len(a.outbox) > 0 {
 		c.env.Publish(a.outbox)

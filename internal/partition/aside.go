@@ -63,7 +63,10 @@ func (c *core) tight(q *queue) bool {
 	if q.Paused {
 		return false
 	}
-	return q.held.Tasks > c.cfg.Window.Tasks*3/4 || q.held.Bytes > c.cfg.Window.Bytes*3/4 || q.wanting() && q.stored.Tasks > 0
+	wanting := q.wanting()
+	return slices.ContainsFunc(q.bands, func(b *band) bool {
+		return b.held.Tasks > c.cfg.Window.Tasks*3/4 || b.held.Bytes > c.cfg.Window.Bytes*3/4 || wanting && b.stored.Tasks > 0
+	})
 }
 
 // makeRoom moves what stands still out of memory, so that the window moves on, and
@@ -101,7 +104,7 @@ func (c *core) relieve(now time.Time) {
 		for _, cl := range q.classes {
 			switch {
 			case !cl.behind(now):
-			case cl.moves(now):
+			case q.moves(now, cl):
 				if c.hasRoom(q) {
 					c.setAside(now, cl, broker.Limit{Tasks: c.cfg.Window.Tasks / 4, Bytes: c.cfg.Window.Bytes / 4})
 				}
@@ -126,9 +129,15 @@ func (c *core) roomAside(q *queue) bool {
 	return q.stats.Parked < q.MaxBacklogTasks/int64(c.cfg.Partitions)
 }
 
-// othersMove reports whether workers take tasks of another class.
+// moves reports whether workers take tasks that ask what those of a class ask: its
+// own, or of another priority, which have more turns.
+func (q *queue) moves(now time.Time, of *class) bool {
+	return slices.ContainsFunc(q.classes, func(cl *class) bool { return cl.own == of.own && cl.moves(now) })
+}
+
+// othersMove reports whether workers take tasks that ask for something else.
 func (q *queue) othersMove(now time.Time, but *class) bool {
-	return slices.ContainsFunc(q.classes, func(cl *class) bool { return cl != but && cl.moves(now) })
+	return slices.ContainsFunc(q.classes, func(cl *class) bool { return cl.own != but.own && cl.moves(now) })
 }
 
 // hasRoom reports whether a worker would take tasks of the queue that ask for
@@ -136,7 +145,8 @@ func (q *queue) othersMove(now time.Time, but *class) bool {
 // window helps nobody, and the broker keeps tasks as well as the store and bounds
 // them.
 func (c *core) hasRoom(q *queue) bool {
-	return !q.plain.starved && c.env.HasRoom(&q.Queue, q.plain.place)
+	plain := q.bands[rankNormal].plain
+	return !plain.starved && c.env.HasRoom(&q.Queue, plain.place)
 }
 
 // setAside moves the tasks of a class into parked rows, but for the first ones up

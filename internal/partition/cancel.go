@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -22,7 +21,7 @@ type cancelling struct {
 	waiting bool      // those that run stay
 	ended   Purged    // how many tasks this call has ended
 	results []CancelResult
-	places  []broker.Located // of each; without a queue: the broker does not know it
+	places  []place // of each; without a queue: the broker does not know it
 	tries   int
 	answer  func([]CancelResult)
 }
@@ -37,7 +36,8 @@ type soughtMark struct {
 // by whoever looks it up from the given batch on; before, it is known from here.
 type unreadTask struct {
 	mark  *store.Dedup
-	until uint64 // batches of its queue; noRow: its mark is not durable yet
+	band  *band  // in whose log it is
+	until uint64 // batches of that; noRow: its mark is not durable yet
 }
 
 // cancel takes tasks out that wait and asks for those to be stopped that run. It
@@ -187,7 +187,7 @@ func (c *core) rowsOf(mark *store.Dedup) (keys []store.Row) {
 		}
 	}
 	for _, cl := range q.classes {
-		if cl == q.plain || cl.shared.tail {
+		if cl == cl.band.plain || cl.shared.tail {
 			keys = append(keys, cl.shared.name().row(mark.Ref))
 		}
 	}
@@ -333,7 +333,7 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 }
 
 // cancelUnread cancels a task that the broker has and nobody read yet.
-func (c *core) cancelUnread(now time.Time, why string, at broker.Located, r *CancelResult) {
+func (c *core) cancelUnread(now time.Time, why string, at place, r *CancelResult) {
 	q := c.queues[at.Queue]
 	if q == nil || at.Settled {
 		r.Err = errUnknownTask(r.ID)
@@ -346,34 +346,34 @@ func (c *core) cancelUnread(now time.Time, why string, at broker.Located, r *Can
 	mark := &store.Dedup{ID: r.ID, State: task.StateCancelled, Queue: q.Name, FinishedAt: c.led.Stamp(now), Error: why}
 	c.putMark(mark)
 	q.count(task.StateCancelled)
-	u := &unreadTask{mark: mark, until: noRow}
+	b := q.band(at.rank)
+	u := &unreadTask{mark: mark, band: b, until: noRow}
 	c.unread[r.ID] = u
-	if at.Position > q.marked {
-		q.marked = at.Position
-		c.led.Put(&store.Dedup{ID: unreadID(q.Name), State: task.StateCancelled, Ref: uint64(at.Position)})
+	if at.Position > b.marked {
+		b.marked = at.Position
+		c.led.Put(&store.Dedup{ID: unreadID(b.log), State: task.StateCancelled, Ref: uint64(at.Position)})
 	}
 	c.afterDurable(func() {
-		if u.until = c.env.LookUp(q.Name, at.Position); u.until <= q.batches && c.unread[r.ID] == u {
+		if u.until = c.env.LookUp(b.log, at.Position); u.until <= b.batches && c.unread[r.ID] == u {
 			delete(c.unread, r.ID)
 		}
 	})
 	r.State = task.StateCancelled
 }
 
-// unreadID is the ID of the row that says up to which position of a queue's log
-// tasks may have marks that were not read yet. Like the mark of a commit it has no
-// queue.
-func unreadID(queue string) task.ID { return task.DeriveID("fenfa.unread", queue) }
+// unreadID is the ID of the row that says up to which position of a log tasks may have
+// marks that were not read yet. Like the mark of a commit it has no queue.
+func unreadID(log string) task.ID { return task.DeriveID("fenfa.unread", log) }
 
 // arrived counts a batch from the broker: what was cancelled before that was looked
 // up has come with it, or is found from now on.
-func (c *core) arrived(q *queue) {
-	q.batches++
+func (c *core) arrived(b *band) {
+	b.batches++
 	if len(c.unread) == 0 {
 		return
 	}
 	for id, u := range c.unread {
-		if u.mark.Queue == q.Name && u.until <= q.batches {
+		if u.band == b && u.until <= b.batches {
 			delete(c.unread, id)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/task"
 )
 
@@ -24,7 +23,7 @@ type CancelResult struct {
 // each task.
 func (e *Engine) Cancel(ctx context.Context, ids []task.ID, why string) []CancelResult {
 	results := make([]CancelResult, len(ids))
-	places := make([]broker.Located, len(ids))
+	places := make([]place, len(ids))
 	byPart := make(map[int][]int)
 	var lost []int // the broker does not know where they are
 	for i, id := range ids {
@@ -49,7 +48,7 @@ func (e *Engine) Cancel(ctx context.Context, ids []task.ID, why string) []Cancel
 
 // cancelLost asks one partition after another for tasks that the broker does not
 // know. Of one that is found nowhere it says so only if all partitions did.
-func (e *Engine) cancelLost(ctx context.Context, lost []int, places []broker.Located, why string, results []CancelResult) {
+func (e *Engine) cancelLost(ctx context.Context, lost []int, places []place, why string, results []CancelResult) {
 	unsure := make(map[int]error)
 	for _, o := range e.owners {
 		if len(lost) == 0 {
@@ -77,8 +76,8 @@ func (e *Engine) cancelLost(ctx context.Context, lost []int, places []broker.Loc
 }
 
 // cancelIn cancels some of the tasks in one partition.
-func (e *Engine) cancelIn(ctx context.Context, o *owner, which []int, places []broker.Located, why string, results []CancelResult) {
-	x := &cancelling{why: why, results: make([]CancelResult, len(which)), places: make([]broker.Located, len(which))}
+func (e *Engine) cancelIn(ctx context.Context, o *owner, which []int, places []place, why string, results []CancelResult) {
+	x := &cancelling{why: why, results: make([]CancelResult, len(which)), places: make([]place, len(which))}
 	for n, i := range which {
 		x.results[n].ID, x.places[n] = results[i].ID, places[i]
 	}

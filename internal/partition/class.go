@@ -8,10 +8,12 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// class is the tasks of one queue that ask the same of workers. Its lanes wait
-// for workers by themselves: a class whose workers are busy or missing does not
-// delay another one. A lane of a key belongs to the class of its first task.
+// class is the tasks of one queue that ask the same of workers, and have the same
+// priority where that counts. Its lanes wait for workers by themselves: a class whose
+// workers are busy or missing does not delay another one. A lane of a key belongs to
+// the class of its first task.
 type class struct {
+	band     *band
 	name     string         // in parked rows
 	own      task.Placement // what the tasks ask
 	place    task.Placement // together with what the queue asks
@@ -26,53 +28,45 @@ type class struct {
 	starved  bool                 // no worker has room; capacity follows
 	since    time.Time            // from when on lanes always waited; zero: none waits
 	granted  time.Time            // when a worker took tasks the last time
-	serving  bool                 // in queue.turns, or served right now
-	reading  bool                 // in queue.readers
+	serving  bool                 // in band.line, or served right now
+	reading  bool                 // in band.readers
 }
 
-func (q *queue) newClass(own task.Placement) *class {
+func (q *queue) newClass(b *band, own task.Placement) *class {
 	// The strings of a task share the memory of its body.
 	own = task.Placement{Require: task.Selector(strings.Clone(string(own.Require))), Prefer: task.Selector(strings.Clone(string(own.Prefer)))}
-	cl := &class{name: nameOf(own), own: own, place: own.With(q.Placement)}
+	cl := &class{band: b, name: nameOf(b.rank, own), own: own, place: own.With(q.Placement)}
 	cl.shared = &lane{q: q, class: cl}
 	q.classes = append(q.classes, cl)
 	return cl
 }
 
-// nameOf is how the class of tasks is called in parked rows: what they require,
-// and behind a space what they prefer. No term has a space.
-func nameOf(own task.Placement) string {
-	if own.Prefer == "" {
-		return string(own.Require)
-	}
-	return string(own.Require) + " " + string(own.Prefer)
-}
-
-func placementOf(name string) task.Placement {
-	require, prefer, _ := strings.Cut(name, " ")
-	return task.Placement{Require: task.Selector(require), Prefer: task.Selector(prefer)}
-}
-
 // classOf returns the class that a task belongs to.
 func (q *queue) classOf(t *task.Task) *class {
-	if t.Placement == (task.Placement{}) {
-		return q.plain
+	return q.classFor(q.band(q.turnRank(t)), t.Placement)
+}
+
+// classFor returns the class of tasks of a band that ask for a placement.
+func (q *queue) classFor(b *band, own task.Placement) *class {
+	if own == (task.Placement{}) {
+		return b.plain
 	}
-	if cl := q.special[t.Placement]; cl != nil {
+	if cl := b.special[own]; cl != nil {
 		return cl
 	}
 	if len(q.classes) >= q.sweepAt {
-		q.classes = slices.DeleteFunc(q.classes, func(cl *class) bool {
-			if cl == q.plain || cl.used() {
+		// Somebody may go through the classes right now.
+		q.classes = slices.DeleteFunc(slices.Clone(q.classes), func(cl *class) bool {
+			if cl == cl.band.plain || cl.used() {
 				return false
 			}
-			delete(q.special, cl.own)
+			delete(cl.band.special, cl.own)
 			return true
 		})
 		q.sweepAt = max(q.kept, 2*len(q.classes))
 	}
-	cl := q.newClass(t.Placement)
-	q.special[cl.own] = cl
+	cl := q.newClass(b, own)
+	b.special[cl.own] = cl
 	return cl
 }
 
@@ -97,7 +91,7 @@ func (cl *class) reads() bool { return cl.aside.len() > 0 && (cl.due > 0 || !cl.
 func (q *queue) enlist(cl *class) {
 	if !cl.serving && !cl.starved && cl.ready.len() > 0 {
 		cl.serving = true
-		q.turns.pushBack(cl)
+		cl.band.line.pushBack(cl)
 	}
 }
 
@@ -113,7 +107,7 @@ func (q *queue) open(cl *class) {
 func (q *queue) readBack(cl *class) {
 	if !cl.reading && cl.aside.len() > 0 {
 		cl.reading = true
-		q.readers.pushBack(cl)
+		cl.band.readers.pushBack(cl)
 	}
 }
 

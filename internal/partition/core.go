@@ -40,10 +40,10 @@ type env interface {
 	gate
 	// Hurry tells the store that somebody waits for a lazy batch after all.
 	Hurry()
-	// Settle tells the broker that tasks are done with.
-	Settle(queue string, positions []broker.Position)
-	// Credit gives room back to the queue's reader.
-	Credit(queue string, tasks, bytes int)
+	// Settle tells the broker that tasks of a log are done with.
+	Settle(log string, positions []broker.Position)
+	// Credit gives room back to the reader of a log.
+	Credit(log string, tasks, bytes int)
 	// Publish hands outbox rows to the broker; event published follows.
 	Publish(rows []*store.Outbox)
 	// Tell sends a message to another partition, and reports false if nobody serves
@@ -71,10 +71,10 @@ type loader interface {
 	// LoadRows reads rows by their keys; an event follows that calls then with one for
 	// each, nil where there is none.
 	LoadRows(keys []store.Row, then func(now time.Time, rows []store.Row))
-	// LookUp makes the queue's reader look for the mark of every task up to a position,
+	// LookUp makes the reader of a log look for the mark of every task up to a position,
 	// also of those that are new to it, and returns how many batches it has begun to
 	// look up before.
-	LookUp(queue string, upTo broker.Position) (begun uint64)
+	LookUp(log string, upTo broker.Position) (begun uint64)
 }
 
 // coreConfig is what a core must know.
@@ -82,12 +82,12 @@ type coreConfig struct {
 	Part       int
 	Partitions int
 	Node       string
-	Window     broker.Limit // tasks and bytes of one queue held in memory
+	Window     broker.Limit // tasks and bytes of one log held in memory
 	// Repeats says that the broker may deliver one task under two positions.
 	Repeats bool
 	Seed    uint64
 	// Stored bounds what is held in memory of a queue's tasks that came from schedule
-	// and parked rows; default Window.
+	// and parked rows, of each band; default Window.
 	Stored broker.Limit
 	// Page is how many parked rows are read at a time, default parkedPage.
 	Page int
@@ -211,15 +211,17 @@ func recentOf(cfg coreConfig) int {
 // drainCore stops handing out tasks.
 func drainCore(c *core, _ time.Time) { c.draining = true }
 
-// delivered takes tasks from the broker, in its order.
-func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
+// delivered takes tasks from one of a queue's logs, in its order.
+func (c *core) delivered(now time.Time, name string, r rank, arrivals []arrival) {
 	q := c.queues[name]
-	freed, late := q.freed, false
+	b := q.bands[r]
+	freed, late := b.freed, false
 	for i := range arrivals {
 		a := &arrivals[i]
 		it := &a.item
-		q.held.Tasks++
-		q.held.Bytes += it.size
+		it.rank = r
+		b.held.Tasks++
+		b.held.Bytes += it.size
 		late = late || it.expired(now)
 		if len(it.Headers) > 0 && isMarker(&it.Task) {
 			c.purgedUpTo(q, it)
@@ -234,8 +236,8 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 			c.counts.repeats.Inc()
 			// The very message that is held is given again where a reader reconnected: it
 			// is settled when its task ends.
-			if held == nil || held.origin != inBroker || held.pos != it.pos {
-				c.settle(q, it.pos)
+			if held == nil || held.origin != inBroker || held.pos != it.pos || held.rank != r {
+				c.settle(q, it)
 			}
 			c.unhold(it, q)
 			continue
@@ -245,9 +247,9 @@ func (c *core) delivered(now time.Time, name string, arrivals []arrival) {
 		}
 	}
 	if q.purge != nil || late {
-		c.holdRoom(q, freed)
+		c.holdRoom(b, freed)
 	}
-	c.arrived(q)
+	c.arrived(b)
 }
 
 // repeats reports whether a mark says that this very task ended or waits in the
@@ -292,7 +294,7 @@ func (c *core) admit(now time.Time, q *queue, it *item) {
 	}
 	// Tasks of a lane keep their order; those that are due and find no room wait
 	// where other queues do not wait for them.
-	if c.closed(l) || it.origin == inSchedule && c.over(q) {
+	if c.closed(l) || it.origin == inSchedule && c.over(q.bands[it.rank]) {
 		if l.ordered && !l.tail {
 			c.parkAll(now, l)
 		}
@@ -338,10 +340,11 @@ func (c *core) forget(it *item) {
 }
 
 func (c *core) unhold(it *item, q *queue) {
-	q.held.Tasks--
-	q.held.Bytes -= it.size
-	q.freed.Tasks++
-	q.freed.Bytes += it.size
+	b := q.bands[it.rank]
+	b.held.Tasks--
+	b.held.Bytes -= it.size
+	b.freed.Tasks++
+	b.freed.Bytes += it.size
 }
 
 // afterDurable calls answer when everything accepted until now is durable.
@@ -366,8 +369,8 @@ func (c *core) press() {
 
 // settle tells the broker, once the gathering batch is durable, that it can
 // forget a task.
-func (c *core) settle(q *queue, pos broker.Position) {
-	c.gathering.settle(q, pos)
+func (c *core) settle(q *queue, it *item) {
+	c.gathering.settle(q.bands[it.rank], it.pos)
 }
 
 // wake looks at a lane whose circumstances changed.
@@ -474,9 +477,11 @@ func (c *core) step(now time.Time) {
 		c.release(now, ready)
 	}
 	for _, q := range c.order {
-		if q.freed.Tasks > 0 {
-			c.env.Credit(q.Name, q.freed.Tasks, q.freed.Bytes)
-			q.freed = broker.Limit{}
+		for _, b := range q.bands {
+			if b.freed.Tasks > 0 {
+				c.env.Credit(b.log, b.freed.Tasks, b.freed.Bytes)
+				b.freed = broker.Limit{}
+			}
 		}
 	}
 }

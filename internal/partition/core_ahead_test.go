@@ -298,7 +298,7 @@ func TestAStaleReadAheadIsAConflict(t *testing.T) {
 func TestALaneThatWasSetAsideAheadWaitsForDurability(t *testing.T) {
 	r := ahead(t)
 	r.slots = 0
-	r.c.queues["keyed"].plain.starved = true
+	r.c.queues["keyed"].bands[rankNormal].plain.starved = true
 	r.deliver(newTask("keyed", "k", "2"))
 	l := r.c.queues["keyed"].lanes["k"]
 	r.c.evict(r.now, l, 0) // its memory is wanted

@@ -118,7 +118,7 @@ func TestABusyClassLeavesRoomForOthers(t *testing.T) {
 				more(1)
 			}
 			parked := len(r.table(store.TableParked))
-			if held := r.c.queues[queue].held.Tasks; held > 8*3/4 || parked == 0 {
+			if held := r.c.queues[queue].bands[rankNormal].held.Tasks; held > 8*3/4 || parked == 0 {
 				t.Fatalf("%d tasks are in the window, %d are set aside", held, parked)
 			}
 			pages := 0
@@ -269,7 +269,7 @@ func TestAClassIsBehindAsLongAsItsRowsAre(t *testing.T) {
 		r.deliver(placed("keyed", fmt.Sprint("j", i), fmt.Sprint("j", i), gpu))
 	}
 	r.pass(tickInterval)
-	if held := r.c.queues["keyed"].held.Tasks; held > 8*3/4 {
+	if held := r.c.queues["keyed"].bands[rankNormal].held.Tasks; held > 8*3/4 {
 		t.Errorf("%d tasks are in the window", held)
 	}
 }
@@ -391,7 +391,7 @@ func TestLanesThatWereReadBackKeepTheirPlaceForAWhile(t *testing.T) {
 	for i := range 8 {
 		r.deliver(placed("keyed", fmt.Sprint("j", i), fmt.Sprint("j", i), gpu))
 	}
-	inMemory := r.c.queues["keyed"].stored.Tasks
+	inMemory := r.c.queues["keyed"].bands[rankNormal].stored.Tasks
 	if inMemory == 0 || inMemory > maxFetches {
 		t.Fatalf("%d tasks were read back", inMemory)
 	}
@@ -399,8 +399,8 @@ func TestLanesThatWereReadBackKeepTheirPlaceForAWhile(t *testing.T) {
 		r.pass(tickInterval)
 		r.capacity("keyed", gpu)
 	}
-	if r.c.queues["keyed"].stored.Tasks != inMemory || len(r.parked) != 0 {
-		t.Errorf("%d of %d tasks are in memory, %d reads are under way", r.c.queues["keyed"].stored.Tasks, inMemory, len(r.parked))
+	if r.c.queues["keyed"].bands[rankNormal].stored.Tasks != inMemory || len(r.parked) != 0 {
+		t.Errorf("%d of %d tasks are in memory, %d reads are under way", r.c.queues["keyed"].bands[rankNormal].stored.Tasks, inMemory, len(r.parked))
 	}
 	r.join(20, gpuLabels())
 	r.capacity("keyed", gpu)
@@ -429,7 +429,7 @@ func behindLeased(t *testing.T) (*rig, *task.Lease) {
 		r.page(8)
 	}
 	r.pass(2*parkAfter + tickInterval)
-	if n := r.c.queues["loose"].held.Tasks; n != 0 || len(r.take()) != 0 {
+	if n := r.c.queues["loose"].bands[rankNormal].held.Tasks; n != 0 || len(r.take()) != 0 {
 		t.Fatalf("%d tasks are in the window", n)
 	}
 	w.slots = 9
@@ -491,7 +491,7 @@ func TestNoPageIsReadBeforeWhatIsKnownOfItsTasksIsDurable(t *testing.T) {
 	w.slots = 9
 	r.parked = nil
 	r.capacity("loose", gpu)
-	if n := r.c.queues["loose"].stored.Tasks; n != 0 || len(r.parked) != 0 {
+	if n := r.c.queues["loose"].bands[rankNormal].stored.Tasks; n != 0 || len(r.parked) != 0 {
 		t.Errorf("%d tasks are in memory, %d reads are asked for", n, len(r.parked))
 	}
 	r.commit()

@@ -24,7 +24,7 @@ func (r *rig) beginCancel(located broker.Located, names ...string) *cancelCall {
 	x := &cancelling{why: "not needed", answer: func(results []CancelResult) { call.answered, call.results = true, results }}
 	for _, name := range names {
 		x.results = append(x.results, CancelResult{ID: task.DeriveID(name)})
-		x.places = append(x.places, located)
+		x.places = append(x.places, place{Located: located})
 	}
 	r.c.cancel(r.now, x)
 	r.step()
@@ -449,7 +449,7 @@ func TestCancelOfARunningTaskOutlivesItsOwner(t *testing.T) {
 			case "log":
 				again := arrivalOf(a)
 				again.item.pos, again.known = r.pos, r.mark("a")
-				r.c.delivered(r.now, "keyed", []arrival{again})
+				r.c.delivered(r.now, "keyed", rankNormal, []arrival{again})
 			case "parked":
 				r.restore()
 				r.page(10)

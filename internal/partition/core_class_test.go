@@ -77,7 +77,7 @@ func TestALeaseNeverMixesClasses(t *testing.T) {
 				r.pos++
 				a := arrivalOf(x)
 				a.item.pos = r.pos
-				r.c.delivered(r.now, queue, []arrival{a})
+				r.c.delivered(r.now, queue, rankNormal, []arrival{a})
 			}
 			r.step()
 			if got := names(r.sent); got != want {
@@ -158,7 +158,7 @@ func TestAllRoomIsUsedAtOnce(t *testing.T) {
 	for i := range 9 {
 		a := arrivalOf(newTask("loose", "", fmt.Sprint(i)))
 		a.item.pos = broker.Position(i + 1)
-		r.c.delivered(r.now, "loose", []arrival{a})
+		r.c.delivered(r.now, "loose", rankNormal, []arrival{a})
 	}
 	r.step()
 	if got := names(r.take()); got != "[[0 1] [2 3 4] [5 6 7 8]]" {
@@ -204,8 +204,8 @@ func TestClassesThatNothingBelongsToGoAway(t *testing.T) {
 		r.finish(r.one())
 	}
 	for _, q := range r.c.order {
-		if len(q.classes) > keptClasses || len(q.special) != len(q.classes)-1 {
-			t.Errorf("queue %s keeps %d classes, %d by name", q.Name, len(q.classes), len(q.special))
+		if len(q.classes) > keptClasses || len(q.bands[rankNormal].special) != len(q.classes)-1 {
+			t.Errorf("queue %s keeps %d classes, %d by name", q.Name, len(q.classes), len(q.bands[rankNormal].special))
 		}
 	}
 	for i := range 100 {

@@ -13,7 +13,7 @@ func (r *rig) purging(queue string, change func(*Purge)) (p *purging, reached *b
 	reached = new(bool)
 	p = &purging{
 		Purge:  Purge{Queue: queue, Queued: true, Scheduled: true, Before: task.TimestampAt(rigStart.Add(time.Hour)), Reason: "not needed"},
-		marker: task.DeriveID("marker"), reached: func() { *reached = true },
+		markers: map[task.ID]struct{}{task.DeriveID("marker"): {}}, reached: func() { *reached = true },
 	}
 	if change != nil {
 		change(&p.Purge)
@@ -128,7 +128,7 @@ func TestAMarkerWithoutAPurgeIsSettled(t *testing.T) {
 func TestAPurgeDoesNotReadFasterThanItWrites(t *testing.T) {
 	r := newRig(t, nil)
 	r.purging("keyed", nil)
-	r.credited = r.c.queues["keyed"].freed
+	r.credited = r.c.queues["keyed"].bands[rankNormal].freed
 	r.deliver(newTask("keyed", "k", "a"))
 	r.deliver(newTask("keyed", "k", "b"))
 	if r.credited.Tasks != 0 {

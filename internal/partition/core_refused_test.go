@@ -137,7 +137,7 @@ func TestASessionThatEndsFreesItsKeysOnly(t *testing.T) {
 	if got := names(r.take()); got != "[[a0] [a1] [a2]]" || r.asked != 5 {
 		t.Fatalf("leases %s after %d questions, want the first ones of its keys", got, r.asked)
 	}
-	if cl := r.c.queues["keyed"].plain; cl.lines[a.ref.Session] != nil || cl.refused != 7 {
+	if cl := r.c.queues["keyed"].bands[rankNormal].plain; cl.lines[a.ref.Session] != nil || cl.refused != 7 {
 		t.Errorf("%d keys wait, want 7, and nobody for the session that ended", cl.refused)
 	}
 }
@@ -167,7 +167,7 @@ func BenchmarkFreedSlot(b *testing.B) {
 				key := fmt.Sprint("k", i)
 				r.homes[key] = 1
 				r.pos++
-				r.c.delivered(r.now, "keyed", []arrival{arrivalOf(newTask("keyed", key, key))})
+				r.c.delivered(r.now, "keyed", rankNormal, []arrival{arrivalOf(newTask("keyed", key, key))})
 			}
 			r.step()
 			r.asked = 0

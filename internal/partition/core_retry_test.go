@@ -230,7 +230,7 @@ func TestAHaltedKeyWaitsUntilTheSettingIsSkip(t *testing.T) {
 	if s := r.c.stats("keyed"); s.HaltedLanes != 1 || s.Dead != 1 || s.Parked != 2 {
 		t.Errorf("stats %+v", s)
 	}
-	if held := r.c.queues["keyed"].held.Tasks; held != 0 {
+	if held := r.c.queues["keyed"].bands[rankNormal].held.Tasks; held != 0 {
 		t.Errorf("a halted key holds %d tasks in the window", held)
 	}
 	r.settings("keyed", func(q *task.Queue) { q.OnDead = task.OnDeadSkip })

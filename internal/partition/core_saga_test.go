@@ -141,7 +141,7 @@ func TestASagasTransitionIsOneCommit(t *testing.T) {
 	before := r.fence.Seq
 	again := arrivalOf(message[0])
 	again.known = r.rows[fmt.Sprint(store.TableDedup, " ", message[0].ID)].(*store.Dedup)
-	r.c.delivered(r.now, saga.Queue, []arrival{again})
+	r.c.delivered(r.now, saga.Queue, rankNormal, []arrival{again})
 	r.step()
 	r.commit()
 	if r.fence.Seq != before {
@@ -328,7 +328,7 @@ func TestManyMessagesToASagaStayWithinABatch(t *testing.T) {
 	r.batch = &store.Batch{}                                                        // and waits for one in flight
 	message := task.Task{ID: task.DeriveID("m"), Queue: saga.Queue, Key: saga.KeyOf("s"), Type: "deadline", Payload: []byte{1}, CreatedAt: task.TimestampAt(r.now)}
 	a := arrivalOf(message)
-	r.c.delivered(r.now, saga.Queue, []arrival{a})
+	r.c.delivered(r.now, saga.Queue, rankNormal, []arrival{a})
 	if _, ended := r.rows[fmt.Sprint(store.TableDedup, " ", message.ID)]; ended || r.c.tasks[message.ID] == nil {
 		t.Fatal("the message was worked on beyond the bound of a batch")
 	}

@@ -310,7 +310,7 @@ func TestRepeatsAreSettledWithoutEffect(t *testing.T) {
 	r.deliver(x) // its mark was looked up before it was written
 	known := arrivalOf(x)
 	known.item.pos, known.known = 9, &store.Dedup{ID: x.ID, State: task.StateDone}
-	r.c.delivered(r.now, "keyed", []arrival{known})
+	r.c.delivered(r.now, "keyed", rankNormal, []arrival{known})
 	r.step()
 	r.commit()
 	if fmt.Sprint(r.settled) != "[2 1 3 9]" || len(r.sent) != 0 {
@@ -435,7 +435,7 @@ func TestAnIDThatIsUsedAgainAfterItsWindowRunsAgain(t *testing.T) {
 			a := arrivalOf(x)
 			c.mark.ID, c.mark.CreatedAt = x.ID, x.CreatedAt-c.age
 			a.item.pos, a.known = 9, &c.mark
-			r.c.delivered(r.now, "keyed", []arrival{a})
+			r.c.delivered(r.now, "keyed", rankNormal, []arrival{a})
 			r.step()
 			if got := len(r.sent) == 1; got != c.runs {
 				t.Fatalf("runs: %v, want %v", got, c.runs)

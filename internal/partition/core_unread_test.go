@@ -37,7 +37,7 @@ func TestCancelOfATaskThatWasNotRead(t *testing.T) {
 			}
 			b := arrivalOf(newTask("keyed", "k", "b"))
 			b.item.pos = 8
-			r.c.delivered(r.now, "keyed", []arrival{a, b})
+			r.c.delivered(r.now, "keyed", rankNormal, []arrival{a, b})
 			r.step()
 			r.commit()
 			l := r.one()
@@ -117,7 +117,7 @@ func (r *rig) cancelID(id task.ID) CancelResult {
 	r.t.Helper()
 	call := &cancelCall{}
 	r.c.cancel(r.now, &cancelling{
-		why: "not needed", results: []CancelResult{{ID: id}}, places: make([]broker.Located, 1),
+		why: "not needed", results: []CancelResult{{ID: id}}, places: make([]place, 1),
 		answer: func(results []CancelResult) { call.answered, call.results = true, results },
 	})
 	r.step()

@@ -211,7 +211,7 @@ func TestABlockedLaneIsParkedInOrder(t *testing.T) {
 	for _, page := range []int{1, 2, 10} {
 		t.Run(fmt.Sprint(page), func(t *testing.T) {
 			r := blocked(t, func(cfg *coreConfig) { cfg.Page = page })
-			if len(r.c.tasks) != 0 || r.c.queues["keyed"].held.Tasks != 0 || len(r.table(store.TableParked)) != 3 || len(r.settled) != 3 {
+			if len(r.c.tasks) != 0 || r.c.queues["keyed"].bands[rankNormal].held.Tasks != 0 || len(r.table(store.TableParked)) != 3 || len(r.settled) != 3 {
 				t.Fatalf("%d tasks in memory, %d parked, settled %v", len(r.c.tasks), len(r.table(store.TableParked)), r.settled)
 			}
 			r.deliver(newTask("keyed", "k", "4"))
@@ -301,8 +301,8 @@ func TestAFullWindowEvictsWhatStandsStill(t *testing.T) {
 		t.Fatal("parked too early")
 	}
 	r.pass(time.Second)
-	if n := len(r.table(store.TableParked)); n != 4 || r.c.queues["keyed"].held.Tasks != 0 {
-		t.Fatalf("%d parked, held %+v", n, r.c.queues["keyed"].held)
+	if n := len(r.table(store.TableParked)); n != 4 || r.c.queues["keyed"].bands[rankNormal].held.Tasks != 0 {
+		t.Fatalf("%d parked, held %+v", n, r.c.queues["keyed"].bands[rankNormal].held)
 	}
 	if len(r.c.leases) != 1 {
 		t.Fatal("the lease goes on")
@@ -334,11 +334,11 @@ func TestAKeyWithTooManyTasksLeavesTheWindowToOthers(t *testing.T) {
 	hot(80)
 	lease := r.one()
 	r.pass(time.Second)
-	if held := r.c.queues["keyed"].held.Tasks; held != 0 {
+	if held := r.c.queues["keyed"].bands[rankNormal].held.Tasks; held != 0 {
 		t.Fatalf("%d tasks of the key are still in the window", held)
 	}
 	hot(20)
-	if held := r.c.queues["keyed"].held.Tasks; held != 0 {
+	if held := r.c.queues["keyed"].bands[rankNormal].held.Tasks; held != 0 {
 		t.Errorf("%d of the tasks that come later stay in the window", held)
 	}
 	r.deliver(newTask("keyed", "other", "x"))

@@ -183,9 +183,9 @@ func (e *Engine) explainWaiting(ctx context.Context, st TaskStatus) (Explanation
 		x.Reason = ReasonPaused
 	default:
 		x.Reason = ReasonInLog
-		backlog, err := e.cfg.Broker.Backlog(ctx, st.Queue)
+		backlog, err := e.backlog(ctx, st.Queue)
 		if err != nil {
-			return x, fmt.Errorf("read backlog of queue %s: %w", st.Queue, err)
+			return x, err
 		}
 		x.Ahead = max(0, backlog.Tasks-1)
 	}

@@ -13,11 +13,12 @@ import (
 	"github.com/fenfa/fenfa/internal/task"
 )
 
-// feeder reads one queue's log and hands the tasks to the core, as long as the
+// feeder reads one log of a queue and hands the tasks to the core, as long as the
 // window has room.
 type feeder struct {
 	own    *ownership
 	queue  string
+	rank   rank // of the band whose log it is
 	reader broker.Reader
 
 	// Every task up to a position is looked up, whether it is new or not; begun counts
@@ -30,9 +31,9 @@ type feeder struct {
 	wake chan struct{}
 }
 
-func newFeeder(own *ownership, queue string, reader broker.Reader, lookUpTo broker.Position) *feeder {
-	f := &feeder{own: own, queue: queue, reader: reader, room: own.e.cfg.Window, wake: make(chan struct{}, 1)}
-	f.lookUpTo.Store(uint64(lookUpTo))
+func newFeeder(own *ownership, queue string, b *band, reader broker.Reader) *feeder {
+	f := &feeder{own: own, queue: queue, rank: b.rank, reader: reader, room: own.e.cfg.Window, wake: make(chan struct{}, 1)}
+	f.lookUpTo.Store(uint64(b.marked))
 	return f
 }
 
@@ -140,7 +141,7 @@ func (f *feeder) hand(arrivals []arrival) {
 	f.room.Tasks -= len(arrivals)
 	f.room.Bytes -= bytes
 	f.mu.Unlock()
-	f.own.mail.post(func(c *core, now time.Time) { c.delivered(now, f.queue, arrivals) })
+	f.own.mail.post(func(c *core, now time.Time) { c.delivered(now, f.queue, f.rank, arrivals) })
 }
 
 func (f *feeder) close() {

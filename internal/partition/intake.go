@@ -60,7 +60,7 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 		}
 		begin := len(arena)
 		arena = t.Append(arena)
-		messages = append(messages, route.message(t, arena[begin:len(arena):len(arena)]))
+		messages = append(messages, route.message(q, t, arena[begin:len(arena):len(arena)]))
 		index = append(index, i)
 	}
 	if only.first != nil {
@@ -79,8 +79,8 @@ func (e *Engine) Submit(ctx context.Context, tasks []task.Task) []SubmitResult {
 }
 
 // message is the task as the broker takes it.
-func (r *router) message(t *task.Task, body []byte) broker.Message {
-	return broker.Message{Queue: t.Queue, Partition: r.partition(t), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body}
+func (r *router) message(q *registered, t *task.Task, body []byte) broker.Message {
+	return broker.Message{Queue: q.logOf(t), Partition: r.partition(t), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body}
 }
 
 // stamp returns the node's next timestamp.

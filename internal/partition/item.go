@@ -24,6 +24,7 @@ type item struct {
 	task.Task
 	body       []byte // stored form; the task's strings share it
 	origin     origin
+	rank       rank // of the band in whose log it is, and whose part of memory it takes
 	pos        broker.Position
 	seq        uint64    // of its schedule or parked row
 	due        time.Time // of its schedule row

@@ -90,7 +90,7 @@ func (c *core) permitted(_ time.Time, name string) {
 	if q != nil {
 		q.throttled = false
 	}
-	if q == nil || c.draining || q.Paused || q.turns.len() == 0 {
+	if q == nil || c.draining || q.Paused || !q.waiting() {
 		c.env.Decline(c.cfg.Part, name)
 	}
 }

@@ -52,16 +52,20 @@ func errUnknownTask(id task.ID) error {
 	return task.Errorf(task.CodeNotFound, "task %s is not known: it was never submitted, or it ended longer ago than its queue keeps results", id).WithField("id")
 }
 
-func (e *Engine) locate(ctx context.Context, id task.ID) (broker.Located, bool, error) {
+func (e *Engine) locate(ctx context.Context, id task.ID) (place, bool, error) {
 	locator, ok := e.cfg.Broker.(broker.Locator)
 	if !ok {
-		return broker.Located{}, false, nil
+		return place{}, false, nil
 	}
 	located, found, err := locator.Locate(ctx, id)
 	if err != nil {
-		return broker.Located{}, false, fmt.Errorf("locate task %s: %w", id, err)
+		return place{}, false, fmt.Errorf("locate task %s: %w", id, err)
 	}
-	return located, found && located.Partition < len(e.owners), nil
+	if !found || located.Partition >= len(e.owners) {
+		return place{}, false, nil
+	}
+	p, known := e.placeIn(located)
+	return p, known, nil
 }
 
 func (e *Engine) statusIn(ctx context.Context, o *owner, id task.ID) (TaskStatus, bool, error) {

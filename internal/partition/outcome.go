@@ -440,7 +440,7 @@ func (c *core) leave(it *item) {
 	}
 	switch it.origin {
 	case inBroker:
-		c.settle(it.lane.q, it.pos)
+		c.settle(it.lane.q, it)
 	case inSchedule:
 		c.unschedule(it)
 	case inParked:

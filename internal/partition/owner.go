@@ -66,10 +66,10 @@ type ownership struct {
 	// start runs f in a goroutine that ends with the ownership.
 	start func(f func(context.Context))
 
-	jobs    *jobs // reads of records
-	rows    *jobs // reads of schedule and parked rows, and of expired marks
-	outbox  *jobs // publishes
-	feeders map[string]*feeder
+	jobs    *jobs              // reads of records
+	rows    *jobs              // reads of schedule and parked rows, and of expired marks
+	outbox  *jobs              // publishes
+	feeders map[string]*feeder // by log
 	// locksIndexed says that all locks that were held before the claim are in the index.
 	locksIndexed bool
 	failed       error
@@ -288,14 +288,14 @@ func (own *ownership) fail(err error) {
 }
 
 // Settle implements env.
-func (own *ownership) Settle(queue string, positions []broker.Position) {
-	f := own.feeders[queue]
+func (own *ownership) Settle(log string, positions []broker.Position) {
+	f := own.feeders[log]
 	if f == nil {
 		return
 	}
 	// Settle does not wait, so there is nothing to cancel.
 	if err := f.reader.Settle(context.Background(), positions...); err != nil {
-		own.fail(fmt.Errorf("settle tasks of queue %s: %w", queue, err))
+		own.fail(fmt.Errorf("settle tasks of queue %s: %w", f.queue, err))
 	}
 }
 
@@ -307,8 +307,8 @@ func (own *ownership) Hurry() {
 }
 
 // Credit implements env.
-func (own *ownership) Credit(queue string, tasks, bytes int) {
-	if f := own.feeders[queue]; f != nil {
+func (own *ownership) Credit(log string, tasks, bytes int) {
+	if f := own.feeders[log]; f != nil {
 		f.credit(tasks, bytes)
 	}
 }
@@ -327,8 +327,8 @@ func (own *ownership) Publish(rows []*store.Outbox) {
 }
 
 // LookUp implements env.
-func (own *ownership) LookUp(queue string, upTo broker.Position) (begun uint64) {
-	if f := own.feeders[queue]; f != nil {
+func (own *ownership) LookUp(log string, upTo broker.Position) (begun uint64) {
+	if f := own.feeders[log]; f != nil {
 		return f.lookUp(upTo)
 	}
 	return 0
@@ -337,15 +337,17 @@ func (own *ownership) LookUp(queue string, upTo broker.Position) (begun uint64) 
 // serveQueue adds a queue, or changes its settings.
 func (own *ownership) serveQueue(ctx context.Context, q task.Queue) error {
 	own.core.configure(q)
-	if own.feeders[q.Name] != nil {
-		return nil
+	for _, b := range own.core.queues[q.Name].bands {
+		if own.feeders[b.log] != nil {
+			continue
+		}
+		reader, err := own.e.cfg.Broker.Open(ctx, b.log, own.part, own.core.led.Epoch())
+		if err != nil {
+			return fmt.Errorf("open queue %s: %w", q.Name, err)
+		}
+		f := newFeeder(own, q.Name, b, reader)
+		own.feeders[b.log] = f
+		own.start(f.run)
 	}
-	reader, err := own.e.cfg.Broker.Open(ctx, q.Name, own.part, own.core.led.Epoch())
-	if err != nil {
-		return fmt.Errorf("open queue %s: %w", q.Name, err)
-	}
-	f := newFeeder(own, q.Name, reader, own.core.queues[q.Name].marked)
-	own.feeders[q.Name] = f
-	own.start(f.run)
 	return nil
 }

@@ -16,8 +16,8 @@ const headPurge = task.ReservedPrefix + "purge"
 // purging is a purge of one queue in this partition, while it goes on.
 type purging struct {
 	Purge
-	marker  task.ID // of the message behind everything that it is to take out of the log
-	reached func()  // called when all of that is durable
+	markers map[task.ID]struct{} // messages to come, behind everything that it is to take out of each log
+	reached func()               // called when all of that is durable
 
 	removed Purged // how many tasks, of what was in memory or came from the log
 }
@@ -74,9 +74,16 @@ func isMarker(t *task.Task) bool { return t.Headers[0].Name == headPurge }
 // purgedUpTo takes the message behind everything that a purge is to take out of the
 // log. One of an earlier owner says nothing.
 func (c *core) purgedUpTo(q *queue, it *item) {
-	c.settle(q, it.pos)
+	c.settle(q, it)
 	c.unhold(it, q)
-	if p := q.purge; p != nil && p.marker == it.ID {
+	p := q.purge
+	if p == nil {
+		return
+	}
+	if _, ours := p.markers[it.ID]; !ours {
+		return
+	}
+	if delete(p.markers, it.ID); len(p.markers) == 0 {
 		c.afterDurable(p.reached)
 	}
 }
@@ -84,15 +91,15 @@ func (c *core) purgedUpTo(q *queue, it *item) {
 // holdRoom keeps the room that a batch from the broker has given back until all that
 // was done with it is durable: else one that ends at once what it reads, such as a
 // purge, would read faster than it can write.
-func (c *core) holdRoom(q *queue, before broker.Limit) {
-	room := broker.Limit{Tasks: q.freed.Tasks - before.Tasks, Bytes: q.freed.Bytes - before.Bytes}
+func (c *core) holdRoom(b *band, before broker.Limit) {
+	room := broker.Limit{Tasks: b.freed.Tasks - before.Tasks, Bytes: b.freed.Bytes - before.Bytes}
 	if room.Tasks == 0 {
 		return
 	}
-	q.freed = before
+	b.freed = before
 	c.afterDurable(func() {
-		q.freed.Tasks += room.Tasks
-		q.freed.Bytes += room.Bytes
+		b.freed.Tasks += room.Tasks
+		b.freed.Bytes += room.Bytes
 	})
 }
 

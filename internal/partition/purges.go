@@ -77,9 +77,9 @@ func (e *Engine) PreviewPurge(ctx context.Context, p Purge) (Purged, error) {
 		sum.queued += n.queued
 		sum.scheduled += n.scheduled
 	}
-	backlog, err := e.cfg.Broker.Backlog(ctx, p.Queue)
+	backlog, err := e.backlog(ctx, p.Queue)
 	if err != nil {
-		return Purged{}, fmt.Errorf("read backlog of queue %s: %w", p.Queue, err)
+		return Purged{}, err
 	}
 	var would Purged
 	if p.Queued {
@@ -143,7 +143,8 @@ func (e *Engine) PurgeQueue(ctx context.Context, p Purge) (Purged, error) {
 // purgePart purges a queue in one partition.
 func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purged, err error) {
 	reached := make(chan struct{})
-	pg := &purging{Purge: p, marker: task.NewID(e.cfg.Clock.Now()), reached: sync.OnceFunc(func() { close(reached) })}
+	pg := &purging{Purge: p, markers: make(map[task.ID]struct{}), reached: sync.OnceFunc(func() { close(reached) })}
+	messages := e.purgeMarkers(o, pg)
 	own := o.serving(ctx)
 	if own == nil {
 		return Purged{}, o.notServed()
@@ -164,7 +165,7 @@ func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purg
 	if !begun {
 		return Purged{}, task.Errorf(task.CodeUnavailable, "queue %q is being purged by another call: wait for that one", p.Queue).WithRetryAfter(reclaimMax)
 	}
-	if err = e.markPurge(ctx, o, pg); err == nil {
+	if err = e.markPurge(ctx, p.Queue, messages); err == nil {
 		if removed, err = e.purgeRows(ctx, o, p); err == nil {
 			select {
 			case <-reached:
@@ -186,16 +187,26 @@ func (e *Engine) purgePart(ctx context.Context, o *owner, p Purge) (removed Purg
 	return removed, errors.Join(err, endErr)
 }
 
-// markPurge puts a message behind everything in the partition's log that is to be
+// purgeMarkers makes the messages that mark the end of a purge, one for each log, and
+// notes that it waits for them.
+func (e *Engine) purgeMarkers(o *owner, p *purging) (messages []broker.Message) {
+	q, _ := e.Queue(p.Queue)
+	for _, log := range logs(&q) {
+		t := task.Task{ID: task.NewID(e.cfg.Clock.Now()), Queue: p.Queue, CreatedAt: e.stamp(), Headers: []task.Header{{Name: headPurge}}}
+		body := t.Append(nil)
+		messages = append(messages, broker.Message{
+			Queue: log, Partition: o.part, ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body, Owed: true,
+		})
+		p.markers[t.ID] = struct{}{}
+	}
+	return messages
+}
+
+// markPurge puts a message behind everything in the partition's logs that is to be
 // purged.
-func (e *Engine) markPurge(ctx context.Context, o *owner, p *purging) error {
-	t := task.Task{ID: p.marker, Queue: p.Queue, CreatedAt: e.stamp(), Headers: []task.Header{{Name: headPurge}}}
-	body := t.Append(nil)
-	err := e.cfg.Broker.Publish(ctx, []broker.Message{{
-		Queue: p.Queue, Partition: o.part, ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body, Owed: true,
-	}})
-	if err != nil {
-		return fmt.Errorf("mark the end of the purge of queue %s: %w", p.Queue, err)
+func (e *Engine) markPurge(ctx context.Context, queue string, messages []broker.Message) error {
+	if err := e.cfg.Broker.Publish(ctx, messages); err != nil {
+		return fmt.Errorf("mark the end of the purge of queue %s: %w", queue, err)
 	}
 	return nil
 }
@@ -246,7 +257,7 @@ func (e *Engine) purgeTable(ctx context.Context, o *owner, p Purge, removed *Pur
 // purgeIDs cancels those of the tasks that still wait, and that the purge means: the
 // core knows whether they wait for their next attempt.
 func (e *Engine) purgeIDs(ctx context.Context, o *owner, p Purge, ids []task.ID) (removed Purged, err error) {
-	x := &cancelling{why: p.Reason, purge: &p, waiting: true, results: make([]CancelResult, len(ids)), places: make([]broker.Located, len(ids))}
+	x := &cancelling{why: p.Reason, purge: &p, waiting: true, results: make([]CancelResult, len(ids)), places: make([]place, len(ids))}
 	for i, id := range ids {
 		x.results[i].ID = id
 	}

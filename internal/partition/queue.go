@@ -16,21 +16,12 @@ import (
 type queue struct {
 	task.Queue
 	lanes   map[string]*lane // of keys
-	plain   *class           // of tasks that ask nothing of workers
-	special map[task.Placement]*class
-	classes []*class // all of them, the plain one first
-	kept    int      // of classes that nothing belongs to any more
-	sweepAt int      // number of classes at which such are looked for
-	turns   deque[*class]
-	looked  time.Time    // when the window was looked at the last time
-	held    broker.Limit // tasks in memory that are in the broker's log
-	freed   broker.Limit // to be given back to the reader
-	stored  broker.Limit // tasks in memory that are in schedule and parked rows
-	out     broker.Limit // of stored, what workers had at the last tick
-	fetches int          // pages of parked rows on their way
-	hungry  deque[*lane] // wait for room to fetch parked rows
-	readers deque[*class]
-	pages   int // that were asked for
+	bands   []*band          // by rank
+	turn    uint64           // what the band had spent whose turn was the latest one
+	classes []*class         // of all bands
+	kept    int              // of classes that nothing belongs to any more
+	sweepAt int              // number of classes at which such are looked for
+	looked  time.Time        // when the window was looked at the last time
 	stats   QueueStats
 	metrics *queueMetrics
 	own     bool // its tasks are messages that the core works on itself
@@ -43,9 +34,7 @@ type queue struct {
 	waits []*lane              // of all of them
 	spare []*keyCount          // to be used again
 
-	batches uint64          // that came from the broker
-	purge   *purging        // that goes on; nil: none
-	marked  broker.Position // up to which there may be marks of tasks that were not read
+	purge *purging // that goes on; nil: none
 }
 
 // configure adds a queue or changes its settings.
@@ -53,11 +42,14 @@ func (c *core) configure(settings task.Queue) {
 	q := c.queues[settings.Name]
 	if q == nil {
 		q = &queue{
-			Queue: settings, lanes: make(map[string]*lane), special: make(map[task.Placement]*class), keys: make(map[string]*keyCount),
+			Queue: settings, lanes: make(map[string]*lane), keys: make(map[string]*keyCount),
 			kept: c.cfg.Classes, sweepAt: c.cfg.Classes, metrics: c.counts.queue(settings.Name),
 			own: settings.Name == saga.Queue || settings.Name == cron.Queue,
 		}
-		q.plain = q.newClass(task.Placement{})
+		q.addBand(rankNormal)
+		if settings.Banded {
+			q.widen()
+		}
 		c.queues[settings.Name] = q
 		c.order = append(c.order, q)
 		c.limit(q, &settings)
@@ -65,6 +57,9 @@ func (c *core) configure(settings task.Queue) {
 	}
 	before := q.KeyConcurrency
 	q.Queue = settings
+	if settings.Banded {
+		q.widen()
+	}
 	c.limitKeys(q, before)
 	c.limit(q, &settings)
 	for _, cl := range q.classes {
@@ -103,10 +98,10 @@ func (c *core) restoreParked(now time.Time, head *store.Parked) {
 	}
 	t, err := task.Decode(head.Body)
 	class, waits := isKeyWait(head.Class)
-	if head.Key == "" || waits {
-		t.Placement = placementOf(class)
-	}
 	cl := q.classOf(&t)
+	if head.Key == "" || waits {
+		cl = q.classNamed(class)
+	}
 	l := cl.shared
 	switch {
 	case waits:
@@ -163,29 +158,35 @@ func (q *queue) laneOfKey(key string) *lane {
 // store counts a task of a schedule or parked row that is in memory; unstore one
 // that is not any more.
 func (q *queue) store(it *item) {
-	q.stored.Tasks++
-	q.stored.Bytes += it.size
+	b := q.bands[it.rank]
+	b.stored.Tasks++
+	b.stored.Bytes += it.size
 }
 
 func (q *queue) unstore(it *item) {
-	q.stored.Tasks--
-	q.stored.Bytes -= it.size
+	b := q.bands[it.rank]
+	b.stored.Tasks--
+	b.stored.Bytes -= it.size
 }
 
 // wanting reports whether lanes wait for room to read their rows.
-func (q *queue) wanting() bool { return q.hungry.len()+q.readers.len() > 0 }
+func (q *queue) wanting() bool {
+	return slices.ContainsFunc(q.bands, func(b *band) bool { return b.hungry.len()+b.readers.len() > 0 })
+}
 
-// full reports whether no more of the queue's rows may be read into memory. What
+// full reports whether no more of a band's rows may be read into memory. What
 // workers have does not count, or a few slow ones would keep all others out.
-func (c *core) full(q *queue) bool {
-	return q.stored.Tasks-q.out.Tasks >= c.cfg.Stored.Tasks || q.stored.Bytes-q.out.Bytes >= c.cfg.Stored.Bytes
+func (c *core) full(b *band) bool {
+	return b.stored.Tasks-b.out.Tasks >= c.cfg.Stored.Tasks || b.stored.Bytes-b.out.Bytes >= c.cfg.Stored.Bytes
 }
 
 // countOut counts, for queues with lanes that wait for room, what of their rows
 // workers have. The count is as old as the last tick.
 func (c *core) countOut() {
 	for _, q := range c.order {
-		q.out = broker.Limit{}
+		for _, b := range q.bands {
+			b.out = broker.Limit{}
+		}
 	}
 	for _, ls := range c.leases {
 		q := ls.lane.q
@@ -194,14 +195,15 @@ func (c *core) countOut() {
 		}
 		for _, it := range ls.items {
 			if it != nil && it.origin != inBroker {
-				q.out.Tasks++
-				q.out.Bytes += it.size
+				b := q.bands[it.rank]
+				b.out.Tasks++
+				b.out.Bytes += it.size
 			}
 		}
 	}
 }
 
-// over reports whether more of the queue's rows are in memory than may be.
-func (c *core) over(q *queue) bool {
-	return q.stored.Tasks > c.cfg.Stored.Tasks || q.stored.Bytes > c.cfg.Stored.Bytes && q.stored.Tasks > 1
+// over reports whether more of a band's rows are in memory than may be.
+func (c *core) over(b *band) bool {
+	return b.stored.Tasks > c.cfg.Stored.Tasks || b.stored.Bytes > c.cfg.Stored.Bytes && b.stored.Tasks > 1
 }

@@ -25,6 +25,7 @@ const metaQueue = "queue/"
 type registered struct {
 	settings task.Queue
 	version  uint64
+	logs     [ranks]string // at the broker
 	accepted prometheus.Counter
 	repeated prometheus.Counter
 	refused  prometheus.Counter
@@ -32,13 +33,17 @@ type registered struct {
 
 func (e *Engine) register(q task.Queue, version uint64) *registered {
 	e.counts.paused(q.Name, q.Paused)
-	return &registered{
+	r := &registered{
 		settings: q,
 		version:  version,
 		accepted: e.counts.submitted.WithLabelValues(q.Name, "accepted"),
 		repeated: e.counts.submitted.WithLabelValues(q.Name, "duplicate"),
 		refused:  e.counts.submitted.WithLabelValues(q.Name, "refused"),
 	}
+	for i := range ranks {
+		r.logs[i] = bandLog(q.Name, i)
+	}
+	return r
 }
 
 // Queue returns the settings of a queue.
@@ -90,11 +95,13 @@ func (e *Engine) configured(q task.Queue) {
 }
 
 func (e *Engine) declare(ctx context.Context, q task.Queue) error {
-	err := e.cfg.Broker.Declare(ctx, broker.Declaration{
-		Queue: q.Name, Partitions: e.cfg.Partitions, MaxTasks: q.MaxBacklogTasks, MaxBytes: q.MaxBacklogBytes, DedupeWindow: q.DedupeWindow,
-	})
-	if err != nil {
-		return fmt.Errorf("declare queue %s: %w", q.Name, err)
+	for _, log := range logs(&q) {
+		err := e.cfg.Broker.Declare(ctx, broker.Declaration{
+			Queue: log, Partitions: e.cfg.Partitions, MaxTasks: q.MaxBacklogTasks, MaxBytes: q.MaxBacklogBytes, DedupeWindow: q.DedupeWindow,
+		})
+		if err != nil {
+			return fmt.Errorf("declare queue %s: %w", q.Name, err)
+		}
 	}
 	return nil
 }
@@ -225,9 +232,9 @@ func (e *Engine) QueueStats(ctx context.Context, name string) (QueueStats, error
 		}
 		sum.add(s)
 	}
-	backlog, err := e.cfg.Broker.Backlog(ctx, name)
+	backlog, err := e.backlog(ctx, name)
 	if err != nil {
-		return QueueStats{}, fmt.Errorf("read backlog of queue %s: %w", name, err)
+		return QueueStats{}, err
 	}
 	sum.BacklogTasks, sum.BacklogBytes, sum.Oldest = backlog.Tasks, backlog.Bytes, backlog.Oldest
 	sum.LimitedBy = e.limits.Binding(name)

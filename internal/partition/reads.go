@@ -196,14 +196,14 @@ func (own *ownership) publishOnce(ctx context.Context, rows []*store.Outbox) (se
 	messages := make([]broker.Message, 0, len(rows))
 	tasks := make([]task.Task, 0, len(rows))
 	source := make([]*store.Outbox, 0, len(rows))
-	route := router{e: own.e}
+	route, queues := router{e: own.e}, *own.e.queues.Load()
 	for _, row := range rows {
 		t, err := task.Decode(row.Body)
 		if err != nil {
 			refused = append(refused, refusedEmit{row: row, err: err})
 			continue
 		}
-		m := route.message(&t, row.Body)
+		m := route.message(queues[t.Queue], &t, row.Body)
 		m.Owed = true
 		messages = append(messages, m)
 		tasks = append(tasks, t)

@@ -75,13 +75,15 @@ func (own *ownership) restore(ctx context.Context, now time.Time) error {
 
 // restoreMarked finds out up to where tasks were cancelled that were not read yet.
 func (own *ownership) restoreMarked(ctx context.Context) error {
-	queues := own.e.Queues()
-	if len(queues) == 0 {
-		return nil
+	var bands []*band
+	var keys []store.Row
+	for _, q := range own.core.order {
+		for _, b := range q.bands {
+			bands, keys = append(bands, b), append(keys, &store.Dedup{ID: unreadID(b.log)})
+		}
 	}
-	keys := make([]store.Row, len(queues))
-	for i := range queues {
-		keys[i] = &store.Dedup{ID: unreadID(queues[i].Name)}
+	if len(bands) == 0 {
+		return nil
 	}
 	rows, err := own.e.cfg.Store.Get(ctx, own.part, keys)
 	if err != nil {
@@ -89,7 +91,7 @@ func (own *ownership) restoreMarked(ctx context.Context) error {
 	}
 	for i, row := range rows {
 		if r, ok := row.(*store.Dedup); ok && r != nil {
-			own.core.queues[queues[i].Name].marked = broker.Position(r.Ref)
+			bands[i].marked = broker.Position(r.Ref)
 		}
 	}
 	return nil

@@ -252,7 +252,7 @@ func (r *rig) deliver(tasks ...task.Task) {
 		r.pos++
 		a := arrivalOf(t)
 		a.item.pos = r.pos
-		r.c.delivered(r.now, t.Queue, []arrival{a})
+		r.c.delivered(r.now, t.Queue, r.c.queues[t.Queue].memoryRank(&t), []arrival{a})
 	}
 	r.step()
 }
@@ -409,8 +409,14 @@ func (r *rig) wantEmpty() {
 		r.t.Errorf("%d tasks, %d leases, %d loads are left", len(c.tasks), len(c.leases), len(c.loading))
 	}
 	for _, q := range c.order {
-		if left := leftOf(q); left != "" || q.freed != (broker.Limit{}) {
-			r.t.Errorf("%s, freed %+v", left, q.freed)
+		left := leftOf(q)
+		for _, b := range q.bands {
+			if b.freed != (broker.Limit{}) {
+				left += fmt.Sprintf(", freed %+v", b.freed)
+			}
+		}
+		if left != "" {
+			r.t.Error(left)
 		}
 	}
 	for session, n := range r.assigned {
@@ -425,7 +431,10 @@ func (r *rig) wantEmpty() {
 
 // leftOf says what of a queue is in memory, empty: nothing.
 func leftOf(q *queue) string {
-	busy := len(q.lanes)+len(q.keys)+len(q.waits)+q.fetches+q.hungry.len() != 0 || q.held != (broker.Limit{}) || q.stored != (broker.Limit{})
+	busy := len(q.lanes)+len(q.keys)+len(q.waits) != 0
+	for _, band := range q.bands {
+		busy = busy || band.fetches+band.hungry.len() != 0 || band.held != (broker.Limit{}) || band.stored != (broker.Limit{})
+	}
 	for _, cl := range q.classes {
 		busy = busy || cl.lanes+cl.shared.members+cl.shared.items.len()+cl.ready.len()+cl.refused+cl.aside.len() != 0 ||
 			cl.shared.tail || cl.shared.fetching
@@ -434,8 +443,11 @@ func leftOf(q *queue) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "queue %s: %d lanes, held %+v, stored %+v, %d fetches, %d hungry, %d readers, %d turns",
-		q.Name, len(q.lanes), q.held, q.stored, q.fetches, q.hungry.len(), q.readers.len(), q.turns.len())
+	fmt.Fprintf(&b, "queue %s: %d lanes", q.Name, len(q.lanes))
+	for _, band := range q.bands {
+		fmt.Fprintf(&b, "\n    log %s: held %+v, stored %+v, %d fetches, %d hungry, %d readers, %d turns",
+			band.log, band.held, band.stored, band.fetches, band.hungry.len(), band.readers.len(), band.line.len())
+	}
 	for _, cl := range q.classes {
 		l := cl.shared
 		fmt.Fprintf(&b, "\n    class %q asks %+v: %d lanes, %d ready, %d refused, %d aside, starved %v since %v, serving %v, reading %v; without order: %s",

@@ -213,7 +213,7 @@ func (e *Engine) unseen(ctx context.Context, f *TaskFilter) (why []string) {
 			if f.Queue != "" && f.Queue != q.Name {
 				continue
 			}
-			if backlog, err := e.cfg.Broker.Backlog(ctx, q.Name); err != nil || backlog.Tasks > 0 {
+			if backlog, err := e.backlog(ctx, q.Name); err != nil || backlog.Tasks > 0 {
 				why = append(why, fmt.Sprintf("tasks of queue %q that the node has not read from the broker's log yet are not looked at; its log has about %d tasks, those that were read among them", q.Name, backlog.Tasks))
 			}
 		}

@@ -8,12 +8,12 @@ import (
 )
 
 // serve hands ready lanes to workers until there is no room. The queues take
-// turns, a lease each, and so do the classes of a queue.
+// turns, a lease each, and so do the classes of a queue; its bands by weight.
 func (c *core) serve(now time.Time) {
 	for served := true; served; {
 		served = false
 		for _, q := range c.order {
-			if q.turns.len() > 0 && !q.throttled && !q.Paused && c.led.Bytes() <= maxBatchBytes {
+			if q.waiting() && !q.throttled && !q.Paused && c.led.Bytes() <= maxBatchBytes {
 				c.serveNext(now, q)
 				served = true
 			}
@@ -30,7 +30,7 @@ func (c *core) serveNext(now time.Time, q *queue) {
 		}
 		defer c.useNot(q)
 	}
-	cl := q.turns.popFront()
+	cl := q.next()
 	if !cl.starved && cl.ready.len() > 0 {
 		c.serveLane(now, q, cl, cl.ready.popFront())
 	}
@@ -91,7 +91,7 @@ func (c *core) offer(now time.Time, l *lane) (by uint64, ok bool) {
 	}
 	want := 1
 	if !l.ordered {
-		most := c.startable(now, l, maxLeaseTasks)
+		most := c.startable(now, l, l.q.turnOf(cl))
 		if most == 0 {
 			l.status = laneIdle
 			c.wake(now, l)
@@ -163,6 +163,7 @@ func (c *core) batchOf(now time.Time, l *lane, most int) int {
 // grant forms a lease of the lane's next n tasks and sends it.
 func (c *core) grant(now time.Time, l *lane, w WorkerRef, n int) {
 	c.token++
+	l.q.charge(l.class, n)
 	ls := &lease{
 		ref:     task.LeaseRef{Partition: c.cfg.Part, Epoch: c.led.Epoch(), Token: c.token},
 		lane:    l,

@@ -86,16 +86,17 @@ func (c *checking) parked(r *store.Parked) {
 	}
 	t, err := task.Decode(r.Body)
 	c.m.w.must(err)
-	class := "" // of a key with order
-	if t.Queue == "loose" {
-		class = nameOf(t.Placement)
-		if r.Key == "" {
-			t.Key = ""
-		} else {
-			class = keyWaitMark + class
-		}
+	mark := ""
+	if t.Queue == "loose" && r.Key == "" {
+		t.Key = ""
+	} else if t.Queue == "loose" {
+		mark = keyWaitMark
 	}
-	if r.Queue != t.Queue || r.Key != t.Key || r.Key == "" && t.Queue != "loose" && r.Class != nameOf(t.Placement) || (r.Key != "" || t.Queue == "loose") && r.Class != class {
+	classes := []string{""} // of a key with order
+	if t.Queue == "loose" || r.Key == "" {
+		classes = []string{mark + nameOf(rankNormal, t.Placement), mark + nameOf(rankOf(t.Priority), t.Placement)}
+	}
+	if r.Queue != t.Queue || r.Key != t.Key || !slices.Contains(classes, r.Class) {
 		c.failf("task %v that asks %+v is parked as %s, %q, %q", t.ID, t.Placement, r.Queue, r.Key, r.Class)
 	}
 	if t.Placement != (task.Placement{}) {

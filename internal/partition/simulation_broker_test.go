@@ -67,7 +67,7 @@ func (b *simBroker) Publish(_ context.Context, batch []broker.Message) error {
 		b.ids[m.ID] = m.Fingerprint
 		l.copies[m.ID]++
 		l.entries = append(l.entries, &simEntry{pos: broker.Position(len(l.entries) + 1), id: m.ID, body: m.Body})
-		b.w.model.logged(m.Queue, m.ID, m.Body)
+		b.w.model.logged(m.ID, m.Body)
 	}
 	if b.unsure {
 		b.unsure = false
@@ -188,7 +188,7 @@ func (r *simReader) Settle(_ context.Context, positions ...broker.Position) erro
 			continue
 		}
 		e := r.l.entries[pos-1]
-		r.b.w.model.settled(r.l, e)
+		r.b.w.model.settled(e)
 		e.settled = true
 	}
 	return nil

@@ -133,7 +133,7 @@ func newModel(w *world) *model {
 }
 
 // logged says that the broker has a task.
-func (m *model) logged(queue string, id task.ID, body []byte) {
+func (m *model) logged(id task.ID, body []byte) {
 	if m.tasks[id] != nil && m.tasks[id].task.Queue != "" {
 		return
 	}
@@ -145,8 +145,8 @@ func (m *model) logged(queue string, id task.ID, body []byte) {
 		m.tasks[id] = &life{task: t}
 		m.order = append(m.order, id)
 	}
-	if t.Key != "" && queue != "loose" && t.RunAt.IsZero() {
-		line := [2]string{queue, t.Key}
+	if t.Key != "" && t.Queue != "loose" && t.RunAt.IsZero() {
+		line := [2]string{t.Queue, t.Key}
 		m.lines[line] = append(m.lines[line], id)
 	}
 }
@@ -483,14 +483,16 @@ func (m *model) answered(v task.Verdict) {
 }
 
 // settled checks that the store has what the broker may forget.
-func (m *model) settled(log *simLog, e *simEntry) {
+func (m *model) settled(e *simEntry) {
 	l := m.tasks[e.id]
 	if l.state.Final() || l.waits {
 		return
 	}
-	for _, other := range log.entries {
-		if other != e && other.id == e.id && !other.settled {
-			return // another copy
+	for _, name := range m.w.broker.names {
+		for _, other := range m.w.broker.logs[name].entries {
+			if other != e && other.id == e.id && !other.settled {
+				return // another copy
+			}
 		}
 	}
 	m.w.failf("task %v was settled with the broker, and the store does not have it", e.id)

@@ -223,7 +223,7 @@ func (o *simOwner) work() bool {
 	if len(o.outbox) > 0 {
 		can = append(can, o.emit)
 	}
-	for _, name := range simQueues {
+	for _, name := range simLogs() {
 		f, s := o.feeders[name], o.staged[name]
 		if f == nil {
 			continue
@@ -290,7 +290,7 @@ func (o *simOwner) read(f *feeder) {
 		o.fail(err)
 		return
 	}
-	o.staged[f.queue] = &stage{deliveries: deliveries}
+	o.staged[logNameOf(f)] = &stage{deliveries: deliveries}
 }
 
 func (o *simOwner) advance(f *feeder, s *stage) {
@@ -306,7 +306,7 @@ func (o *simOwner) advance(f *feeder, s *stage) {
 		}
 		return
 	}
-	delete(o.staged, f.queue)
+	delete(o.staged, logNameOf(f))
 	f.hand(s.arrivals)
 }
 
@@ -316,7 +316,10 @@ func (o *simOwner) describe() string {
 	fmt.Fprintf(&b, "owner of part %d epoch %d: %d tasks, %d leases, %d loading, sched %+v, next alarm %v, armed %v, now %v",
 		o.part, o.epoch, len(c.tasks), len(c.leases), len(c.loading), c.sched, c.nextAlarm(o.w.Now()), o.armed, o.w.Now())
 	for _, q := range c.order {
-		fmt.Fprintf(&b, "\n  room %+v, %s", o.feeders[q.Name].room, leftOf(q))
+		for _, band := range q.bands {
+			fmt.Fprintf(&b, "\n  room %+v", o.feeders[band.log].room)
+		}
+		fmt.Fprintf(&b, ", %s", leftOf(q))
 	}
 	return b.String()
 }
@@ -326,7 +329,10 @@ func (o *simOwner) checkEmpty() {
 	c := o.core
 	bad := len(c.tasks)+len(c.leases)+len(c.loading)+len(c.woken) != 0 || c.waitsForCommit()
 	for _, q := range c.order {
-		bad = bad || leftOf(q) != "" || o.feeders[q.Name].room != o.w.window
+		bad = bad || leftOf(q) != ""
+		for _, b := range q.bands {
+			bad = bad || o.feeders[b.log].room != o.w.window
+		}
 	}
 	if bad {
 		o.w.failf("something is left in memory: %s", o.describe())
@@ -380,6 +386,9 @@ func (w *world) newTask(id task.ID, hops byte) task.Task {
 		t.Placement.Require = pick[task.Selector](w, "gpu", "gpu", "zone=a", "zone=b", "!gpu", "gpu,zone=a")
 		t.Placement.Prefer = pick[task.Selector](w, "", "", "zone=b")
 	}
+	if w.has(faultPriorities) {
+		t.Priority = pick(w, task.PriorityLow, task.PriorityNormal, task.PriorityHigh)
+	}
 	if w.has(faultWaiting) {
 		if w.chance(w.later) {
 			soon := time.Duration(1+w.rng.IntN(60)) * time.Millisecond
@@ -397,13 +406,13 @@ func (w *world) newTask(id task.ID, hops byte) task.Task {
 
 func (w *world) publish(tasks []task.Task) {
 	w.broker.unsure = w.has(faultBroker) && w.chance(15)
-	messages := make([]broker.Message, len(tasks))
+	messages, queues := make([]broker.Message, len(tasks)), *w.engine.queues.Load()
 	for i := range tasks {
 		t := &tasks[i]
 		w.must(t.Validate())
 		body := t.Append(nil)
 		messages[i] = broker.Message{
-			Queue: t.Queue, Partition: t.Partition(simPartitions), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body,
+			Queue: queues[t.Queue].logOf(t), Partition: t.Partition(simPartitions), ID: t.ID, Fingerprint: task.Fingerprint(body), Body: body,
 		}
 	}
 	err := w.broker.Publish(context.Background(), messages)

@@ -40,11 +40,12 @@ const (
 	faultReturns                    // workers give tasks back unbegun
 	faultLetters                    // dead letters are requeued and deleted
 	faultPauses                     // queues are paused and resumed
+	faultPriorities                 // tasks have priorities, which count or do not
 	faultLast
 	allFaults = faultLast - 1
 )
 
-var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure", "places", "returns", "letters", "pauses"}
+var faultNames = []string{"crash", "claim", "commit", "workers", "answers", "clock", "settings", "direct", "broker", "tasks", "waiting", "pressure", "places", "returns", "letters", "pauses", "priorities"}
 
 // plan is all that a run depends on.
 type plan struct {

@@ -162,7 +162,9 @@ func (w *world) build() {
 		w.shuffleSettings(&q)
 		w.engine.limits.Configure(&q)
 		all[name] = w.engine.register(q, 1)
-		w.must(w.broker.Declare(context.Background(), broker.Declaration{Queue: name, Partitions: simPartitions}))
+		for r := range ranks {
+			w.must(w.broker.Declare(context.Background(), broker.Declaration{Queue: bandLog(name, r), Partitions: simPartitions}))
+		}
 	}
 	w.engine.queues.Store(&all)
 	for range 1 + w.rng.IntN(3) {
@@ -186,7 +188,22 @@ func (w *world) shuffleSettings(q *task.Queue) {
 	}
 	q.Balance = task.Balance{Policy: pick(w, task.BalanceLeastInflight, task.BalanceConsistentHash), LoadBound: 1.25, Overflow: pick(w, "next", "wait")}
 	w.shuffleLimits(q)
+	if w.has(faultPriorities) {
+		q.Merge(task.Queue{Priorities: pick(w, task.SwitchOn, task.SwitchOff)})
+	}
 }
+
+// simLogs are the logs of all queues.
+func simLogs() (names []string) {
+	for _, name := range simQueues {
+		for r := range ranks {
+			names = append(names, bandLog(name, r))
+		}
+	}
+	return names
+}
+
+func logNameOf(f *feeder) string { return bandLog(f.queue, f.rank) }
 
 func (w *world) must(err error) {
 	if err != nil {

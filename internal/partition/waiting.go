@@ -51,7 +51,7 @@ func (c *core) comeDue(now time.Time) {
 		if q == nil || c.tasks[it.ID] != nil {
 			continue
 		}
-		it.origin = inSchedule
+		it.origin, it.rank = inSchedule, q.memoryRank(&it.Task)
 		q.metrics.late.Observe(now.Sub(it.due).Seconds())
 		q.store(it)
 		c.admit(now, q, it)
@@ -76,7 +76,7 @@ func (c *core) leaveFor(it *item, to origin, seq uint64) {
 	q := it.lane.q
 	switch it.origin {
 	case inBroker:
-		c.settle(q, it.pos)
+		c.settle(q, it)
 		c.unhold(it, q)
 		q.store(it)
 		c.recent.add(it.ID)
@@ -163,8 +163,8 @@ func (c *core) fetch(l *lane) {
 		return
 	}
 	l.fetching = true
-	if l.q.fetches >= maxFetches || c.full(l.q) {
-		l.q.hungry.pushBack(l)
+	if b := l.band(); !c.mayRead(b) {
+		b.hungry.pushBack(l)
 		return
 	}
 	c.read(l)
@@ -172,7 +172,7 @@ func (c *core) fetch(l *lane) {
 
 // read asks for the next parked rows of a lane, as soon as they are durable.
 func (c *core) read(l *lane) {
-	l.q.fetches++
+	l.band().fetches++
 	l.fetchSeq = l.parkedSeq
 	c.readAfter(l, max(l.parkedIn, l.changedIn))
 }
@@ -191,8 +191,9 @@ func (c *core) readAfter(l *lane, batch uint64) {
 // parkedLoaded takes a page of a lane's parked rows; more says that others follow.
 func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more bool) {
 	q := c.queues[at.queue]
-	q.fetches--
 	l := q.find(at)
+	b := l.band()
+	b.fetches--
 	l.fetching = false
 	l.readAt, l.served = now, 0
 	if l.fetchFrom != l.lastRow || l.status == laneHalted {
@@ -214,7 +215,7 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 		if arrivals[i].corrupt || c.tasks[it.ID] != nil {
 			continue
 		}
-		it.origin, it.byKey = inParked, l.wait != nil
+		it.origin, it.byKey, it.rank = inParked, l.wait != nil, b.rank
 		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
 			c.endCancelled(now, q, it, mark)
 			continue
@@ -234,8 +235,10 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 // feed reads rows from the store while there is room for their tasks.
 func (c *core) feed() {
 	for _, q := range c.order {
-		for q.fetches < maxFetches && !c.full(q) && c.readNext(q) {
-			q.pages++
+		for _, b := range q.bands {
+			for c.readNext(b) {
+				b.pages++
+			}
 		}
 	}
 	if c.sched.wants() {
@@ -251,33 +254,40 @@ func (c *core) feed() {
 // readNext looks after one of the lanes whose rows are to be read, and reports
 // whether there was one: those that wait for room and those that are aside take
 // turns.
-func (c *core) readNext(q *queue) bool {
-	if q.pages%2 == 0 {
-		return c.readHungry(q) || c.readAside(q)
+func (c *core) readNext(b *band) bool {
+	if b.pages%2 == 0 {
+		return c.readHungry(b) || c.readAside(b)
 	}
-	return c.readAside(q) || c.readHungry(q)
+	return c.readAside(b) || c.readHungry(b)
 }
 
-func (c *core) readHungry(q *queue) bool {
-	if q.hungry.len() == 0 {
+// mayRead reports whether there is room for another page of rows.
+func (c *core) mayRead(b *band) bool { return b.fetches < maxFetches && !c.full(b) }
+
+func (c *core) readHungry(b *band) bool {
+	if b.hungry.len() == 0 || !c.mayRead(b) {
 		return false
 	}
-	l := q.hungry.popFront()
+	l := b.hungry.popFront()
 	l.fetching = false
 	c.fetch(l)
 	return true
 }
 
-func (c *core) readAside(q *queue) bool {
-	for range q.readers.len() {
-		cl := q.readers.popFront()
-		if cl.reads() {
-			cl.due = max(cl.due-1, 0)
-			q.readers.pushBack(cl)
-			c.read(cl.aside.popFront())
-			return true
+func (c *core) readAside(b *band) bool {
+	for range b.readers.len() {
+		cl := b.readers.popFront()
+		if !cl.reads() {
+			cl.reading = false
+			continue
 		}
-		cl.reading = false
+		b.readers.pushBack(cl)
+		if !c.mayRead(cl.aside.at(0).band()) {
+			continue
+		}
+		cl.due = max(cl.due-1, 0)
+		c.read(cl.aside.popFront())
+		return true
 	}
 	return false
 }

@@ -19,6 +19,7 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 		MaxBacklogTasks: w.GetMaxBacklogTasks(), MaxBacklogBytes: w.GetMaxBacklogBytes(), Share: w.GetShare(),
 	}
 	limitsFromWire(w, &q)
+	q.Priorities = switchFromWire(w.Priorities)
 	q.Webhook = webhookFromWire(w.GetWebhook())
 	var err error
 	if q.Placement, err = placementFromWire(w.GetPlacement()); err != nil {
@@ -49,6 +50,17 @@ func queueFromWire(w *fenfav1.Queue) (task.Queue, error) {
 	return q, err
 }
 
+// switchFromWire leaves a switch as it is that is not given.
+func switchFromWire(on *bool) task.Switch {
+	switch {
+	case on == nil:
+		return ""
+	case *on:
+		return task.SwitchOn
+	}
+	return task.SwitchOff
+}
+
 func orZero(d *durationpb.Duration) *durationpb.Duration {
 	if d == nil {
 		return &durationpb.Duration{}
@@ -67,6 +79,7 @@ func queueToWire(q *task.Queue) *fenfav1.Queue {
 	w.Paused = q.Paused
 	w.Webhook = webhookToWire(q.Webhook)
 	limitsToWire(q, w)
+	w.Priorities = new(q.Priorities.On())
 	w.DeadTtl = durationpb.New(q.DeadTTL)
 	return w
 }

@@ -106,6 +106,8 @@ type Queue struct {
 	DeadTTL         time.Duration // how long a dead letter is kept; 0, the default: until somebody deletes it
 	Paused          bool          // nothing is handed out; no part of a change
 	Webhook         *Webhook      // nil: tasks are not pushed
+	Priorities      Switch        // tasks take turns by their priority; default off
+	Banded          bool          // priorities are on, or were once: there are logs for them; no part of a change
 }
 
 // DefaultQueue returns the settings of a queue that nobody configured.
@@ -124,6 +126,7 @@ func DefaultQueue(name string) Queue {
 		ResultTTL:       24 * time.Hour,
 		MaxBacklogTasks: 100_000_000,
 		MaxBacklogBytes: 64 << 30,
+		Priorities:      SwitchOff,
 	}
 }
 
@@ -174,6 +177,9 @@ func (q *Queue) Validate() error {
 		}
 	}
 	if err := q.validateLimits(); err != nil {
+		return err
+	}
+	if err := q.validatePriorities(); err != nil {
 		return err
 	}
 	for _, c := range []struct {
@@ -241,6 +247,7 @@ func (q *Queue) Merge(change Queue) {
 	set(&q.MaxBacklogTasks, change.MaxBacklogTasks)
 	set(&q.MaxBacklogBytes, change.MaxBacklogBytes)
 	q.mergeLimits(&change)
+	q.mergePriorities(&change)
 	if set(&q.DeadTTL, change.DeadTTL); q.DeadTTL == NoLimit {
 		q.DeadTTL = 0
 	}

@@ -59,6 +59,9 @@ type Queue struct {
 	Placement *Placement `protobuf:"bytes,14,opt,name=placement,proto3" json:"placement,omitempty"`
 	// Output only: nothing is handed out; see Pause.
 	Paused bool `protobuf:"varint,20,opt,name=paused,proto3" json:"paused,omitempty"`
+	// Tasks take weighted turns by their priority: high 6, normal 3, low 1. Default: they
+	// do not.
+	Priorities *bool `protobuf:"varint,21,opt,name=priorities,proto3,oneof" json:"priorities,omitempty"`
 	// Most of its tasks that run at a time; a lease of one key counts as one. 0: no
 	// limit. Default: no limit.
 	Concurrency *uint32 `protobuf:"varint,22,opt,name=concurrency,proto3,oneof" json:"concurrency,omitempty"`
@@ -211,6 +214,13 @@ func (x *Queue) GetPlacement() *Placement {
 func (x *Queue) GetPaused() bool {
 	if x != nil {
 		return x.Paused
+	}
+	return false
+}
+
+func (x *Queue) GetPriorities() bool {
+	if x != nil && x.Priorities != nil {
+		return *x.Priorities
 	}
 	return false
 }
@@ -1298,7 +1308,7 @@ var File_fenfa_v1_queue_proto protoreflect.FileDescriptor
 
 const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x16fenfa/v1/webhook.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\x06\n" +
+	"\x14fenfa/v1/queue.proto\x12\bfenfa.v1\x1a\x13fenfa/v1/task.proto\x1a\x16fenfa/v1/webhook.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x06\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05order\x18\x02 \x01(\tR\x05order\x12\x17\n" +
@@ -1317,11 +1327,15 @@ const file_fenfa_v1_queue_proto_rawDesc = "" +
 	"\x05share\x18\r \x01(\x01R\x05share\x124\n" +
 	"\bdead_ttl\x18\x19 \x01(\v2\x19.google.protobuf.DurationR\adeadTtl\x121\n" +
 	"\tplacement\x18\x0e \x01(\v2\x13.fenfa.v1.PlacementR\tplacement\x12\x16\n" +
-	"\x06paused\x18\x14 \x01(\bR\x06paused\x12%\n" +
-	"\vconcurrency\x18\x16 \x01(\rH\x00R\vconcurrency\x88\x01\x01\x12,\n" +
-	"\x0fkey_concurrency\x18\x18 \x01(\rH\x01R\x0ekeyConcurrency\x88\x01\x01\x12\"\n" +
+	"\x06paused\x18\x14 \x01(\bR\x06paused\x12#\n" +
+	"\n" +
+	"priorities\x18\x15 \x01(\bH\x00R\n" +
+	"priorities\x88\x01\x01\x12%\n" +
+	"\vconcurrency\x18\x16 \x01(\rH\x01R\vconcurrency\x88\x01\x01\x12,\n" +
+	"\x0fkey_concurrency\x18\x18 \x01(\rH\x02R\x0ekeyConcurrency\x88\x01\x01\x12\"\n" +
 	"\x04rate\x18\x17 \x01(\v2\x0e.fenfa.v1.RateR\x04rate\x12+\n" +
-	"\awebhook\x18\x1a \x01(\v2\x11.fenfa.v1.WebhookR\awebhookB\x0e\n" +
+	"\awebhook\x18\x1a \x01(\v2\x11.fenfa.v1.WebhookR\awebhookB\r\n" +
+	"\v_prioritiesB\x0e\n" +
 	"\f_concurrencyB\x12\n" +
 	"\x10_key_concurrency\"^\n" +
 	"\x04Rate\x12\"\n" +
