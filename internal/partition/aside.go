@@ -145,8 +145,8 @@ func (q *queue) othersMove(now time.Time, but *class) bool {
 // window helps nobody, and the broker keeps tasks as well as the store and bounds
 // them.
 func (c *core) hasRoom(q *queue) bool {
-	plain := q.bands[rankNormal].plain
-	return !plain.starved && c.env.HasRoom(&q.Queue, plain.place)
+	starved := slices.ContainsFunc(q.bands, func(b *band) bool { return b.plain.starved })
+	return !starved && c.env.HasRoom(&q.Queue, q.bands[rankNormal].plain.place)
 }
 
 // setAside moves the tasks of a class into parked rows, but for the first ones up

@@ -3,6 +3,7 @@ package partition
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -24,8 +25,29 @@ const (
 // have turns.
 const turnTasks = 16
 
-// shareOf is how many of ten tasks are of a band, while all have some.
-var shareOf = [ranks]uint64{rankNormal: 3, rankHigh: 6, rankLow: 1}
+// share is how many of ten tasks are of a band, while all have some.
+func (r rank) share() uint64 {
+	switch r {
+	case rankHigh:
+		return 6
+	case rankLow:
+		return 1
+	default:
+		return 3
+	}
+}
+
+// name stands in the names of logs and classes; what is normal has none.
+func (r rank) name() string {
+	switch r {
+	case rankHigh:
+		return "high"
+	case rankLow:
+		return "low"
+	default:
+		return ""
+	}
+}
 
 // band is the tasks of a queue that have one priority: their classes take turns, with
 // those of other bands by weight. What has no order has its log, and its part of
@@ -133,7 +155,7 @@ func (q *queue) next() *class {
 
 func (q *queue) before(a, b *band) bool {
 	spentA, spentB := max(a.spent, q.turn), max(b.spent, q.turn)
-	return spentA < spentB || spentA == spentB && shareOf[a.rank] > shareOf[b.rank]
+	return spentA < spentB || spentA == spentB && a.rank.share() > b.rank.share()
 }
 
 // charge makes a class pay for tasks that it hands out in its turn.
@@ -143,17 +165,24 @@ func (q *queue) charge(cl *class, tasks int) {
 	}
 	b := cl.band
 	q.turn = max(q.turn, b.spent)
-	b.spent = q.turn + uint64(tasks)*shareOf[rankHigh]/shareOf[b.rank]
+	b.spent = q.turn + uint64(tasks)*rankHigh.share()/b.rank.share()
 }
 
 // turnOf is how many tasks without order a class may hand out at once.
 func (q *queue) turnOf(cl *class) int {
 	for _, b := range q.bands {
 		if b != cl.band && b.line.len() > 0 {
-			return turnTasks * int(shareOf[cl.band.rank])
+			return turnTasks * int(cl.band.rank.share())
 		}
 	}
 	return maxLeaseTasks
+}
+
+// takesTurns reports whether classes of other bands wait for the same workers.
+func (q *queue) takesTurns(cl *class) bool {
+	return slices.ContainsFunc(q.classes, func(other *class) bool {
+		return other.band != cl.band && other.own == cl.own && (other.starved || other.refused > 0)
+	})
 }
 
 // nameOf is how the class of tasks is called in parked rows: what they require, behind
@@ -165,7 +194,7 @@ func nameOf(r rank, own task.Placement) string {
 		name += " " + string(own.Prefer)
 	}
 	if r != rankNormal {
-		name += " " + bandNames[r]
+		name += " " + r.name()
 	}
 	return name
 }
@@ -176,15 +205,12 @@ func (q *queue) classNamed(name string) *class {
 	prefer, priority, _ := strings.Cut(rest, " ")
 	r := rankNormal
 	for other := rankNormal + 1; other < ranks; other++ {
-		if priority == bandNames[other] {
+		if priority == other.name() {
 			r = other
 		}
 	}
 	return q.classFor(q.band(r), task.Placement{Require: task.Selector(require), Prefer: task.Selector(prefer)})
 }
-
-// bandNames stand in the names of logs and classes; what is normal has none.
-var bandNames = [ranks]string{rankHigh: "high", rankLow: "low"}
 
 // bandLog returns the name of a band's log at the broker: no user's queue can have it.
 // Where it would be longer than names may be, it has a digest of the queue's name,
@@ -193,7 +219,7 @@ func bandLog(queue string, r rank) string {
 	if r == rankNormal {
 		return queue
 	}
-	prefix := task.ReservedPrefix + bandNames[r] + "."
+	prefix := task.ReservedPrefix + r.name() + "."
 	if len(prefix)+len(queue) <= task.MaxQueueName {
 		return prefix + queue
 	}

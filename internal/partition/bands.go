@@ -41,7 +41,7 @@ func (r *registered) logOf(t *task.Task) string {
 func (e *Engine) placeIn(at broker.Located) (p place, ok bool) {
 	p.Located = at
 	for r := rankNormal + 1; r < ranks; r++ {
-		name, of := strings.CutPrefix(at.Queue, task.ReservedPrefix+bandNames[r]+".")
+		name, of := strings.CutPrefix(at.Queue, task.ReservedPrefix+r.name()+".")
 		if !of {
 			continue
 		}
@@ -58,6 +58,22 @@ func (e *Engine) placeIn(at broker.Located) (p place, ok bool) {
 		return place{}, false
 	}
 	return p, true
+}
+
+// backlogAround returns what the log holds that a task is in.
+func (e *Engine) backlogAround(ctx context.Context, id task.ID, q *task.Queue) (broker.Backlog, error) {
+	if !q.Banded {
+		return e.backlog(ctx, q.Name)
+	}
+	at, _, err := e.locate(ctx, id)
+	if err != nil {
+		return broker.Backlog{}, err
+	}
+	b, err := e.cfg.Broker.Backlog(ctx, bandLog(q.Name, at.rank))
+	if err != nil {
+		return broker.Backlog{}, fmt.Errorf("read backlog of queue %s: %w", q.Name, err)
+	}
+	return b, nil
 }
 
 // backlog adds up what the logs of a queue hold.

@@ -12,7 +12,7 @@ import (
 func (r *rig) purging(queue string, change func(*Purge)) (p *purging, reached *bool) {
 	reached = new(bool)
 	p = &purging{
-		Purge:  Purge{Queue: queue, Queued: true, Scheduled: true, Before: task.TimestampAt(rigStart.Add(time.Hour)), Reason: "not needed"},
+		Purge:   Purge{Queue: queue, Queued: true, Scheduled: true, Before: task.TimestampAt(rigStart.Add(time.Hour)), Reason: "not needed"},
 		markers: map[task.ID]struct{}{task.DeriveID("marker"): {}}, reached: func() { *reached = true },
 	}
 	if change != nil {

@@ -52,6 +52,9 @@ type Explanation struct {
 	Ahead       int64  // tasks in front of it, roughly, as far as they are known
 	KeyRunning  int    // of its key, with ReasonKeyConcurrency
 	KeyMost     int    // that its key may run at a time, with the same
+	// Turns says that tasks of other priorities wait for the same workers: they take
+	// turns with it.
+	Turns bool
 }
 
 // Explain says why a task is where it is. That nothing is known of it is an answer,
@@ -183,7 +186,7 @@ func (e *Engine) explainWaiting(ctx context.Context, st TaskStatus) (Explanation
 		x.Reason = ReasonPaused
 	default:
 		x.Reason = ReasonInLog
-		backlog, err := e.backlog(ctx, st.Queue)
+		backlog, err := e.backlogAround(ctx, st.ID, &q)
 		if err != nil {
 			return x, err
 		}
@@ -319,7 +322,7 @@ func (c *core) explainQueue(q *queue, cl *class) Explanation {
 	case q.throttled:
 		return Explanation{Reason: ReasonConcurrency} // or its rate: the engine knows
 	case cl != nil && (cl.starved || cl.refused > 0):
-		return Explanation{Reason: ReasonWorkers}
+		return Explanation{Reason: ReasonWorkers, Turns: q.takesTurns(cl)}
 	}
 	return Explanation{Reason: ReasonReady}
 }

@@ -24,23 +24,23 @@ var (
 type fault uint
 
 const (
-	faultCrash    fault = 1 << iota // node and disk lose what is not durable
-	faultClaim                      // another owner claims while the old one goes on
-	faultCommit                     // commits fail, or happen and say that they did not
-	faultWorkers                    // workers crash and freeze
-	faultAnswers                    // workers answer twice, wrongly and under ended tokens
-	faultClock                      // clocks jump
-	faultSettings                   // settings change
-	faultDirect                     // records are written past the tasks
-	faultBroker                     // publishes are repeated, readers begin again
-	faultTasks                      // tasks fail, time out, are rejected, kill workers
-	faultWaiting                    // run_at and expires_at
-	faultPressure                   // windows, pages and caches are tiny
-	faultPlaces                     // tasks and queues ask for labels that workers may lack
-	faultReturns                    // workers give tasks back unbegun
-	faultLetters                    // dead letters are requeued and deleted
-	faultPauses                     // queues are paused and resumed
-	faultPriorities                 // tasks have priorities, which count or do not
+	faultCrash      fault = 1 << iota // node and disk lose what is not durable
+	faultClaim                        // another owner claims while the old one goes on
+	faultCommit                       // commits fail, or happen and say that they did not
+	faultWorkers                      // workers crash and freeze
+	faultAnswers                      // workers answer twice, wrongly and under ended tokens
+	faultClock                        // clocks jump
+	faultSettings                     // settings change
+	faultDirect                       // records are written past the tasks
+	faultBroker                       // publishes are repeated, readers begin again
+	faultTasks                        // tasks fail, time out, are rejected, kill workers
+	faultWaiting                      // run_at and expires_at
+	faultPressure                     // windows, pages and caches are tiny
+	faultPlaces                       // tasks and queues ask for labels that workers may lack
+	faultReturns                      // workers give tasks back unbegun
+	faultLetters                      // dead letters are requeued and deleted
+	faultPauses                       // queues are paused and resumed
+	faultPriorities                   // tasks have priorities, which count or do not
 	faultLast
 	allFaults = faultLast - 1
 )

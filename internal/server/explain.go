@@ -100,6 +100,9 @@ func (s *Server) queueText(x *partition.Explanation) string {
 		}
 		return fmt.Sprintf("no worker is connected that takes tasks of queue %q", queue)
 	case partition.ReasonWorkers:
+		if x.Turns {
+			return fmt.Sprintf("all workers that take tasks of queue %q are busy; tasks of other priorities wait too, and it takes turns with them", queue)
+		}
 		return fmt.Sprintf("all workers that take tasks of queue %q are busy", queue)
 	case partition.ReasonDraining:
 		return "this node is being stopped and hands nothing out"

@@ -67,6 +67,7 @@ func TestAWorkerThatIsThereIsBusyAndNotMissing(t *testing.T) {
 	h.worker(t)
 	for want, x := range map[string]partition.Explanation{
 		"all workers that take tasks of queue \"orders\" are busy": {Reason: partition.ReasonWorkers, Status: partition.TaskStatus{Queue: "orders"}},
+		"it takes turns with them":                                 {Reason: partition.ReasonWorkers, Turns: true, Status: partition.TaskStatus{Queue: "orders"}},
 		"in a queue of about 8 tasks":                              {Reason: partition.ReasonInLog, Status: partition.TaskStatus{Queue: "orders"}, Ahead: 7},
 		"meets gpu":                                                {Reason: partition.ReasonWorkers, Status: partition.TaskStatus{Queue: "orders", Task: &task.Task{Placement: task.Placement{Require: "gpu"}}}},
 	} {
