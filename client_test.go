@@ -69,7 +69,7 @@ func TestQueuesAreConfiguredAndDescribed(t *testing.T) {
 		Retry: RetryPolicy{Base: time.Second, Factor: 3, Max: time.Minute, MaxAttempts: 7}, Timeout: time.Minute, Batch: 8, MaxDeliveries: 9,
 		DedupeWindow: time.Hour, ResultTTL: 2 * time.Hour, MaxBacklogTasks: 10, MaxBacklogBytes: 11,
 		Share: 2.5, Placement: Placement{Require: []string{"gpu", "zone=eu"}, Prefer: []string{"!old"}},
-		Concurrency: 12, KeyConcurrency: 2, Rate: Rate{PerSecond: 0.5, Burst: 3},
+		Concurrency: 12, KeyConcurrency: 2, Rate: Rate{PerSecond: 0.5, Burst: 3}, Priorities: SwitchOn,
 	}
 	for i := range 2 {
 		now, created, err := c.ConfigureQueue(t.Context(), q)

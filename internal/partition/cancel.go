@@ -306,6 +306,9 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 		r.Err = errOwnTask(t.ID)
 		return true
 	}
+	if p, ok := row.(*store.Parked); ok && p.Key == "" {
+		it.lane = q.classNamed(p.Class).shared
+	}
 	it.Task, it.body, it.size = t, body, len(body)+itemOverhead
 	if it.attempts, it.deliveries = mark.Attempts, mark.Deliveries; attempt != nil {
 		it.attach(attempt)
@@ -404,11 +407,15 @@ func (c *core) endCancelled(now time.Time, q *queue, it *item, mark *store.Dedup
 	c.endMarked(now, q, it, ending{state: task.StateCancelled, err: mark.Error, at: mark.FinishedAt})
 }
 
-// endMarked ends a task that is not in memory, and not in a lane.
+// endMarked ends a task that is not in memory, and not in a lane. That of a parked row
+// may be known: what the queue's settings were then, they need not be now.
 func (c *core) endMarked(now time.Time, q *queue, it *item, end ending) {
 	c.tasks[it.ID] = it
-	l := q.laneOf(&it.Task)
-	it.lane = l
+	l := it.lane
+	if l == nil {
+		l = q.laneOf(&it.Task)
+		it.lane = l
+	}
 	l.members++
 	if it.origin != inBroker {
 		q.store(it)

@@ -115,7 +115,7 @@ func (r *rig) restart(change func(*coreConfig), unsettled ...task.Task) {
 		a := r.revived(t.Append(nil), time.Time{}, 0)
 		r.pos++
 		a.item.pos = r.pos
-		r.c.delivered(r.now, t.Queue, []arrival{a})
+		r.c.delivered(r.now, t.Queue, rankNormal, []arrival{a})
 	}
 	r.step()
 	r.answerReads()

@@ -402,3 +402,28 @@ func TestScheduledTasksOfABandFindRoomBesideThoseOfOthers(t *testing.T) {
 		t.Errorf("%s is next", names([]*task.Lease{got}))
 	}
 }
+
+func TestAParkedTaskIsCancelledInItsRowAlsoAfterPrioritiesAreOff(t *testing.T) {
+	r := newPriorityRig(t, nil)
+	r.slots = 0
+	r.deliver(urgent("loose", "", "h1"), urgent("loose", "", "h2"))
+	r.c.evict(r.now, r.c.queues["loose"].bands[rankHigh].plain.shared, 0)
+	r.step()
+	r.commit()
+	r.prioritize(task.SwitchOff)
+	if got := r.cancel("h1"); got[0].State != task.StateCancelled {
+		t.Fatalf("%+v", got)
+	}
+	if rows := r.table(store.TableParked); len(rows) != 1 {
+		t.Errorf("%d rows are parked", len(rows))
+	}
+	r.slots = 1
+	r.room()
+	for len(r.parked) > 0 {
+		r.page(10)
+	}
+	if got := r.starts(1); got != "h" {
+		t.Errorf("%s started", got)
+	}
+	r.wantEmpty()
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fenfa/fenfa/internal/broker"
 	"github.com/fenfa/fenfa/internal/store"
 	"github.com/fenfa/fenfa/internal/task"
 )
@@ -77,7 +76,7 @@ func (c *core) expireParked(now time.Time) {
 		return
 	}
 	p.ending = true
-	x.places = make([]broker.Located, len(x.results))
+	x.places = make([]place, len(x.results))
 	x.answer = func([]CancelResult) { p.ending = false }
 	c.cancel(now, x)
 }

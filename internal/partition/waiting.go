@@ -215,12 +215,11 @@ func (c *core) parkedLoaded(now time.Time, at laneName, arrivals []arrival, more
 		if arrivals[i].corrupt || c.tasks[it.ID] != nil {
 			continue
 		}
-		it.origin, it.byKey, it.rank = inParked, l.wait != nil, b.rank
+		it.origin, it.byKey, it.rank, it.lane = inParked, l.wait != nil, b.rank, l
 		if mark := c.cancelledMark(&arrivals[i]); mark != nil {
 			c.endCancelled(now, q, it, mark)
 			continue
 		}
-		it.lane = l
 		l.members++
 		q.store(it)
 		c.tasks[it.ID] = it

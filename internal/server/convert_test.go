@@ -201,6 +201,7 @@ func TestQueueSettingsSurviveTheWire(t *testing.T) {
 	in.Share, in.Placement = 2.5, task.Placement{Require: "gpu,zone=eu", Prefer: "version!=1"}
 	in.Concurrency, in.KeyConcurrency, in.Rate = 5, 3, task.Rate{PerSecond: 2.5, Burst: 7}
 	in.DeadTTL = 720 * time.Hour
+	in.Priorities = task.SwitchOn
 	out, err := queueFromWire(queueToWire(&in))
 	if err != nil || out != in {
 		t.Errorf("got %+v, %v", out, err)
