@@ -34,8 +34,9 @@ type submitFlags struct {
 	wait        bool
 	waitTimeout time.Duration
 
-	timeout time.Duration
-	retry   fenfa.RetryPolicy
+	priority fenfa.Priority
+	timeout  time.Duration
+	retry    fenfa.RetryPolicy
 }
 
 func newSubmit() *cobra.Command {
@@ -58,6 +59,7 @@ submitted, and none after it. Rows travel in batches of up to 500: when the node
 one, the others of its batch, also those after it, may have been submitted.`,
 		Example: `  fenfa submit --queue mail '{"to":"a@example.org"}' '{"to":"b@example.org"}'
   fenfa submit --queue mail --delay 36h '{"to":"c@example.org"}'
+  fenfa submit --queue mail --priority high '{"reset":"a@example.org"}'
   fenfa submit --queue orders --file orders.csv --key-column SKU
   zcat orders.ndjson.gz | fenfa submit --queue orders --file - --format ndjson --key-column sku
   fenfa submit --queue reports --unique-args customer '{"customer":17,"asked":"today"}'
@@ -82,6 +84,7 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.StringSliceVar(&s.prefer, "prefer", nil, "terms on labels of workers that get the tasks first, as long as they have room")
 	f.StringVar(&s.requireColumn, "require-column", "", "column, or JSON member, with the terms that the task requires, joined by commas")
 	f.StringVar(&s.preferColumn, "prefer-column", "", "column, or JSON member, with the terms that the task prefers")
+	f.Var((*priorityFlag)(&s.priority), "priority", "low, normal or high, which has an effect in a queue whose priorities are on")
 	f.DurationVar(&s.timeout, "attempt-timeout", 0, "how long one attempt may take (default: the queue's)")
 	f.DurationVar(&s.retry.Base, "retry-base", 0, "longest delay after the first failure; with any --retry flag the queue's policy does not count (default: 1s)")
 	f.Float64Var(&s.retry.Factor, "retry-factor", 0, "growth of the delay with each failure (default: 2)")
@@ -203,6 +206,9 @@ func (s *submitFlags) options(key string, require, prefer []string) []fenfa.Task
 	}
 	if s.delay > 0 {
 		opts = append(opts, fenfa.Delay(s.delay))
+	}
+	if s.priority != fenfa.PriorityNormal {
+		opts = append(opts, fenfa.WithPriority(s.priority))
 	}
 	if s.timeout > 0 {
 		opts = append(opts, fenfa.Timeout(s.timeout))

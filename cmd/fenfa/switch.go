@@ -23,4 +23,4 @@ func (s *switchFlag) Set(text string) error {
 }
 
 // Type implements pflag.Value.
-func (s *switchFlag) Type() string { return "on|off" }
+func (s *switchFlag) Type() string { return "switch" }

@@ -336,8 +336,8 @@ func TestAPurgeReachesTheEndOfEveryLog(t *testing.T) {
 		r.deliver(marks[letter])
 		r.commit()
 	}
-	if !*reached || p.removedQueued != 6 {
-		t.Errorf("reached %v, %d tasks were taken out", *reached, p.removedQueued)
+	if !*reached || p.removed.Queued != 6 {
+		t.Errorf("reached %v, %d tasks were taken out", *reached, p.removed.Queued)
 	}
 	r.wantCancelled("h loose 0", "h loose 1", "n loose 0", "n loose 1", "l loose 0", "l loose 1")
 	r.c.queues["loose"].purge = nil
