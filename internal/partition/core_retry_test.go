@@ -358,7 +358,7 @@ func TestATaskThatComesToTheHeadOfItsKeyWaitsForItsNextAttempt(t *testing.T) {
 			failed.item.pos = r.pos
 			at := r.now.Add(time.Second)
 			failed.item.attach(&store.Attempt{ID: failed.item.ID, Attempts: 1, Deliveries: 1, NextAt: at})
-			r.c.delivered(r.now, "keyed", []arrival{failed})
+			r.c.delivered(r.now, "keyed", rankNormal, []arrival{failed})
 			r.step()
 			goes(r)
 			r.slots = 9

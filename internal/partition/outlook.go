@@ -46,9 +46,9 @@ func (e *Engine) Outlook(ctx context.Context) (Outlook, error) {
 		}
 		all.Running = append(all.Running, l.running...)
 		all.Next = sooner(all.Next, l.next)
-		for _, q := range l.queues {
-			held[q.name] += q.held
-			full[q.name] = full[q.name] || q.full
+		for _, log := range l.logs {
+			held[log.name] += log.held
+			full[log.name] = full[log.name] || log.full
 		}
 	}
 	if all.Busy == "" && !all.Next.IsZero() && !all.Next.After(e.cfg.Clock.Now()) {
@@ -58,12 +58,14 @@ func (e *Engine) Outlook(ctx context.Context) (Outlook, error) {
 		if all.Busy != "" {
 			return all, nil
 		}
-		backlog, err := e.cfg.Broker.Backlog(ctx, q.Name)
-		if err != nil {
-			return all, fmt.Errorf("read backlog of queue %s: %w", q.Name, err)
-		}
-		if backlog.Tasks > held[q.Name] && !full[q.Name] {
-			all.Busy = fmt.Sprintf("queue %s has tasks that are on their way", q.Name)
+		for _, log := range logs(&q) {
+			backlog, err := e.cfg.Broker.Backlog(ctx, log)
+			if err != nil {
+				return all, fmt.Errorf("read backlog of queue %s: %w", q.Name, err)
+			}
+			if backlog.Tasks > held[log] && !full[log] {
+				all.Busy = fmt.Sprintf("queue %s has tasks that are on their way", q.Name)
+			}
 		}
 	}
 	for i, l := range looks {
@@ -112,11 +114,11 @@ type coreOutlook struct {
 	busy    string
 	running []RunningTask
 	next    time.Time
-	queues  []queueOutlook
+	logs    []logOutlook
 }
 
-// queueOutlook is what a partition has of a queue's log.
-type queueOutlook struct {
+// logOutlook is what a partition has of a log.
+type logOutlook struct {
 	name string
 	held int64 // tasks in memory
 	full bool  // its reader waits for room
@@ -141,9 +143,11 @@ func (c *core) outlook(now time.Time) coreOutlook {
 			o.busy = "hands out tasks of queue " + q.Name
 		}
 		w := c.cfg.Window
-		o.queues = append(o.queues, queueOutlook{
-			name: q.Name, held: int64(q.held.Tasks), full: q.held.Tasks > w.Tasks-max(1, w.Tasks/4) || q.held.Bytes > w.Bytes-max(1, w.Bytes/4),
-		})
+		for _, b := range q.bands {
+			o.logs = append(o.logs, logOutlook{
+				name: b.log, held: int64(b.held.Tasks), full: b.held.Tasks > w.Tasks-max(1, w.Tasks/4) || b.held.Bytes > w.Bytes-max(1, w.Bytes/4),
+			})
+		}
 	}
 	for _, ls := range c.leases {
 		o.running = append(o.running, ls.tasks()...)
@@ -157,7 +161,8 @@ func (s *scheduler) reads() bool { return s.fetching || s.wants() }
 
 // moves reports whether tasks of a queue are about to be read or handed out.
 func (c *core) moves(q *queue) bool {
-	return q.fetches > 0 || q.hungry.len() > 0 && !c.full(q) || q.turns.len() > 0 && !q.throttled && !q.Paused && !c.draining
+	return slices.ContainsFunc(q.bands, func(b *band) bool { return b.fetches > 0 || b.hungry.len() > 0 && !c.full(b) }) ||
+		q.waiting() && !q.throttled && !q.Paused && !c.draining
 }
 
 // tasks are those of a lease that its worker may be at. Where there is order, that is
