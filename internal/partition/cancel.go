@@ -306,8 +306,10 @@ func (c *core) cancelRow(now time.Time, row store.Row, mark *store.Dedup, attemp
 		r.Err = errOwnTask(t.ID)
 		return true
 	}
-	if p, ok := row.(*store.Parked); ok && p.Key == "" {
-		it.lane = q.classNamed(p.Class).shared
+	if p, ok := row.(*store.Parked); ok {
+		if class, waits := isKeyWait(p.Class); waits || p.Key == "" {
+			it.lane = q.classNamed(class).shared
+		}
 	}
 	it.Task, it.body, it.size = t, body, len(body)+itemOverhead
 	if it.attempts, it.deliveries = mark.Attempts, mark.Deliveries; attempt != nil {

@@ -72,7 +72,7 @@ func (r *rig) batchOf(all ...task.Task) {
 		arrivals[i] = arrivalOf(all[i])
 		arrivals[i].item.pos = r.pos
 	}
-	r.c.delivered(r.now, "loose", arrivals)
+	r.c.delivered(r.now, "loose", rankNormal, arrivals)
 	r.step()
 }
 
@@ -203,7 +203,7 @@ func TestEveryEndOfALeaseLetsTheNextOfItsKeyStart(t *testing.T) {
 
 // cancelled cancels tasks by their names.
 func (r *rig) cancelled(names ...string) {
-	x := &cancelling{why: "no need", answer: func([]CancelResult) {}, places: make([]broker.Located, len(names))}
+	x := &cancelling{why: "no need", answer: func([]CancelResult) {}, places: make([]place, len(names))}
 	for _, name := range names {
 		x.results = append(x.results, CancelResult{ID: task.DeriveID(name)})
 	}
@@ -262,7 +262,7 @@ func TestAHotKeyLeavesTheWindowToOthers(t *testing.T) {
 		}
 	}
 	for delivered < hot {
-		held := r.c.queues["loose"].held.Tasks
+		held := r.c.queues["loose"].bands[rankNormal].held.Tasks
 		if n := min(window-held, 64, hot-delivered); n > 0 {
 			r.many("hot", delivered, n)
 			delivered += n
@@ -273,7 +273,7 @@ func TestAHotKeyLeavesTheWindowToOthers(t *testing.T) {
 		r.commit()
 	}
 	for i := range cold {
-		if held := r.c.queues["loose"].held.Tasks; held >= window {
+		if held := r.c.queues["loose"].bands[rankNormal].held.Tasks; held >= window {
 			t.Fatalf("the window is full: %d", held)
 		}
 		r.many(fmt.Sprint("cold", i, "-"), 0, 1)
@@ -312,7 +312,7 @@ func TestManyHotKeysAllGoOn(t *testing.T) {
 	const keys, each = 40, 12
 	seen := map[string]int{}
 	for i := range keys * each {
-		for r.c.queues["loose"].held.Tasks >= 64 {
+		for r.c.queues["loose"].bands[rankNormal].held.Tasks >= 64 {
 			r.pass(lookInterval)
 			if r.now.Sub(rigStart) > 20*time.Second {
 				t.Fatalf("the window does not move: %s", leftOf(r.c.queues["loose"]))
