@@ -84,7 +84,7 @@ func (d *keyDraw) submit(n int) {
 // feed delivers what the window has room for, reads rows, and takes leases.
 func (d *keyDraw) feed() {
 	r := d.rig
-	for len(d.pending) > 0 && r.c.queues["loose"].held.Tasks < r.c.cfg.Window.Tasks {
+	for len(d.pending) > 0 && r.c.queues["loose"].bands[rankNormal].held.Tasks < r.c.cfg.Window.Tasks {
 		n := min(len(d.pending), 1+d.rng.IntN(5))
 		r.batchOf(d.pending[:n]...)
 		d.pending = d.pending[n:]
