@@ -130,6 +130,21 @@ func (l *lane) band() *band {
 	return l.class.band
 }
 
+// unhold gives the room in the window of its log back that a task had.
+func (c *core) unhold(it *item, q *queue) {
+	b := q.bands[it.rank]
+	b.held.Tasks--
+	b.held.Bytes -= it.size
+	b.freed.Tasks++
+	b.freed.Bytes += it.size
+}
+
+// settle tells the broker, once the gathering batch is durable, that it can
+// forget a task.
+func (c *core) settle(q *queue, it *item) {
+	c.gathering.settle(q.bands[it.rank], it.pos)
+}
+
 // waiting reports whether a class waits for its turn.
 func (q *queue) waiting() bool {
 	for _, b := range q.bands {

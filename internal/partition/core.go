@@ -339,14 +339,6 @@ func (c *core) forget(it *item) {
 	it.lane.q.unstore(it)
 }
 
-func (c *core) unhold(it *item, q *queue) {
-	b := q.bands[it.rank]
-	b.held.Tasks--
-	b.held.Bytes -= it.size
-	b.freed.Tasks++
-	b.freed.Bytes += it.size
-}
-
 // afterDurable calls answer when everything accepted until now is durable.
 func (c *core) afterDurable(answer func()) {
 	if !c.waitsForCommit() {
@@ -365,12 +357,6 @@ func (c *core) press() {
 		c.lazy = false
 		c.env.Hurry()
 	}
-}
-
-// settle tells the broker, once the gathering batch is durable, that it can
-// forget a task.
-func (c *core) settle(q *queue, it *item) {
-	c.gathering.settle(q.bands[it.rank], it.pos)
 }
 
 // wake looks at a lane whose circumstances changed.

@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/fenfa/fenfa/internal/broker"
@@ -54,21 +53,23 @@ func (n *Purged) tally(p *Purge, found []TaskStatus) {
 	}
 }
 
-// hasUnread reports whether there are tasks in the log that nobody has read yet, and
+// hasUnread reports whether there are tasks in the logs that nobody has read yet, and
 // that a search does not find there.
 func (e *Engine) hasUnread(ctx context.Context, p *Purge) (bool, error) {
 	if _, peeks := e.cfg.Broker.(broker.Peeker); peeks {
 		return false, nil
 	}
-	backlog, err := e.cfg.Broker.Backlog(ctx, p.Queue)
+	backlog, err := e.backlog(ctx, p.Queue)
 	if err != nil {
-		return false, fmt.Errorf("read backlog of queue %s: %w", p.Queue, err)
+		return false, err
 	}
 	for _, o := range e.owners {
 		held, err := look(ctx, o, func(c *core, _ time.Time, answer func(int64)) {
 			n := 0
 			if q := c.queues[p.Queue]; q != nil {
-				n = q.held.Tasks
+				for _, b := range q.bands {
+					n += b.held.Tasks
+				}
 			}
 			answer(int64(n))
 		})
