@@ -40,7 +40,9 @@ func (w *world) tell(o *simOwner, q task.Queue) {
 	if w.plan.mutant == mutantIgnoresPauses {
 		q.Paused = false
 	}
-	w.must(o.serveQueue(context.Background(), q))
+	if err := o.serveQueue(context.Background(), q); err != nil {
+		o.failed = err // a later owner reads its logs
+	}
 }
 
 // mayStart holds that an owner which knows that a queue is paused starts none of its
