@@ -17,7 +17,7 @@ func (w *world) pause() {
 	for _, o := range w.current {
 		if o != nil {
 			o.mail.post(func(c *core, _ time.Time) {
-				if q := c.queues[name]; q.Paused && q.turns.len() > 0 {
+				if q := c.queues[name]; q.Paused && q.waiting() {
 					w.tally.pauses++
 				}
 			})
