@@ -16,14 +16,19 @@ type queueLog struct {
 }
 
 // logsFrom returns the logs of the queues that a search means, from its cursor on.
-func (e *Engine) logsFrom(f *TaskFilter, cur *searchCursor) (logs []queueLog) {
+func (e *Engine) logsFrom(f *TaskFilter, cur *searchCursor) (all []queueLog) {
 	for _, q := range e.Queues() {
-		if l := (queueLog{q.Name, q.Name}); (f.Queue == "" || f.Queue == q.Name) && l.compare(queueLog{cur.queue, cur.class}) >= 0 {
-			logs = append(logs, l)
+		if f.Queue != "" && f.Queue != q.Name {
+			continue
+		}
+		for _, log := range logs(&q) {
+			if l := (queueLog{q.Name, log}); l.compare(queueLog{cur.queue, cur.class}) >= 0 {
+				all = append(all, l)
+			}
 		}
 	}
-	slices.SortFunc(logs, queueLog.compare)
-	return logs
+	slices.SortFunc(all, queueLog.compare)
+	return all
 }
 
 func (l queueLog) compare(o queueLog) int {
