@@ -32,7 +32,9 @@ func (c *core) evict(now time.Time, l *lane, stay int) {
 		c.holdExpiry(it)
 		c.forget(it)
 	}
-	if l.ordered {
+	// One that is ready stands in the line of its class, also where its first task would
+	// be of another one now.
+	if l.ordered && l.status != laneReady {
 		l.join(cl)
 	}
 	l.lastRow, l.tail = from, true
