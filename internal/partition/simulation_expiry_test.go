@@ -13,7 +13,7 @@ import (
 func (m *model) expireInTime() {
 	for _, id := range m.open() {
 		l := m.tasks[id]
-		if l.task.ExpiresAt.IsZero() || l.moved || m.w.Now().Sub(l.task.ExpiresAt) < time.Second {
+		if l.task.ExpiresAt.IsZero() || l.revived || m.w.Now().Sub(l.task.ExpiresAt) < time.Second {
 			continue
 		}
 		held := false

@@ -77,7 +77,7 @@ func (c *checking) again(r *store.Dedup, l *life) bool {
 		c.failf("task %v comes back as row %d, its key waits: %v", r.ID, r.Ref, waits)
 	}
 	l.state, l.attempts, l.waits, l.back = task.StateUnknown, 0, true, l.token
-	l.moved = l.moved || r.Ref >= simFront
+	l.moved, l.revived = l.moved || r.Ref >= simFront, true
 	return true
 }
 

@@ -44,6 +44,7 @@ type life struct {
 	returns   int        // of them, those that were given back unbegun
 	ran       *execution // the latest that ended well
 	moved     bool       // it was a dead letter, and came back behind others of its key
+	revived   bool       // it was a dead letter, and came back: a time that was over does not end it
 	back      uint64     // token of its latest lease when it was a dead letter that came back
 }
 
