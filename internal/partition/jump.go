@@ -21,6 +21,7 @@ func (own *ownership) now() time.Time {
 func (c *core) skip(d time.Duration) {
 	for _, ls := range c.leases {
 		ls.deadline = ls.deadline.Add(d)
+		ls.skipped += d
 		for index, s := range ls.said {
 			if !s.until.IsZero() {
 				s.until = s.until.Add(d)

@@ -57,8 +57,8 @@ func (q *queue) keyOf(key string) *keyCount {
 		} else {
 			k = &keyCount{}
 		}
-		k.key = key
-		q.keys[key] = k
+		k.key = strings.Clone(key) // It may last for longer than the task that came first.
+		q.keys[k.key] = k
 	}
 	return k
 }
@@ -104,9 +104,6 @@ func (q *queue) waitLane(k *keyCount, line *lane) *lane {
 	if w := k.behind(line); w != nil {
 		return w
 	}
-	k.key = strings.Clone(k.key) // It may last for longer than the task that came first.
-	delete(q.keys, k.key)
-	q.keys[k.key] = k
 	w := &lane{q: q, key: k.key, wait: &keyWait{of: k, line: line, class: keyWaitMark + line.class.name, index: len(q.waits)}}
 	w.join(line.class)
 	k.waits = append(k.waits, w)
@@ -312,6 +309,11 @@ func (c *core) spread(now time.Time, q *queue) {
 	if len(q.waits) == 0 || !slices.ContainsFunc(q.classes, func(cl *class) bool { return !cl.starved && c.env.HasRoom(&q.Queue, cl.place) }) {
 		return
 	}
+	// Where there are very many keys, it looks less often.
+	if since := now.Sub(q.spread); since >= 0 && since < lookInterval*time.Duration(1+len(q.waits)/1024) {
+		return
+	}
+	q.spread = now
 	share := c.shareOfKey(q)
 	for _, w := range q.waits {
 		stay, left := 0, share

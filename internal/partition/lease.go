@@ -18,6 +18,7 @@ type lease struct {
 	open     int     // tasks without outcome
 	next     int     // ordered: the task whose outcome comes next
 	since    time.Time
+	skipped  time.Duration // by which the clock was put forward since then
 	heard    time.Time     // ordered: when the latest outcome came, or since
 	use      Use           // what was seen of the worker and not reported yet
 	timeout  time.Duration // of tasks that have none of their own

@@ -67,7 +67,7 @@ func (ls *lease) deadlineOf(index int) time.Time {
 	if own := ls.items[index].Timeout; own > 0 {
 		timeout = own
 	}
-	at := ls.since.Add(timeout + leaseGrace)
+	at := ls.since.Add(timeout + leaseGrace + ls.skipped)
 	if until := ls.said[index].until; until.After(at) {
 		return until
 	}

@@ -30,9 +30,10 @@ type queue struct {
 	throttled bool    // nothing may start now; permitted follows
 	permits   permits // for the lease that is being made
 
-	keys  map[string]*keyCount // of which something runs or waits, where there is a limit for each key
-	waits []*lane              // of all of them
-	spare []*keyCount          // to be used again
+	keys   map[string]*keyCount // of which something runs or waits, where there is a limit for each key
+	waits  []*lane              // of all of them
+	spread time.Time            // when they were looked at to see what they have in memory
+	spare  []*keyCount          // to be used again
 
 	purge *purging // that goes on; nil: none
 }
