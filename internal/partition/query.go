@@ -286,6 +286,7 @@ func (c *core) abandon() {
 	}
 	open := slices.Collect(maps.Values(c.leases))
 	sortLeases(open)
+	c.leaveUnanswered(open)
 	for _, ls := range open {
 		slots := ls.open
 		if ls.lane.ordered {
@@ -293,6 +294,30 @@ func (c *core) abandon() {
 		}
 		if slots > 0 {
 			c.env.Release(ls.worker.Session, ls.lane.q.Name, Use{Slots: slots})
+		}
+	}
+}
+
+// leaveUnanswered tells workers that their leases have ended whose outcomes were taken
+// and are not durable as far as this owner knows: they would wait for a word for ever.
+func (c *core) leaveUnanswered(open []*lease) {
+	stale := func(session uint64, ref task.LeaseRef, first, count int) {
+		c.env.Answer(session, task.Verdict{LeaseRef: ref, Kind: task.VerdictStale, First: first, Count: count})
+	}
+	for _, a := range []*afterwards{&c.flying, &c.gathering} {
+		for i := range a.verdicts {
+			v := &a.verdicts[i].verdict
+			stale(a.verdicts[i].session, v.LeaseRef, v.First, v.Count)
+		}
+	}
+	for _, ls := range open {
+		for _, s := range ls.stash {
+			stale(ls.worker.Session, ls.ref, s.first, len(s.outcomes))
+		}
+		for i, it := range ls.items {
+			if it != nil && it.deciding {
+				stale(ls.worker.Session, ls.ref, i, 1)
+			}
 		}
 	}
 }

@@ -73,7 +73,7 @@ type VerdictKind uint8
 // The kinds of verdict.
 const (
 	VerdictCommitted VerdictKind = iota // durable
-	VerdictStale                        // the lease had ended: nothing changed
+	VerdictStale                        // the lease had ended: nothing changed, or it is not known whether
 	VerdictConflict                     // a version was not the expected one: run First and what follows again
 	VerdictRefused                      // the outcome itself was invalid: the task is a dead letter that says why
 	VerdictLate                         // the attempt took too long: nothing changed, and the lease goes on with its other tasks

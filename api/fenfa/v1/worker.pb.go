@@ -81,7 +81,7 @@ type VerdictKind int32
 
 const (
 	VerdictKind_VERDICT_KIND_COMMITTED VerdictKind = 0 // durable
-	VerdictKind_VERDICT_KIND_STALE     VerdictKind = 1 // the lease had ended: nothing changed
+	VerdictKind_VERDICT_KIND_STALE     VerdictKind = 1 // the lease had ended: nothing changed, or it is not known whether
 	VerdictKind_VERDICT_KIND_CONFLICT  VerdictKind = 2 // run task first and all after it again, over these records
 	VerdictKind_VERDICT_KIND_REFUSED   VerdictKind = 3 // the outcome was invalid: the task is a dead letter that says why
 	VerdictKind_VERDICT_KIND_LATE      VerdictKind = 4 // the attempt took too long: nothing changed, and the lease goes on with its other tasks
