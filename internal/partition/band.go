@@ -173,14 +173,16 @@ func (q *queue) before(a, b *band) bool {
 	return spentA < spentB || spentA == spentB && a.rank.share() > b.rank.share()
 }
 
-// charge makes a class pay for tasks that it hands out in its turn.
+// charge makes a class pay for tasks that it hands out in its turn, for no more than
+// one turn has: what it hands out beyond, while nobody waits, it does not owe.
 func (q *queue) charge(cl *class, tasks int) {
 	if len(q.bands) == 1 {
 		return
 	}
 	b := cl.band
 	q.turn = max(q.turn, b.spent)
-	b.spent = q.turn + uint64(tasks)*rankHigh.share()/b.rank.share()
+	most := turnTasks * b.rank.share()
+	b.spent = q.turn + min(uint64(tasks), most)*rankHigh.share()/b.rank.share()
 }
 
 // turnOf is how many tasks without order a class may hand out at once.

@@ -141,6 +141,29 @@ func TestTurnsThatNobodyTookAreNotMadeUpForLater(t *testing.T) {
 	}
 }
 
+func TestABandThatWasAloneOwesNoMoreThanATurn(t *testing.T) {
+	r := newPriorityRig(t, func(cfg *coreConfig) { cfg.Window.Tasks = 4000 })
+	r.slots = 0
+	r.fill("loose", "h", maxLeaseTasks, false)
+	r.slots = maxLeaseTasks
+	r.room()
+	alone := r.one()
+	if len(alone.Tasks) != maxLeaseTasks {
+		t.Fatalf("%d tasks in one lease", len(alone.Tasks))
+	}
+	r.slots = 0
+	r.finish(alone)
+	r.slots = 0
+	r.fill("loose", "l", 200, false)
+	r.deliver(urgent("loose", "", "h urgent"))
+	r.slots = 1
+	r.room()
+	started := r.starts(100)
+	if at := strings.IndexByte(started, 'h'); at < 0 || at > turnTasks {
+		t.Errorf("%d low ones started before an urgent one", at)
+	}
+}
+
 func TestALargeWorkerIsNotFilledByOneBandWhileOthersWait(t *testing.T) {
 	r := newPriorityRig(t, func(cfg *coreConfig) { cfg.Window.Tasks = 4000 })
 	r.slots = 0
