@@ -230,9 +230,12 @@ func TestAPartitionThatCannotBeClaimedIsTriedAgain(t *testing.T) {
 		}
 		_, err := r.e.GetRecord(t.Context(), "k", "a")
 		wantCode(t, err, task.CodeUnavailable, "try again")
+		if r.w.said(task.VerdictStale) != 1 {
+			t.Errorf("the outcome of the batch that failed has the verdicts %+v", r.w.verdicts)
+		}
 		r.e.Outcomes(WorkerRef{Session: 1}, task.LeaseRef{Partition: task.PartitionOf("k", 2)}, 0, make([]task.Outcome, 1))
 		r.e.Outcomes(WorkerRef{Session: 1}, task.LeaseRef{Partition: 99}, 0, make([]task.Outcome, 1))
-		if r.w.said(task.VerdictStale) != 2 {
+		if r.w.said(task.VerdictStale) != 3 {
 			t.Errorf("verdicts %+v", r.w.verdicts)
 		}
 		r.s.set(func(s *flakyStore) { s.claims = nil })
