@@ -221,17 +221,26 @@ func (b *batcher) abandon(ctx context.Context, left *batch, index int) error {
 	default:
 	}
 	cause := context.Cause(ctx)
-	e := unknownOutcome(CodeUnavailable, cause.Error())
+	e := unknownOutcome(b.whyLost(), cause.Error())
 	if !left.sent {
 		left.tasks[index] = nil
 		left.holes++
-		e = &Error{Code: CodeUnavailable, Message: "the task was not sent: " + cause.Error(), unsent: true}
+		e = &Error{Code: b.whyLost(), Message: "the task was not sent: " + cause.Error(), unsent: true}
 	}
 	if b.lastErr != nil {
 		e.Message += " (" + b.lastErr.Message + ")"
 	}
 	e.cause = cause
 	return e
+}
+
+// whyLost is the code of tasks that nobody answers: that of a token which does not do,
+// where that is why.
+func (b *batcher) whyLost() Code {
+	if e := b.lastErr; e != nil && (e.Code == CodeUnauthenticated || e.Code == CodePermissionDenied) {
+		return e.Code
+	}
+	return CodeUnavailable
 }
 
 // lost puts what was in flight back in front, to be sent again.
@@ -291,7 +300,7 @@ func (b *batcher) expire(now time.Time) {
 
 func (b *batcher) expireList(list []*batch, before time.Time, reason string) []*batch {
 	for len(list) > 0 && list[0].born.Before(before) {
-		b.fail(list[0], CodeUnavailable, reason)
+		b.fail(list[0], b.whyLost(), reason)
 		list = list[1:]
 	}
 	return list

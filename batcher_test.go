@@ -1,6 +1,7 @@
 package fenfa
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -45,6 +46,21 @@ func TestARefusalSaysWhetherTheTaskMayBeStored(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatNobodyAnswersSaysThatTheTokenDoesNotDo(t *testing.T) {
+	for code, want := range map[Code]Code{CodeUnauthenticated: CodeUnauthenticated, CodeInternal: CodeUnavailable} {
+		b := newBatcher(&Client{})
+		x := onTheWire(1)
+		b.inFlight = []*batch{x}
+		b.lost(&Error{Code: code, Message: "why"})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := b.abandon(ctx, x, 0)
+		if CodeOf(err) != want || !errors.Is(err, ErrUnknownOutcome) || !strings.Contains(err.Error(), "why") {
+			t.Errorf("after %v: %v", code, err)
+		}
 	}
 }
 

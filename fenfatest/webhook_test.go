@@ -259,14 +259,23 @@ func TestTheSecretOfAWebhookIsNeverShownAndRotates(t *testing.T) {
 	}
 }
 
-func TestTheQueryOfAWebhookIsNotLogged(t *testing.T) {
+func TestAWebhookThatIsAwayIsExplainedAndItsQueryNotTold(t *testing.T) {
 	lines := make(logged, 1000)
 	n := fenfatest.Start(t, fenfatest.WithLogger(slog.New(slog.NewTextHandler(lines, nil))))
 	configure(t, n, hooked(fenfa.Queue{Name: "q"}, "http://127.0.0.1:1/hook?key=canary-in-query"))
-	submitted(t, n, "k", 1)
+	id := submitted(t, n, "k", 1)
 	for line := ""; !strings.Contains(line, "webhook away"); {
 		if line = <-lines; strings.Contains(line, "canary") {
 			t.Errorf("the log has it: %s", line)
+		}
+	}
+	for why := ""; !strings.Contains(why, "no URL of the webhook"); {
+		x, err := n.Client().Explain(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why = x.Text; strings.Contains(why, "canary") {
+			t.Errorf("the explanation has it: %s", why)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSchedulesGoTheirWayThroughTheCommandLine(t *testing.T) {
@@ -14,6 +15,9 @@ func TestSchedulesGoTheirWayThroughTheCommandLine(t *testing.T) {
 	n.ok(t, &made, "cron", "create", "nightly", "--spec", "30 2 * * *", "--zone", "Europe/Berlin", "--queue", "reports", "--header", "a=b", "--payload", "hello")
 	if !made.Created || made.Zone != "Europe/Berlin" || made.NextAt == "" || made.Headers["a"] != "b" || made.Payload != "hello" {
 		t.Errorf("created %+v", made)
+	}
+	if _, err := time.Parse(time.RFC3339, made.NextAt); err != nil {
+		t.Errorf("the next tick is no moment: %v", err)
 	}
 	if code, _, stderr := n.run(t, "cron", "create", "nightly", "--spec", "@hourly", "--queue", "reports"); code != exitRefused || !strings.Contains(stderr, "already") {
 		t.Errorf("another one: exit code %d: %s", code, stderr)

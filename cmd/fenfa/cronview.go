@@ -48,15 +48,15 @@ type cronRunView struct {
 func viewCron(s *fenfa.Cron) cronView {
 	v := cronView{
 		Name: s.Name, Spec: s.Spec, Zone: s.Zone, Queue: s.Queue, Key: s.Key, Type: s.Type, Payload: string(s.Payload), Headers: s.Headers,
-		Overlap: string(s.Overlap), Missed: string(s.Missed), Paused: s.Paused, NextAt: moment(s.NextAt), LastAt: moment(s.LastAt),
+		Overlap: string(s.Overlap), Missed: string(s.Missed), Paused: s.Paused, NextAt: timeView(s.NextAt), LastAt: timeView(s.LastAt),
 		Fired: s.FiredTicks, Skipped: s.SkippedTicks, Lost: s.MissedTicks, Problem: s.Problem,
 	}
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		v.Runs = append(v.Runs, cronRunView{moment(r.TickAt), r.TaskID.String(), r.Manual, string(r.State), moment(r.EndedAt), r.Error})
+		v.Runs = append(v.Runs, cronRunView{timeView(r.TickAt), r.TaskID.String(), r.Manual, string(r.State), timeView(r.EndedAt), r.Error})
 	}
 	for _, at := range s.Queued {
-		v.Queued = append(v.Queued, moment(at))
+		v.Queued = append(v.Queued, timeView(at))
 	}
 	return v
 }

@@ -91,7 +91,7 @@ one, the others of its batch, also those after it, may have been submitted.`,
 	f.DurationVar(&s.retry.Max, "retry-max", 0, "longest delay (default: 10m)")
 	f.IntVar(&s.retry.MaxAttempts, "retry-max-attempts", 0, "failures until the task is a dead letter (default: 10)")
 	s.uniqueFlags(f)
-	f.BoolVar(&s.wait, "wait", false, "wait until the tasks have ended, and show how, as `fenfa task wait` does; not with --file")
+	f.BoolVar(&s.wait, "wait", false, "wait until the tasks have ended, and show how, like fenfa task wait; not with --file")
 	f.DurationVar(&s.waitTimeout, "wait-timeout", 5*time.Minute, "with --wait: how long at most")
 	f.StringVar(&s.onError, "on-error", "stop", "what to do after a row that is malformed or refused: stop or skip")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

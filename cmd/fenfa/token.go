@@ -171,6 +171,9 @@ behind it, or *, then a colon and actions:
 		if spec.Name == "" || len(spec.Scopes) == 0 {
 			return usagef("a token needs --name and --scope").withHint("see `fenfa token create --help`")
 		}
+		if err := checkExpires(cmd, spec.ExpiresIn); err != nil {
+			return err
+		}
 		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
 			t, err := c.Tokens().Create(ctx, spec)
 			if err != nil {
@@ -240,6 +243,9 @@ func newTokenRotate() *cobra.Command {
 	grace := cmd.Flags().Duration("grace", time.Hour, "how long the secret before goes on to count, at most 720h; 0 ends it at once")
 	expires := cmd.Flags().Duration("expires", 0, "how long the token counts from now on (default: as before)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkExpires(cmd, *expires); err != nil {
+			return err
+		}
 		return to.call(cmd.Context(), func(ctx context.Context, c *fenfa.Client) error {
 			t, err := c.Tokens().Rotate(ctx, args[0], *grace, *expires)
 			if err != nil {
@@ -249,6 +255,14 @@ func newTokenRotate() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// checkExpires refuses a token that would not count at all: 0 is no way to say never.
+func checkExpires(cmd *cobra.Command, after time.Duration) error {
+	if cmd.Flags().Changed("expires") && after <= 0 {
+		return usagef("--expires is %v: a token must count for some time", after).withHint("leave the flag out for a token without an end")
+	}
+	return nil
 }
 
 func newTokenRevoke() *cobra.Command {

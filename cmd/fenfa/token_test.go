@@ -41,6 +41,12 @@ func TestTokensFromTheCommandLine(t *testing.T) {
 	if code, _, stderr := n.run(t, "queue", "set", "mail"); code != exitRefused || !strings.Contains(stderr, "mail:manage") {
 		t.Errorf("without the scope: %d, %s", code, stderr)
 	}
+	if code, _, stderr := n.run(t, "task", "list"); code != exitRefused || !strings.Contains(stderr, "*:read") {
+		t.Errorf("tasks of all queues: %d, %s", code, stderr)
+	}
+	if code, _, stderr := n.run(t, "token", "create", "--name", "never", "--scope", "*:read", "--expires", "0s", "--token-file", root); code != exitUsage || !strings.Contains(stderr, "--expires") {
+		t.Errorf("a token that ends at once: %d, %s", code, stderr)
+	}
 	if code, _, stderr := n.run(t, "token", "list"); code != exitRefused || !strings.Contains(stderr, "*:admin") {
 		t.Errorf("tokens for everybody: %d, %s", code, stderr)
 	}
@@ -57,6 +63,9 @@ func TestTokensFromTheCommandLine(t *testing.T) {
 	t.Setenv(envToken, made.Secret)
 	if code, _, stderr := n.run(t, "queue", "list"); code != exitRefused || !strings.Contains(stderr, "rotated") {
 		t.Errorf("the secret before: %d, %s", code, stderr)
+	}
+	if code, _, stderr := n.run(t, "submit", "--queue", "orders", "{}"); code != exitRefused || !strings.Contains(stderr, "rotated") {
+		t.Errorf("a submit with the secret before: %d, %s", code, stderr)
 	}
 	t.Setenv(envToken, "")
 	var list struct{ Tokens []tokenView }

@@ -298,6 +298,10 @@ func TestTheLastUseIsWrittenOnceInAWhile(t *testing.T) {
 		b := open(t, Config{Meta: meta, Refresh: 30 * time.Second})
 		defer b.Close()
 		token, secret := create(t, b, Spec{Name: "ci"})
+		pass(time.Minute)
+		if all, err := b.List(t.Context()); err != nil || len(all) != 1 || !all[0].LastUsed.IsZero() {
+			t.Errorf("nobody has used it yet: %+v, %v", all, err)
+		}
 		puts := meta.puts.Load()
 		began := time.Now()
 		for range 30 { // Half an hour.

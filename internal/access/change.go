@@ -232,8 +232,9 @@ func (b *Book) Revoke(ctx context.Context, idOrName string) (Token, error) {
 // round.
 func (b *Book) writeUses(ctx context.Context) error {
 	for id, h := range *b.known.Load() {
-		used := time.Unix(h.used.Load(), 0).UTC()
-		if id == rootName || used.Sub(h.token.LastUsed) < lastUsedStep {
+		seconds := h.used.Load()
+		used := time.Unix(seconds, 0).UTC()
+		if id == rootName || seconds == 0 || used.Sub(h.token.LastUsed) < lastUsedStep {
 			continue
 		}
 		value, version, err := b.cfg.Meta.Get(ctx, metaToken+id)

@@ -98,6 +98,9 @@ func (s *Server) queueText(x *partition.Explanation) string {
 		if require := s.requireOf(x); require != "" {
 			return fmt.Sprintf("no worker is connected that takes tasks of queue %q and meets %s", queue, require)
 		}
+		if q, ok := s.cfg.Engine.Queue(queue); ok && q.Webhook != nil {
+			return fmt.Sprintf("no URL of the webhook of queue %q can be reached, or may be: the log of the node says why (\"webhook away\")", queue)
+		}
 		return fmt.Sprintf("no worker is connected that takes tasks of queue %q", queue)
 	case partition.ReasonWorkers:
 		if x.Turns {

@@ -31,6 +31,9 @@ func named(path string) target {
 			return c.CheckSome(a)
 		}
 		for _, name := range names {
+			if name == "" { // Nothing is named: all are meant.
+				return c.CheckCovers(a, "")
+			}
 			if err := c.Check(a, name); err != nil {
 				return err
 			}
